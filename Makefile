@@ -1,0 +1,85 @@
+# The two commands of the README are `make repro` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+CHECKPOINT_DIR ?=
+CHECKPOINT ?= $(if $(CHECKPOINT_DIR),local,mini)
+OVERRIDES ?=
+
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+
+# ONNX Runtime is one import package in two builds; nvidia-smi decides which one is installed.
+BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+OTHER := $(if $(filter gpu,$(BUILD)),onnxruntime,onnxruntime-gpu)
+STAMP := $(VENV)/.installed-$(BUILD)
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+REQUIREMENTS := requirements/torch.txt requirements/lock.txt requirements/$(BUILD).txt
+
+SELECT := $(if $(CHECKPOINT_DIR),checkpoint.path=$(abspath $(CHECKPOINT_DIR)))
+ALL_OVERRIDES := $(if $(filter-out mini,$(CHECKPOINT)),checkpoint=$(CHECKPOINT)) $(SELECT) $(OVERRIDES)
+
+# The default checkpoint, as committed, runs at the top; all else runs in a folder of its own.
+ifeq ($(strip $(ALL_OVERRIDES)),)
+WORKSPACE := .
+else
+WORKSPACE := workspaces/$(CHECKPOINT)
+endif
+
+.PHONY: help setup repro bench test lint params ui lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+		awk 'BEGIN {FS = ":.*## "}; {printf "  \033[36m%-8s\033[0m %s\n", $$1, $$2}'
+	@echo "  variables: CHECKPOINT=mini|seeded_full|chattts|local CHECKPOINT_DIR=folder"
+	@echo "             OVERRIDES='precision.int8.calibrator=entropy …' VENV=.venv PYTHON=python3"
+
+setup: $(STAMP) ## Create .venv with the exact pins and the CPU or GPU build of ONNX Runtime
+
+$(STAMP): pyproject.toml $(REQUIREMENTS)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -r requirements/torch.txt
+	$(PIP) uninstall --yes $(OTHER) 2>/dev/null
+	$(PIP) install -r requirements/$(BUILD).txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+repro: setup ## Checkpoint to checked bundles, timed and recorded; ends with a table and wav files
+ifeq ($(WORKSPACE),.)
+	@$(BIN)/python -m pipeline.compose
+else
+	@$(BIN)/python -m pipeline.workspace $(CHECKPOINT) $(ALL_OVERRIDES)
+endif
+	@cd $(WORKSPACE) && dvc repro
+	@cd $(WORKSPACE) && python -m pipeline.summary
+
+bench: ## Every variant beside the official package, on the full-size seeded checkpoint
+	@$(MAKE) repro CHECKPOINT=seeded_full
+	@test -x .venv-peer/bin/python || peer/install.sh
+	$(BIN)/python -m pipeline.benchmark.peer --workspace workspaces/seeded_full
+
+test: lint ## Lint, type check and run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+params: setup ## Compose conf/ into params.yaml
+	$(BIN)/python -m pipeline.compose
+
+ui: setup ## Open the results in MLflow on http://127.0.0.1:5000 (WORKSPACE of CHECKPOINT)
+	cd $(WORKSPACE) && mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
+
+lock: setup ## Write requirements/lock.txt from what is installed
+	@{ echo "# Made by \`make lock\`: everything but torch and ONNX Runtime, which have CPU and GPU builds."; \
+		$(PIP) freeze --all --exclude-editable | \
+		grep -vE '^(pip|torch|triton|onnxruntime|onnxruntime-gpu|nvidia-.*|cuda-.*)( |==)'; } > requirements/lock.tmp
+	@mv requirements/lock.tmp requirements/lock.txt
+
+clean: ## Remove what the pipeline made here; DVC's cache, the environment and reports stay
+	rm -rf build bundles samples mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,109 @@
+"""Run ChatTTS from ONNX bundles: numpy, onnxruntime and tokenizers, nothing else.
+
+>>> bundle = open_bundle("bundles/int8")
+>>> audio = bundle.say("Hello there.", voice=7, seed=1)   # float32 [samples]
+>>> write_wav("hello.wav", audio, bundle.sample_rate)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .bundle import Bundle, open_bundle
+    from .engine import Engine, Ticket
+    from .errors import (
+        BundleError,
+        ChatTTSError,
+        GenerationError,
+        InputError,
+        ProviderError,
+        QueueFullError,
+        RequestCancelledError,
+        VoiceError,
+    )
+    from .generation import Generation, Request
+    from .longform import narrate
+    from .manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
+    from .options import Sample
+    from .params import GenerationParams
+    from .streaming import StreamOptions
+    from .text import Lexicon, Normalized, Prompt, TextOptions, TextTokenizer, left_pad, normalize
+    from .wavefile import write_wav
+
+# Imported on first use, so that `chattts-onnx --help` does not wait for ONNX Runtime.
+_HOME = {
+    "bundle": ("Bundle", "open_bundle"),
+    "engine": ("Engine", "Ticket"),
+    "errors": (
+        "BundleError",
+        "ChatTTSError",
+        "GenerationError",
+        "InputError",
+        "ProviderError",
+        "QueueFullError",
+        "RequestCancelledError",
+        "VoiceError",
+    ),
+    "generation": ("Generation", "Request"),
+    "manifest": ("GraphInfo", "Manifest", "ModelInfo", "ReceptiveField", "TensorInfo"),
+    "params": ("GenerationParams",),
+    "streaming": ("StreamOptions",),
+    "options": ("Sample",),
+    "longform": ("narrate",),
+    "text": (
+        "Lexicon",
+        "Normalized",
+        "Prompt",
+        "TextOptions",
+        "TextTokenizer",
+        "left_pad",
+        "normalize",
+    ),
+    "wavefile": ("write_wav",),
+}
+_MODULES = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "ChatTTSError",
+    "Engine",
+    "Generation",
+    "GenerationError",
+    "GenerationParams",
+    "GraphInfo",
+    "InputError",
+    "Lexicon",
+    "Manifest",
+    "ModelInfo",
+    "Normalized",
+    "Prompt",
+    "ProviderError",
+    "QueueFullError",
+    "ReceptiveField",
+    "Request",
+    "RequestCancelledError",
+    "Sample",
+    "StreamOptions",
+    "TensorInfo",
+    "TextOptions",
+    "TextTokenizer",
+    "Ticket",
+    "VoiceError",
+    "__version__",
+    "left_pad",
+    "narrate",
+    "normalize",
+    "open_bundle",
+    "write_wav",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

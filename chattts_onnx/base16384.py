@@ -1,0 +1,53 @@
+"""base16384: bytes as Chinese characters, 14 bits each, as ChatTTS users share voices.
+
+Seven bytes make four characters from U+4E00 on.  A remainder of n bytes is filled up with zero
+bits and announced by a last character U+3D00 + n.
+"""
+
+from __future__ import annotations
+
+from .errors import InputError
+
+_FIRST = 0x4E00
+_REMAINDER = 0x3D00
+_BITS = 14
+
+
+def encode(data: bytes) -> str:
+    """The text form of ``data``."""
+    remainder = len(data) % 7
+    count = -(-len(data) * 8 // _BITS)
+    value = int.from_bytes(data, "big") << (count * _BITS - len(data) * 8)
+    shifts = range((count - 1) * _BITS, -1, -_BITS)
+    text = "".join(chr(_FIRST + ((value >> shift) & 0x3FFF)) for shift in shifts)
+    return text + chr(_REMAINDER + remainder) if remainder else text
+
+
+def decode(text: str) -> bytes:
+    """The bytes of a text form; :class:`InputError` names what is wrong with it."""
+    remainder = 0
+    if text and _REMAINDER < ord(text[-1]) <= _REMAINDER + 6:
+        remainder, text = ord(text[-1]) - _REMAINDER, text[:-1]
+    value = 0
+    for position, character in enumerate(text):
+        code = ord(character) - _FIRST
+        if not 0 <= code < 1 << _BITS:
+            raise InputError(
+                f"character {position} of a base16384 text is U+{ord(character):04X}; expected "
+                f"U+{_FIRST:04X} to U+{_FIRST + (1 << _BITS) - 1:04X}."
+            )
+        value = value << _BITS | code
+    size = _size(len(text), remainder)
+    return (value >> (len(text) * _BITS - size * 8)).to_bytes(size, "big")
+
+
+def _size(characters: int, remainder: int) -> int:
+    groups, tail = divmod(characters, 4)
+    if remainder == 6 and tail == 0 and groups:
+        groups, tail = groups - 1, 4
+    if tail != -(-remainder * 8 // _BITS):
+        raise InputError(
+            f"a base16384 text of {characters} characters cannot end in {remainder} remaining "
+            "bytes; it is cut off."
+        )
+    return groups * 7 + remainder

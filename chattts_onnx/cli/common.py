@@ -1,0 +1,70 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
+
+Commands = Any  # argparse names the type of add_subparsers() privately
+BUNDLE_VARIABLE = "CHATTTS_BUNDLE"
+
+
+def new_command(
+    commands: Commands, name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    """A command with its examples below its help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """``-b/--bundle``."""
+    parser.add_argument(
+        "-b",
+        "--bundle",
+        type=Path,
+        default=os.environ.get(BUNDLE_VARIABLE) or None,
+        help=f"bundle folder (default: ${BUNDLE_VARIABLE})",
+    )
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """How sessions are opened."""
+    parser.add_argument("--threads", type=int, help="default: the physical cores")
+    parser.add_argument(
+        "--provider", action="append", help="ONNX Runtime provider; may be repeated"
+    )
+    parser.add_argument("--no-verify", action="store_true", help="skip the sha256 check")
+
+
+def bundle_folder(parsed: argparse.Namespace) -> Path:
+    """The bundle's folder; :class:`InputError` when none was named."""
+    if parsed.bundle is None:
+        raise InputError(f"no bundle; name its folder with -b or in ${BUNDLE_VARIABLE}.")
+    return Path(parsed.bundle)
+
+
+def open_named_bundle(parsed: argparse.Namespace) -> Bundle:
+    """Open the bundle that the arguments name."""
+    folder = bundle_folder(parsed)
+    from ..bundle import open_bundle
+
+    return open_bundle(
+        folder,
+        getattr(parsed, "provider", None),
+        getattr(parsed, "threads", None),
+        verify=not getattr(parsed, "no_verify", False),
+    )

@@ -1,0 +1,119 @@
+"""The text of ``chattts-onnx say``: where it comes from, how it is read, what it becomes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..text import TextOptions, TextTokenizer
+
+_BLOCK = 1 << 16
+
+
+def add_text(say: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    say.add_argument("text", nargs="?", help="the text; '-' or nothing reads standard input")
+    say.add_argument("-f", "--file", type=Path, help="read the text from this UTF-8 file")
+    group = say.add_argument_group("reading")
+    group.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
+    group.add_argument(
+        "--language", choices=("auto", "zh", "en"), default="auto", help="of numbers"
+    )
+    group.add_argument("--numbers", choices=("auto", "digits", "cardinal"), default="auto")
+    group.add_argument("--erhua", choices=("merge", "keep"), default="merge", help="花儿 as 花")
+    group.add_argument("--emoji", choices=("drop", "name"), default="drop")
+    group.add_argument("--text-backend", choices=("auto", "rules", "wetext"), default="auto")
+    group.add_argument("--no-normalize", action="store_true", help="speak the text as it stands")
+    group.add_argument("--piece-tokens", type=int, help="length at which a long text is cut")
+
+
+def text_options(parsed: argparse.Namespace) -> TextOptions:
+    """How the arguments want the text read."""
+    from ..text import Lexicon, TextOptions
+
+    return TextOptions(
+        language=parsed.language,
+        numbers=parsed.numbers,
+        erhua=parsed.erhua,
+        emoji=parsed.emoji,
+        backend=parsed.text_backend,
+        lexicon=Lexicon.load(parsed.lexicon) if parsed.lexicon else Lexicon(),
+    )
+
+
+def read_text(parsed: argparse.Namespace) -> str | Iterable[str]:
+    """The text, or its blocks where it comes from a file or standard input."""
+    if parsed.file is not None:
+        if parsed.text is not None:
+            raise InputError("both a text and --file were given; expected one of them.")
+        try:
+            stream = parsed.file.open(encoding="utf-8-sig")
+        except OSError as error:
+            raise InputError(f"{parsed.file} cannot be read: {error.strerror or error}.") from error
+        return _blocks(stream, str(parsed.file))
+    if parsed.text not in (None, "-"):
+        return str(parsed.text)
+    return _blocks(sys.stdin, "standard input")
+
+
+def _blocks(stream: IO[str], name: str) -> Iterator[str]:
+    try:
+        while block := stream.read(_BLOCK):
+            yield block
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text: {error}; convert it first.") from error
+    finally:
+        if stream is not sys.stdin:
+            stream.close()
+
+
+def dry_run(parsed: argparse.Namespace) -> None:
+    """Print each piece, its tokens, and what normalisation changed.  Needs no model."""
+    from ..text import Report, split_pieces
+
+    tokenizer, limit = _tokenizer(parsed)
+    report, unknown = Report(), set()
+    pieces = split_pieces(
+        read_text(parsed),
+        (lambda text: len(tokenizer.encode(text))) if tokenizer else len,
+        limit,
+        text_options(parsed),
+        report,
+        normalized=parsed.no_normalize,
+    )
+    for number, piece in enumerate(pieces, 1):
+        unit = "tokens" if tokenizer else "characters"
+        print(f"{number}. {piece.tokens} {unit}, then {piece.pause:.2f} s")
+        print(f"   {piece.text}")
+        if tokenizer:
+            tokens = tokenizer.tokens(piece.text)
+            print(f"   {' '.join(tokens)}")
+            unknown |= {word for word in _words(piece.text) if "[UNK]" in tokenizer.tokens(word)}
+    for change in report:
+        print(f"{change}")
+    if unknown:
+        print(f"unknown to the tokenizer: {', '.join(sorted(unknown))}")
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isascii() else f" {c} " for c in text).split()
+
+
+def _tokenizer(parsed: argparse.Namespace) -> tuple[TextTokenizer | None, int]:
+    """The bundle's tokenizer and its length of a piece; without a bundle the usual length."""
+    from ..text.pieces import PIECE_TOKENS
+
+    if parsed.bundle is None:
+        return None, parsed.piece_tokens or PIECE_TOKENS
+    from ..manifest import Manifest
+    from ..text import TextTokenizer, piece_limit
+
+    manifest = Manifest.load(parsed.bundle, verify=False)
+    tokenizer = TextTokenizer.load(Path(parsed.bundle) / "tokenizer.json")
+    return tokenizer, piece_limit(manifest, parsed.piece_tokens)

@@ -1,0 +1,112 @@
+"""English abbreviations and initialisms."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+from .report import Report
+
+_DATA = Path(__file__).parent / "data" / "abbreviations.tsv"
+_CAPITALS = re.compile(
+    r"(?<![A-Za-z0-9'&])(?<![A-Za-z]\.)[A-Z]{2,6}(?=s?(?![A-Za-z0-9])|[0-9])(?!\.[A-Z])"
+)
+_DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,}(?![A-Za-z])")
+_CONSONANTS = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{2,6}")
+_AMPERSAND = re.compile(r"(?<=[A-Za-z])\s?&\s?(?=[A-Za-z])")
+_LANGUAGES = re.compile(r"(?<![A-Za-z0-9])(?:C\+\+|[CF]#)")
+
+
+@cache
+def _tables() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
+    """Abbreviations with speech, initialisms to spell, and capitals that are words."""
+    words: dict[str, str] = {}
+    letters: set[str] = set()
+    plain: set[str] = set()
+    for line in _DATA.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        section, word, *speech = line.split("\t")
+        if section == "say":
+            words[word] = speech[0]
+        else:
+            (letters if section == "spell" else plain).add(word)
+    return words, frozenset(letters), frozenset(plain)
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    words = sorted(_tables()[0], key=lambda word: -len(word))
+    return re.compile(
+        r"(?<![A-Za-z0-9])(?<![A-Za-z]\.)(?:"
+        + "|".join(map(re.escape, words))
+        + r")(?![A-Za-z0-9])"
+    )
+
+
+def expand_abbreviations(text: str, report: Report, spell: bool = True) -> str:
+    """``text`` with Dr., e.g., U.S. and, where ``spell``, initialisms such as SQL in words."""
+    if not any(map(str.isascii, text)):
+        return text
+    words = _tables()[0]
+    text = _LANGUAGES.sub(
+        lambda m: report.add("abbreviation", m.group(), _language(m.group())), text
+    )
+    if "." in text or "/" in text:
+        text = _pattern().sub(lambda m: _say(m, words, report), text)
+        text = _DOTTED.sub(lambda m: _dotted(m, report), text)
+    if "&" in text:
+        text = _AMPERSAND.sub(lambda m: report.add("symbol", m.group(), " and "), text)
+    return _CAPITALS.sub(lambda m: _initials(m, report), text) if spell else text
+
+
+def _language(name: str) -> str:
+    return "C plus plus" if name == "C++" else f"{name[0]} sharp"
+
+
+def _say(match: re.Match[str], words: dict[str, str], report: Report) -> str:
+    found = match.group()
+    spoken = words[found]
+    if found == "St.":
+        # A name follows a saint; a street follows its name.
+        before = match.string[: match.start()].rstrip()
+        spoken = "Street" if before[-1:].isalpha() and before.split()[-1][:1].isupper() else "Saint"
+    rest = match.string[match.end() :].lstrip()
+    titled = found in (
+        "Mr.",
+        "Mrs.",
+        "Ms.",
+        "Dr.",
+        "Prof.",
+        "St.",
+        "Mt.",
+        "Gen.",
+        "Capt.",
+        "Lt.",
+        "Sgt.",
+        "Col.",
+        "Rev.",
+        "Hon.",
+        "Sen.",
+        "Rep.",
+        "Gov.",
+        "Pres.",
+    )
+    ends = found.endswith(".") and (not rest or (rest[0].isupper() and not titled))
+    return report.add("abbreviation", found, spoken) + ("." if ends else "")
+
+
+def _dotted(match: re.Match[str], report: Report) -> str:
+    found = match.group()
+    spoken = " ".join(found.replace(".", ""))
+    rest = match.string[match.end() :]
+    return report.add("abbreviation", found, spoken) + ("." if not rest.strip() else "")
+
+
+def _initials(match: re.Match[str], report: Report) -> str:
+    found = match.group()
+    _, letters, plain = _tables()
+    if found in letters or (_CONSONANTS.fullmatch(found) and found not in plain):
+        return report.add("initialism", found, " ".join(found))
+    return found

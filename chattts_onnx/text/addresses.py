@@ -1,0 +1,93 @@
+"""URLs, e-mail addresses and @names as something that can be spoken."""
+
+from __future__ import annotations
+
+import re
+
+from . import chinese, english
+from .context import Spoken
+from .report import Report
+
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"
+_TOP = (
+    r"(?:com|cn|org|net|edu|gov|io|ai|co|info|app|dev|tv|me|uk|de|jp|hk|tw|fr|eu|xyz|top|cc|"
+    r"ru|au|ca|ch|nl|kr|site|online|tech|shop)"
+)
+_PATH = r"(?:[/?#][A-Za-z0-9_./~%+&=#?:@!$*,;-]*[A-Za-z0-9_/=#-]|/)?"
+EMAIL = re.compile(rf"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@{_HOST}[A-Za-z]{{2,}}(?![A-Za-z0-9])")
+URL = re.compile(
+    rf"(?:(?:https?|ftp)://(?:[A-Za-z0-9.-]+)(?::[0-9]{{2,5}})?{_PATH}"
+    rf"|(?<![A-Za-z0-9@.])www\.{_HOST}[A-Za-z]{{2,}}{_PATH}"
+    rf"|(?<![A-Za-z0-9@._-]){_HOST}{_TOP}(?![A-Za-z0-9.-]){_PATH})"
+)
+_HANDLE = re.compile(r"(?<![A-Za-z0-9@])@(?=[A-Za-z0-9_\u4e00-\u9fff])")
+_PIECES = re.compile(r"[A-Za-z]+|[0-9]+|.")
+# Longer addresses are read up to the host's end; nobody listens to a tracking parameter.
+_MAX_SPOKEN = 80
+
+_ZH = {
+    ".": "点",
+    "/": "斜杠",
+    "-": "杠",
+    "_": "下划线",
+    "@": "艾特",
+    ":": "冒号",
+    "?": "问号",
+    "=": "等于",
+    "&": "和",
+    "#": "井号",
+    "%": "百分号",
+    "+": "加",
+    "~": "波浪号",
+}
+_EN = {
+    ".": "dot",
+    "/": "slash",
+    "-": "dash",
+    "_": "underscore",
+    "@": "at",
+    ":": "colon",
+    "?": "question mark",
+    "=": "equals",
+    "&": "and",
+    "#": "hash",
+    "%": "percent",
+    "+": "plus",
+    "~": "tilde",
+}
+
+
+def speak_addresses(text: str, language: Spoken, report: Report) -> str:
+    """``text`` with its addresses in words of ``language``."""
+    if "." not in text and "@" not in text:
+        return text
+    text = EMAIL.sub(
+        lambda m: report.add("e-mail", m.group(), _pad(_speak(m.group(), language))), text
+    )
+    text = URL.sub(lambda m: report.add("url", m.group(), _pad(_url(m.group(), language))), text)
+    at = "艾特" if language == "zh" else "at "
+    return _HANDLE.sub(lambda m: report.add("symbol", m.group(), at), text)
+
+
+def _pad(spoken: str) -> str:
+    return f" {spoken} "
+
+
+def _url(found: str, language: Spoken) -> str:
+    body = re.sub(r"^[a-z]+://", "", found).rstrip("/")
+    if len(body) > _MAX_SPOKEN:
+        body = re.split(r"[/?#]", body)[0]
+    return _speak(body, language)
+
+
+def _speak(address: str, language: Spoken) -> str:
+    names, digits = (_ZH, chinese.digits) if language == "zh" else (_EN, english.digits)
+    words = []
+    for piece in _PIECES.findall(address):
+        if piece.isdecimal():
+            words.append(digits(piece))
+        elif piece.lower() == "www":
+            words.append("W W W")
+        else:
+            words.append(names.get(piece, piece if piece.isalpha() else ""))
+    return " ".join(word for word in words if word)

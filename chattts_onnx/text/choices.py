@@ -1,0 +1,11 @@
+"""The values that the options of text normalisation may take."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["auto", "zh", "en"]
+Numbers = Literal["auto", "digits", "cardinal"]
+Erhua = Literal["merge", "keep"]
+EmojiRule = Literal["drop", "name"]
+Backend = Literal["auto", "rules", "wetext"]

@@ -1,0 +1,14 @@
+"""The rules that read numbers, in the order in which they are tried."""
+
+from .base import Rule
+from .codes import CODES
+from .dates import DATES
+from .money import MONEY
+from .phones import PHONES
+from .plain import PLAIN
+from .quantities import QUANTITIES
+from .times import TIMES
+
+RULES: tuple[Rule, ...] = (*DATES, *TIMES, *MONEY, *PHONES, *CODES, *QUANTITIES, *PLAIN)
+
+__all__ = ["RULES", "Rule"]

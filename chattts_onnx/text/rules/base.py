@@ -1,0 +1,40 @@
+"""What a rule is: a pattern, and a function from its match to speech."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..context import Place
+
+# Not part of a longer number or word.
+START = r"(?<![A-Za-z0-9])(?<![0-9][.,:/])"
+END = r"(?![0-9])(?![.,:/][0-9])"
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
+INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
+SIGN = r"(?:(?<![A-Za-z0-9)\]日号月年时点分秒天岁元])[-+±])"
+# "a 5 kg bag": the unit stands as an adjective.
+ARTICLE = re.compile(r"\b[Aa]n?\s$")
+# Between the two ends of a range.
+TO = r"\s?(?:[-–—~～]|至|到)\s?"
+
+Read = Callable[[re.Match[str], Place], str | None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Reads what ``pattern`` matches at a place; ``read`` returns None where it does not apply."""
+
+    name: str
+    pattern: re.Pattern[str]
+    read: Read
+
+
+def rule(name: str, pattern: str, flags: int = 0) -> Callable[[Read], Rule]:
+    """Decorator that makes a :class:`Rule` of its reading function."""
+
+    def make(read: Read) -> Rule:
+        return Rule(name, re.compile(pattern, flags), read)
+
+    return make

@@ -1,0 +1,152 @@
+"""Identifiers: room and order numbers, versions, IP addresses, letters with digits."""
+
+from __future__ import annotations
+
+import re
+
+from .. import chinese
+from ..context import LONG, Place, Reader, unit_follows
+from .base import END, START, Rule, rule
+
+_NAMED_BEFORE = re.compile(
+    r"(?:编号|房间号|房间|房号|房|室号|单号|订单|订单号|验证码|密码|口令|代码|代号|邮编|邮政编码|编码|卡号|学号|工号|"
+    r"车牌|车牌号|账号|帐号|尾号|门牌|门牌号|身份证|身份证号|身份证号码|QQ|QQ群|航班|车次|次列车|股票|股票代码|"
+    r"基金代码|序列号|流水号|取件码|兑换码|邀请码|提货码|货号|型号|条形码|机号|工单|快递|"
+    r"\b(?:codes?|pin|password|passcode|zip|order|room|flight|extension|ext|serial|account|"
+    r"card|ticket|route|suite|apartment|apt|channel|gate|model|badge|zip code|reference|"
+    r"agent|bus|id))"
+    r"(?:号码|号)?(?:\s[A-Z]{1,3})?[\s:：#]{0,3}(?:是|为|number|no\.?|is|are)?[\s:：#“\"']{0,3}$",
+    re.IGNORECASE,
+)
+_AMOUNT_BEFORE = re.compile(
+    r"(?:共|约|超过|达|达到|等于|总数|总计|合计|数量|金额|答案|结果|人口|total|about|equals|over|nearly)"
+    r"\s?(?:是|为|有|of|is)?\s?$"
+)
+_LAST_DIGITS = re.compile(r"(?:后[三四五六]位|前[三四五六]位|last four(?: digits)?)[^0-9]{0,3}$")
+
+
+def _part(reader: Reader, written: str) -> str:
+    """One part of a version: a number, digit by digit from three digits or a leading zero on."""
+    if len(written) > 2 or (len(written) > 1 and written.startswith("0")):
+        return reader.digit_by_digit(written)
+    return reader.integer(written)
+
+
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})"
+
+
+@rule(
+    "IP address",
+    START + rf"(?:{_BYTE}\.){{3}}{_BYTE}(?::(?P<port>[0-9]{{2,5}}))?(?![0-9])(?!\.[0-9])",
+)
+def address(match: re.Match[str], place: Place) -> str:
+    """192.168.1.1, with a port."""
+    reader = place.reader(*match.span())
+    spoken = reader.digit_by_digit(match.group().partition(":")[0])
+    if not match["port"]:
+        return spoken
+    return spoken + reader.say("端口", " port ") + reader.digit_by_digit(match["port"])
+
+
+@rule("version", r"(?<![A-Za-z0-9.])(?P<v>[vV]\.?\s?)?(?P<n>[0-9]+(?:\.[0-9]+){2,})(?![0-9])")
+def version(match: re.Match[str], place: Place) -> str:
+    """1.10.2, v1.2.3."""
+    reader = place.reader(*match.span())
+    parts = [_part(reader, part) for part in match["n"].split(".")]
+    return ("V " if match["v"] else "") + reader.say("点", " point ").join(parts)
+
+
+@rule("version", r"(?<![A-Za-z0-9.])[vV](?P<n>[0-9]+(?:\.[0-9]+)?)(?![0-9A-Za-z])")
+def short_version(match: re.Match[str], place: Place) -> str:
+    """v2, V3.5."""
+    return "V " + place.reader(*match.span()).number(match["n"])
+
+
+@rule("grouped digits", START + r"[0-9]{4}(?:[- ][0-9]{4}){2,}(?:[- ][0-9]{1,4})?(?![0-9])")
+def grouped(match: re.Match[str], place: Place) -> str:
+    """6222 0212 3456 7890."""
+    reader = place.reader(*match.span())
+    groups = re.split("[- ]", match.group())
+    return reader.say("，", ", ").join(reader.digit_by_digit(group) for group in groups)
+
+
+@rule("code", START + r"(?P<n>[0-9]+)(?P<rest>(?:-[0-9]+){2,})" + END)
+def dashed(match: re.Match[str], place: Place) -> str:
+    """3-2-501, 978-7-111: identifiers in parts."""
+    reader = place.reader(*match.span())
+    groups = match.group().split("-")
+    return reader.say("杠", " dash ").join(reader.digit_by_digit(group) for group in groups)
+
+
+@rule("code", r"(?<![0-9.,A-Za-z])(?P<n>[0-9]{2,}(?:-[0-9]+)*)(?![0-9])(?![.,:][0-9])")
+def named(match: re.Match[str], place: Place) -> str | None:
+    """房间号1203, code 4821, order 100234; room 5 and 12号 stay numbers."""
+    before = place.before(match.start(), 24)
+    written, reader = match["n"], place.reader(*match.span())
+    if not (_NAMED_BEFORE.search(before) or _LAST_DIGITS.search(before)):
+        return None
+    if len(written) == 2 and not written.startswith("0"):
+        return None
+    after = place.after(match.end()).lstrip()
+    if chinese.is_measure(after) and not after.startswith(("层", "封", "门", "室")):
+        return None
+    return reader.say("杠", " dash ").join(reader.code(part) for part in written.split("-"))
+
+
+@rule(
+    "code",
+    r"(?<![0-9.,A-Za-z])(?P<n>[0-9]{3,})(?=(?:号|次|路|航班)?(?:房间|列车|次列车|航班|室|公交|会议室|教室|办公室|病房|包厢|号房))",
+)
+def room(match: re.Match[str], place: Place) -> str:
+    """1203室, 302房间, 1234次列车, 628路公交."""
+    return place.reader(*match.span()).code(match["n"])
+
+
+@rule("code", r"(?<=[A-Za-z])(?P<n>[0-9]+)(?![0-9])(?![.,][0-9])")
+def after_letters(match: re.Match[str], place: Place) -> str:
+    """G1234, H2O, MP3, RTX4090: up to two digits are a number, more are read one by one."""
+    reader, written = place.reader(*match.span()), match["n"]
+    if len(written) <= 2 and not (len(written) > 1 and written.startswith("0")):
+        return reader.number(written)
+    return reader.code(written)
+
+
+@rule("code", r"(?<=[A-Za-z][-_])(?P<n>[0-9]{3,})(?![0-9])(?![.,][0-9])")
+def after_dash(match: re.Match[str], place: Place) -> str:
+    """i7-9700K, ISO-9001."""
+    return place.reader(*match.span()).code(match["n"])
+
+
+@rule("code", START + r"(?P<n>0[0-9]+)" + END)
+def zeros(match: re.Match[str], place: Place) -> str:
+    """007: no quantity begins with 0."""
+    return place.reader(*match.span()).digit_by_digit(match["n"])
+
+
+@rule("code", START + rf"(?P<n>[0-9]{{{LONG},}})" + END)
+def long(match: re.Match[str], place: Place) -> str | None:
+    """12345678: an identifier, unless it is round or something is counted."""
+    written = match["n"]
+    counted = (
+        written.endswith("000")
+        or unit_follows(place.after(match.end()))
+        or bool(_AMOUNT_BEFORE.search(place.before(match.start())))
+    )
+    if counted and len(written) <= chinese.MAX_DIGITS:
+        return None
+    return place.reader(*match.span()).code(written)
+
+
+CODES: tuple[Rule, ...] = (
+    address,
+    version,
+    short_version,
+    grouped,
+    dashed,
+    named,
+    room,
+    after_letters,
+    after_dash,
+    zeros,
+    long,
+)

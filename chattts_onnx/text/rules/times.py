@@ -1,0 +1,115 @@
+"""Times of day, durations and scores written with a colon."""
+
+from __future__ import annotations
+
+import re
+
+from .. import chinese, english
+from ..context import Place, Reader
+from .base import START, TO, Rule, rule
+
+_HALF = r"(?P<half>\s?(?:[aApP]\.[mM]\.|(?:am|pm|AM|PM|Am|Pm)(?![A-Za-z])))"
+_CLOCK = r"(?P<h>[01]?[0-9]|2[0-4])[:：](?P<mi>[0-5][0-9])(?:[:：](?P<s>[0-5][0-9]))?"
+_CLOCK2 = r"(?P<h2>[01]?[0-9]|2[0-4])[:：](?P<mi2>[0-5][0-9])"
+_STOP = r"(?![0-9])(?![:：.][0-9])"
+_RATIO_BEFORE = re.compile(
+    r"(?:比分|比例|比率|比值|按|以|为|成|比|score|ratio|odds|won|lost|scale)[^0-9]{0,4}$",
+    re.IGNORECASE,
+)
+_AFTERNOON = ("上午", "早上", "凌晨", "清晨", "下午", "晚上", "中午", "傍晚", "早晨", "夜里")
+
+
+def _half(reader: Reader, written: str | None, hour: int, before: str) -> str:
+    if not written:
+        return ""
+    afternoon = written.strip().lower().startswith("p")
+    if not reader.zh:
+        return "P M" if afternoon else "A M"
+    if before.rstrip().endswith(_AFTERNOON):
+        return ""
+    return ("晚上" if 6 <= hour < 12 else "下午") if afternoon else "上午"
+
+
+@rule("time range", START + _CLOCK + TO + _CLOCK2 + f"{_HALF}?" + _STOP)
+def clock_range(match: re.Match[str], place: Place) -> str:
+    """9:00-18:00."""
+    reader = place.reader(*match.span())
+    first = int(match["h"]), int(match["mi"]), int(match["s"]) if match["s"] else None
+    last = int(match["h2"]), int(match["mi2"]), None
+    half = _half(reader, match["half"], first[0], place.before(match.start()))
+    if reader.zh:
+        return f"{chinese.clock(*first, half)}到{chinese.clock(*last)}"
+    return f"{english.clock(*first)} to {english.clock(*last, half)}"
+
+
+@rule("time", START + _CLOCK + f"{_HALF}?" + _STOP)
+def clock(match: re.Match[str], place: Place) -> str | None:
+    """8:30, 15:04:05, 3:30 pm; after words such as 比分 it is a ratio."""
+    before = place.before(match.start())
+    if _RATIO_BEFORE.search(before) and not match["half"]:
+        return None
+    reader = place.reader(*match.span())
+    hour, minute = int(match["h"]), int(match["mi"])
+    second = int(match["s"]) if match["s"] else None
+    half = _half(reader, match["half"], hour, before)
+    if reader.zh:
+        return chinese.clock(hour, minute, second, half)
+    return english.clock(hour, minute, second, half) + _full_stop(match["half"], place, match.end())
+
+
+@rule("time", START + r"(?P<h>1[0-2]|0?[1-9])" + _HALF)
+def hour(match: re.Match[str], place: Place) -> str:
+    """3pm, 11 a.m."""
+    reader, value = place.reader(*match.span()), int(match["h"])
+    half = _half(reader, match["half"], value, place.before(match.start()))
+    if reader.zh:
+        return chinese.clock(value, 0, None, half)
+    return english.clock(value, 0, None, half) + _full_stop(match["half"], place, match.end())
+
+
+@rule(
+    "duration",
+    START + r"(?P<a>[0-9]{2,3})[:：](?P<b>[0-5][0-9])(?:[:：](?P<c>[0-5][0-9]))?" + _STOP,
+)
+def duration(match: re.Match[str], place: Place) -> str | None:
+    """90:00 and 100:30:05, which are no times of day."""
+    if _RATIO_BEFORE.search(place.before(match.start())):
+        return None
+    reader = place.reader(*match.span())
+    names = ("小时", "分", "秒") if match["c"] else ("分", "秒")
+    english_names = ("hour", "minute", "second") if match["c"] else ("minute", "second")
+    values = [v for v in match.group("a", "b", "c") if v]
+    if reader.zh:
+        return "".join(chinese.cardinal(v) + n for v, n in zip(values, names, strict=True))
+    return " ".join(
+        f"{english.cardinal(v)} {n}{'' if int(v) == 1 else 's'}"
+        for v, n in zip(values, english_names, strict=True)
+    )
+
+
+@rule(
+    "ratio",
+    START
+    + r"(?P<a>[0-9]+(?:\.[0-9]+)?)\s?[:：]\s?(?P<b>[0-9]+(?:\.[0-9]+)?)"
+    + r"(?:[:：](?P<c>[0-9]+))?(?![0-9])",
+)
+def ratio(match: re.Match[str], place: Place) -> str:
+    """3:2, 16:9, 1:1000."""
+    reader = place.reader(*match.span())
+    parts = [
+        reader.integer(v) if "." not in v else reader.number(v)
+        for v in match.group("a", "b", "c")
+        if v
+    ]
+    return reader.say("比", " to ").join(parts)
+
+
+def _full_stop(half: str | None, place: Place, end: int) -> str:
+    """The stop of "5 p.m." is the sentence's as well where the text or sentence ends there."""
+    if not half or not half.endswith("."):
+        return ""
+    rest = place.text[end:].lstrip()
+    return "." if not rest or rest[0].isupper() else ""
+
+
+TIMES: tuple[Rule, ...] = (clock_range, clock, hour, duration, ratio)

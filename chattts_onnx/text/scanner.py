@@ -1,0 +1,63 @@
+"""Finds the numbers of a text and lets the first rule that applies read each."""
+
+from __future__ import annotations
+
+import re
+
+from .context import Place, is_latin
+from .rules import RULES
+from .rules.plain import bullet
+from .units import CURRENCY
+
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,?\s(?=[0-9])"
+_PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"
+# Where a number may begin: its sign, currency, bracket, month or own first digit.
+_ANCHOR = re.compile(
+    rf"(?<![A-Za-z]){_MONTH}|(?<![A-Za-z]){_PARTS}|[vV]\.?\s?(?=[0-9])|№|#(?=[0-9])"
+    r"|(?<![A-Za-z])[Nn][Oo]s?\.\s?(?=[0-9])"
+    rf"|[-+](?={CURRENCY})|{CURRENCY}(?=\s?[-.0-9])|[-+±](?=\.?[0-9])|(?:<=|>=|[<>≤≥≈~～])(?=\s?-?[.0-9])"
+    r"|[(（](?=[0-9])|\+(?=[0-9])|'(?=[0-9]0s)|\^(?=[-+]?[0-9])|\.(?=[0-9])|[0-9]"
+)
+
+
+def read_numbers(place: Place) -> str:
+    """The place's text with every number in words; no ASCII digit is left."""
+    text, parts, position = place.text, [], 0
+    if first := bullet.pattern.match(text):
+        parts.append(_note(place, first, bullet.read(first, place), bullet.name))
+        position = first.end()
+    while anchor := _ANCHOR.search(text, position):
+        start = anchor.start()
+        parts.append(text[position:start])
+        position = _read(place, start, parts)
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+def _read(place: Place, start: int, parts: list[str]) -> int:
+    """Append what is said from ``start`` on; returns where reading goes on."""
+    for rule in RULES:
+        match = rule.pattern.match(place.text, start)
+        if match is None or match.end() == start:
+            continue
+        spoken = rule.read(match, place)
+        if spoken is not None:
+            before = parts[-1] if parts[-1] or len(parts) < 2 else parts[-2]
+            parts.append(_spaced(_note(place, match, spoken, rule.name), before, place, match))
+            return match.end()
+    parts.append(place.text[start])
+    return start + 1
+
+
+def _note(place: Place, match: re.Match[str], spoken: str | None, name: str) -> str:
+    return place.report.add(name, match.group(), spoken or "")
+
+
+def _spaced(spoken: str, before: str, place: Place, match: re.Match[str]) -> str:
+    """English words keep a space to letters beside them; Chinese needs none."""
+    following = place.text[match.end() : match.end() + 1]
+    if spoken and is_latin(spoken[0]) and before and (before[-1].isalnum()):
+        spoken = " " + spoken
+    if following and is_latin(spoken[-1:] or " ") and (following.isalnum()):
+        spoken += " "
+    return spoken

@@ -1,0 +1,77 @@
+"""The voices that a bundle knows: by seed, by name, from files."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+from . import voices
+from .errors import VoiceError
+from .voices import Speaker, SpeakerStatistics, Voice
+
+STATISTICS = "statistics.txt"
+_KINDS = (".json", ".csv", ".tsv", ".npy", ".txt")
+_NAME = re.compile(r"[^\W\d][\w-]*")
+
+
+class VoiceShelf:
+    """Voices of ``hidden_size`` numbers; ``folder`` holds the named ones and may be absent."""
+
+    def __init__(self, folder: Path, hidden_size: int) -> None:
+        self.folder = folder
+        self.hidden_size = hidden_size
+
+    @property
+    def names(self) -> dict[str, Path]:
+        """Named voices with their files: those the bundle came with and those saved since."""
+        found = sorted(self.folder.glob("*.*")) if self.folder.is_dir() else []
+        return {f.stem: f for f in found if f.suffix.lower() in _KINDS and f.name != STATISTICS}
+
+    def vector(self, voice: Voice) -> Speaker:
+        """Speaker vector [hidden] of a seed, name, file, text form or vector.
+
+        Raises :class:`VoiceError` naming what there is when nothing fits.
+        """
+        if isinstance(voice, int) or (isinstance(voice, str) and voice.isdecimal()):
+            return voices.random_speaker(int(voice), self.hidden_size, self.statistics)
+        if not isinstance(voice, (str, Path)):
+            return voices.check_speaker(voice, self.hidden_size, "the voice")
+        if isinstance(voice, str) and voices.is_text_form(voice):
+            return voices.decode_speaker(voice, self.hidden_size)
+        path, _, name = str(voice).partition("#")
+        names = self.names
+        if path in names and not Path(path).exists():
+            path = str(names[path])
+        elif not Path(path).is_file():
+            raise VoiceError(
+                f"no voice {path!r}: expected a seed, a file, or one of this bundle's voices "
+                f"({', '.join(names) or 'it has none'})."
+            )
+        return voices.load_speaker(path, self.hidden_size, name or None)
+
+    def save(self, name: str, voice: Voice) -> Path:
+        """Save a voice under a name in the bundle's folder; returns its file.
+
+        Raises :class:`VoiceError` when the name is taken or is no plain file name.
+        """
+        if not _NAME.fullmatch(name) or name == Path(STATISTICS).stem:
+            raise VoiceError(
+                f"{name!r} is no name for a voice; expected a letter, then letters, digits, _ or -."
+            )
+        if name in self.names:
+            raise VoiceError(f"this bundle has a voice {name!r} already; choose another name.")
+        seed = {"seed": int(str(voice))} if str(voice).isdecimal() else {}
+        vector = self.vector(voice)
+        self.folder.mkdir(exist_ok=True)
+        target = self.folder / f"{name}.json"
+        voices.save_speaker(target, vector, self.hidden_size, name=name, **seed)
+        return target
+
+    @cached_property
+    def statistics(self) -> SpeakerStatistics | None:
+        """Mean and deviation of the checkpoint's speakers, None where the bundle has none."""
+        source = self.folder / STATISTICS
+        if not source.is_file():
+            return None
+        return SpeakerStatistics.from_text(source.read_text(encoding="utf-8"), self.hidden_size)

@@ -1,0 +1,1 @@
+"""Training recipe of the small checkpoint that speaks; see README.md."""

@@ -1,0 +1,49 @@
+"""The limit that memory sets: a decode step at batch 1 reads every weight once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+REPEATS = 7
+# gathered row by row, not read whole; and the rotary tables
+NOT_STREAMED = ("embed.", "cos", "sin")
+
+
+def read_bandwidth(threads: int, size_bytes: int = 2**30) -> float:
+    """Measure how many bytes a second ``threads`` threads read from memory: the best of a few.
+
+    A sum reads each value once and does next to nothing with it.  The best run is the limit;
+    slower ones say what else the machine was doing.
+    """
+    previous = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    values = torch.ones(size_bytes // 4)
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        values.sum()
+        seconds.append(time.perf_counter() - started)
+    torch.set_num_threads(previous)
+    return size_bytes / min(seconds)
+
+
+def step_bytes(graph: Path) -> int:
+    """Bytes of weights that one step of the GPT graph at ``graph`` reads, embeddings left out."""
+    model = onnx.load(graph, load_external_data=False)
+    return sum(
+        _size(tensor)
+        for tensor in model.graph.initializer
+        if not tensor.name.startswith(NOT_STREAMED)
+    )
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    if tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4):
+        return (int(np.prod(tensor.dims)) + 1) // 2
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    return int(np.prod(tensor.dims)) * dtype.itemsize

@@ -1,0 +1,121 @@
+"""Parameters of the ``checkpoint`` group: where the weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.errors import ConfigError
+
+KINDS = ("hub", "local", "seeded")
+VOCABULARIES = ("compact", "official")
+
+
+@dataclass(frozen=True)
+class PinnedFile:
+    """What a downloaded file must be; ``bytes`` is None where only the hash is published."""
+
+    sha256: str
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class BlocksConfig:
+    """One ConvNeXt stack of the Decoder, the DVAE or Vocos.
+
+    ``bottleneck`` is the width between the two input convolutions; Vocos has none and leaves it 0.
+    """
+
+    hidden: int
+    intermediate: int
+    num_layers: int
+    bottleneck: int = 0
+
+
+@dataclass(frozen=True)
+class SeededConfig:
+    """Sizes of a checkpoint of deterministic random weights.
+
+    ``vocabulary`` is ``compact`` (GB2312 level 1) or ``official`` (21178 entries at the official
+    ids). ``embed_tokens`` is the number of rows of the GPT's unused embedding. ``dvae_dim`` is the
+    channel count of one mel frame inside the DVAE; its quantizer is twice as wide.
+    """
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    rope_theta: float
+    rms_norm_eps: float
+    num_vq: int
+    vq_groups: int
+    vq_levels: list[int]
+    vocabulary: str
+    embed_tokens: int
+    num_mels: int
+    n_fft: int
+    dvae_dim: int
+    decoder: BlocksConfig
+    dvae_decoder: BlocksConfig
+    dvae_encoder: BlocksConfig
+    vocos: BlocksConfig
+
+    def __post_init__(self) -> None:
+        multiples = {
+            "hidden_size": (self.hidden_size, self.num_attention_heads, "num_attention_heads"),
+            "num_attention_heads": (
+                self.num_attention_heads, self.num_key_value_heads, "num_key_value_heads",
+            ),
+            "num_vq": (self.num_vq, self.vq_groups, "vq_groups"),
+            "n_fft": (self.n_fft, 4, "four hops a window"),
+        }  # fmt: skip
+        for name, (total, part, reason) in multiples.items():
+            if part < 1 or total < 1 or total % part:
+                raise ConfigError(
+                    f"{name}: found {total}, expected a positive multiple of {part} ({reason})"
+                )
+        if self.hidden_size // self.num_attention_heads % 2:
+            raise ConfigError(
+                f"hidden_size: found {self.hidden_size}, expected an even size for each of the "
+                f"{self.num_attention_heads} heads"
+            )
+        if len(set(self.vq_levels)) != 1 or self.vq_levels[0] < 2:
+            raise ConfigError(
+                f"vq_levels: found {self.vq_levels}, expected the same level, at least 2, on "
+                "every axis"
+            )
+        if self.vocabulary not in VOCABULARIES:
+            raise ConfigError(
+                f"vocabulary: found {self.vocabulary!r}, expected one of {', '.join(VOCABULARIES)}"
+            )
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """A checkpoint and its origin.
+
+    ``kind`` is one of :data:`KINDS`. ``hub`` reads ``repo``, ``revision`` and ``files``, and takes
+    the files from ``path`` instead of the network where it is set; ``local`` reads ``path``;
+    ``seeded`` reads ``seeded``. ``fingerprint`` is the content hash of ``path`` as computed by
+    :func:`pipeline.checkpoint.record.fingerprint`; it lets DVC notice that a folder outside the
+    workspace changed.
+    """
+
+    name: str
+    kind: str
+    license: str
+    repo: str | None = None
+    revision: str | None = None
+    files: dict[str, PinnedFile] = field(default_factory=dict)
+    path: str | None = None
+    fingerprint: str | None = None
+    seeded: SeededConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"kind: found {self.kind!r}, expected one of {', '.join(KINDS)}")
+        needed = {"hub": ("repo", "revision", "files"), "local": ("path",), "seeded": ("seeded",)}
+        for name in needed[self.kind]:
+            if not getattr(self, name):
+                raise ConfigError(f"{name}: found nothing, expected it for kind {self.kind}")

@@ -1,0 +1,90 @@
+"""Compose ``conf/`` into ``params.yaml``: ``python -m pipeline.compose [override …]``.
+
+DVC reads ``params.yaml`` and knows nothing of Hydra outside ``dvc exp run``, so the composed file
+is kept in git.  The same ``conf/`` and overrides give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from chattts_onnx.errors import ChatTTSError
+from pipeline.atomic import write_text
+from pipeline.checkpoint.record import fingerprint
+from pipeline.config import Params
+from pipeline.errors import ConfigError
+from pipeline.strict import parse_strictly
+
+CONF_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
+
+
+def compose_params(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[str, Any]:
+    """Compose the Hydra configuration and check it against :class:`pipeline.config.Params`.
+
+    Raises:
+        ConfigError: Hydra refuses an override, or the result does not fit the dataclasses.
+    """
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            config = compose("config", overrides)
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        found = " ".join(overrides) or "no overrides"
+        raise ConfigError(f"conf/ does not compose with {found}: {error}") from error
+    _add_fingerprint(values["checkpoint"])
+    parse_strictly(values, Params)
+    return dict(values)
+
+
+def _add_fingerprint(checkpoint: dict[str, Any]) -> None:
+    """Key a folder outside the workspace by its content, which DVC does not see otherwise."""
+    if checkpoint.get("path"):
+        checkpoint["fingerprint"] = fingerprint(Path(checkpoint["path"]))
+
+
+def render(values: dict[str, Any], overrides: list[str]) -> str:
+    """``params.yaml`` as text: groups in alphabetical order, keys in the order of their files."""
+    command = shlex.join(["python", "-m", "pipeline.compose", *overrides])
+    ordered = dict(sorted(values.items()))
+    body = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+    return f"# Composed from conf/ by `{command}`; edit conf/, not this file.\n{body}"
+
+
+def stale(path: Path, text: str) -> bool:
+    """Whether ``path`` is not what ``conf/`` composes to now."""
+    return not path.is_file() or path.read_text(encoding="utf-8") != text
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; exit status 1 when ``--check`` finds a stale file, 2 for an error."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.compose", description=__doc__)
+    parser.add_argument("overrides", nargs="*", metavar="override", help="checkpoint=…, a.b=…")
+    parser.add_argument("--output", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when stale")
+    options = parser.parse_args(arguments)
+    try:
+        text = render(compose_params(options.overrides), options.overrides)
+    except ChatTTSError as error:
+        print(f"compose: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    if not stale(options.output, text):
+        return 0
+    if options.check:
+        print(f"{options.output} is stale; run `make params`", file=sys.stderr)
+        return 1
+    write_text(options.output, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

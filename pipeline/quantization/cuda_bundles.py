@@ -1,0 +1,78 @@
+"""Bundles whose every node has a CUDA kernel.
+
+ONNX Runtime's CUDA provider has GroupQueryAttention for FP16 and BF16 only (seen in the kernels of
+onnxruntime-gpu 1.31.1).  A bundle with FP32 attention would run it on the CPU and copy the cache
+there and back in every layer of every step.  So for CUDA attention and cache become FP16: alone,
+where the rest is to stay as it is, or together with all else (FP16 activations are also what the
+provider's MatMulNBits is fastest with).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from chattts_onnx.manifest import Manifest, ModelInfo
+from pipeline.atomic import output_directory
+from pipeline.bundles import derive_bundle
+from pipeline.errors import QuantizationError
+from pipeline.quantization.config import Fp16Config
+from pipeline.quantization.fp16 import convert_graph
+from pipeline.quantization.fp16_convert import convert, prepare
+from pipeline.quantization.graphs import load_graph, save_graph
+from pipeline.quantization.instrument import Feeds, element_types
+
+ATTENTION = "GroupQueryAttention"
+Batches = Callable[[str, ModelInfo], Iterable[Feeds]]
+
+
+def half_attention(source: Path, destination: Path) -> int:
+    """Write ``destination``: the FP32 graph ``source`` with attention and cache in FP16.
+
+    Returns how many attention nodes there are.
+
+    Raises:
+        QuantizationError: there is none.
+    """
+    types = element_types(source)
+    model = load_graph(source)
+    prepare(model)
+    attention = [node for node in model.graph if node.op_type == ATTENTION]
+    if not attention:
+        raise QuantizationError(
+            f"{source}: found no {ATTENTION}, expected a fused GPT graph; run the fuse stage"
+        )
+    kept = {node.name or "" for node in model.graph if node.op_type != ATTENTION}
+    save_graph(convert(model, types, kept), destination)
+    return len(attention)
+
+
+def attention_bundle(source: Path, destination: Path, variant: str) -> Manifest:
+    """The bundle ``source`` with attention and cache in FP16 and all else as it is."""
+    manifest = Manifest.load(source, verify=False)
+    with output_directory(destination) as folder:
+        half_attention(source / manifest.graph("gpt").file, folder / manifest.graph("gpt").file)
+        return derive_bundle(source, folder, variant, model=_half_cache(manifest.model))
+
+
+def half_bundle(
+    source: Path, destination: Path, variant: str, config: Fp16Config, batches: Batches
+) -> Manifest:
+    """The bundle ``source`` (weights as integers, all else FP32) with FP16 for FP32.
+
+    ``batches`` gives real inputs of a graph: they decide which nodes stay FP32.
+
+    Raises:
+        QuantizationError: an activation does not fit, or an output is not finite.
+    """
+    manifest = Manifest.load(source, verify=False)
+    with output_directory(destination) as folder:
+        for name, graph in manifest.graphs.items():
+            feeds = list(batches(name, manifest.model))
+            convert_graph(source / graph.file, feeds, config, folder / graph.file)
+        return derive_bundle(source, folder, variant, model=_half_cache(manifest.model))
+
+
+def _half_cache(model: ModelInfo) -> ModelInfo:
+    return replace(model, kv_dtype="float16")

@@ -1,0 +1,126 @@
+"""Activation statistics of a whole bundle: collected batch by batch, stored for any calibrator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pipeline.errors import QuantizationError
+from pipeline.quantization.graphs import load_graph
+from pipeline.quantization.histogram import Histogram
+from pipeline.quantization.instrument import Feeds, TensorProbe
+from pipeline.quantization.layers import find_layers
+from pipeline.quantization.recording import split_phases
+
+SUMMARY = "calibration.json"
+
+Phases = dict[str, Histogram]
+
+
+@dataclass
+class GraphStatistics:
+    """Histograms of one graph: tensor name, then phase (``text``, ``code`` or ``all``)."""
+
+    tensors: dict[str, Phases] = field(default_factory=dict)
+
+    def merged(self, tensor: str) -> Histogram:
+        """The histogram of a tensor over all phases.
+
+        Raises:
+            QuantizationError: the tensor was not calibrated.
+        """
+        if tensor not in self.tensors:
+            raise QuantizationError(
+                f"found no calibration of tensor '{tensor}'; run the calibrate stage again"
+            )
+        phases = list(self.tensors[tensor].values())
+        total = phases[0]
+        for phase in phases[1:]:
+            total = total.merged(phase)
+        return total
+
+
+def calibrated_tensors(path: Path) -> list[str]:
+    """Activations of a graph whose range INT8 may need: inputs of MatMul, Gemm and Conv, and what
+    a Conv writes, whatever is excluded later."""
+    layers, _ = find_layers(load_graph(path).graph, ("MatMul", "Gemm", "Conv"), ())
+    names = [layer.activation.name or "" for layer in layers]
+    names += [layer.node.outputs[0].name or "" for layer in layers if layer.node.op_type == "Conv"]
+    return list(dict.fromkeys(names))
+
+
+def collect(path: Path, graph: str, batches: Iterable[Feeds], bins: int) -> GraphStatistics:
+    """Run ``graph`` over ``batches`` and count its activations; one batch is held at a time."""
+    probe = TensorProbe(path, calibrated_tensors(path))
+    statistics = GraphStatistics()
+    for feeds in batches:
+        for name, value in probe.run(feeds).items():
+            phases = statistics.tensors.setdefault(name, {})
+            for phase, part in split_phases(graph, value, feeds):
+                phases.setdefault(phase, Histogram(bins)).update(part)
+    return statistics
+
+
+def save_statistics(
+    folder: Path, graphs: Mapping[str, GraphStatistics], sources: Mapping[str, str]
+) -> None:
+    """Write ``calibration.json`` (ranges, for people) and ``<graph>.npz`` (histograms).
+
+    ``sources`` maps files of the calibrated bundle to their sha256.
+    """
+    summary: dict[str, Any] = {"sources": dict(sources), "graphs": {}}
+    for graph, statistics in graphs.items():
+        rows, counts, limits = [], [], []
+        for tensor, phases in statistics.tensors.items():
+            for phase, histogram in phases.items():
+                rows.append([tensor, phase, histogram.minimum, histogram.maximum])
+                counts.append(histogram.counts)
+                limits.append(histogram.limit)
+        np.savez_compressed(
+            folder / f"{graph}.npz", counts=np.array(counts), limits=np.array(limits)
+        )
+        columns = ("tensor", "phase", "minimum", "maximum")
+        summary["graphs"][graph] = [dict(zip(columns, row, strict=True)) for row in rows]
+    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+    (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def load_statistics(folder: Path, sources: Mapping[str, str]) -> dict[str, GraphStatistics]:
+    """Read what :func:`save_statistics` wrote.
+
+    Raises:
+        QuantizationError: a file is missing or damaged, or other ``sources`` were calibrated.
+    """
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        if summary["sources"] != dict(sources):
+            raise QuantizationError(
+                f"{folder}: found a calibration of other graphs, expected one of this FP32 bundle; "
+                "run the calibrate stage again"
+            )
+        return {
+            graph: _load_graph_statistics(folder / f"{graph}.npz", rows)
+            for graph, rows in summary["graphs"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise QuantizationError(
+            f"{folder}: found no whole calibration ({type(error).__name__}: {error}); "
+            "run the calibrate stage again"
+        ) from error
+
+
+def _load_graph_statistics(path: Path, rows: list[dict[str, Any]]) -> GraphStatistics:
+    statistics = GraphStatistics()
+    with np.load(path) as arrays:
+        counts, limits = arrays["counts"], arrays["limits"]
+    for row, count, limit in zip(rows, counts, limits, strict=True):
+        histogram = Histogram(len(count), row["minimum"], row["maximum"], float(limit))
+        histogram.counts[:] = count
+        statistics.tensors.setdefault(row["tensor"], {})[row["phase"]] = histogram
+    return statistics

@@ -1,0 +1,73 @@
+"""Stage ``int8``: the static W8A8 bundle, with ranges of the chosen calibrator.
+
+Reads ``bundles/fp32`` and ``build/calibration``; writes ``bundles/int8`` and
+``reports/int8.{json,md}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from chattts_onnx.manifest import Manifest
+from pipeline.atomic import output_directory
+from pipeline.bundles import derive_bundle
+from pipeline.config import Params
+from pipeline.quality.report import report_context, write_report
+from pipeline.quantization.int8_report import int8_rows, int8_section
+from pipeline.quantization.sizes import graph_hashes
+from pipeline.quantization.static_int8 import Int8Graph, quantize_graph
+from pipeline.quantization.statistics import load_statistics
+from pipeline.quantization.targets import TARGETS
+from pipeline.stages._runner import stage_main
+
+SOURCE = Path("bundles/fp32")
+STATISTICS = Path("build/calibration")
+DESTINATION = Path("bundles/int8")
+REPORT = Path("reports/int8.json")
+
+
+def run(params: Params, workspace: Path) -> None:
+    """See the module's docstring.
+
+    Raises:
+        BundleError: the FP32 bundle is missing or damaged.
+        QuantizationError: the calibration is missing or of another bundle, or a quantized node
+            would not run in integers.
+    """
+    config = params.precision.int8
+    source = workspace / SOURCE
+    manifest = Manifest.load(source, verify=False)
+    statistics = load_statistics(workspace / STATISTICS, graph_hashes(manifest))
+    results: dict[str, Int8Graph] = {}
+    with (
+        Console(stderr=True).status("int8") as status,
+        output_directory(workspace / DESTINATION) as folder,
+    ):
+        for name, graph in manifest.graphs.items():
+            status.update(f"int8: {name}")
+            results[name] = quantize_graph(
+                source / graph.file, name, statistics[name], config, folder / graph.file
+            )
+        notes = {**manifest.notes, "int8": asdict(config)}
+        made = derive_bundle(source, folder, "int8", notes=notes)
+    target = TARGETS[config.target]
+    context = report_context(
+        manifest.checkpoint,
+        "CPUExecutionProvider",
+        target=config.target,
+        calibrator=config.calibrator,
+    )
+    write_report(
+        workspace / REPORT,
+        context,
+        int8_rows(results, manifest, made),
+        title="Static INT8 (W8A8)",
+        sections=[int8_section(results, target)],
+    )
+
+
+if __name__ == "__main__":
+    stage_main("int8", run)

@@ -1,0 +1,150 @@
+"""Write a pipeline's results into MLflow, once.
+
+Only :class:`mlflow.MlflowClient` with an explicit tracking URI is used: the fluent API would obey
+``MLFLOW_RUN_ID`` and ``MLFLOW_TRACKING_URI`` of whatever shell the stage runs in.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import TrackingError
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.naming import named_metrics
+from pipeline.tracking.results import Results, Variant, flatten
+
+T = TypeVar("T")
+
+PARENT_TAG = "mlflow.parentRunId"
+CONTENT_TAG = "chattts.content"
+# Limits of MLflow's log_batch and of its databases.
+PARAMS_PER_BATCH = 100
+METRICS_PER_BATCH = 1000
+MAX_VALUE = 6000
+
+
+def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
+    """Record one parent run with a child for each variant; return the parent's run id.
+
+    Results that are recorded already are left as they are; what a killed stage left half written
+    is replaced.
+
+    Raises:
+        TrackingError: MLflow refuses.
+    """
+    # The database's migrations are told line by line otherwise.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri(config.uri, workspace))
+        experiment = _experiment(client, config, workspace)
+        for run in _find(client, experiment, CONTENT_TAG, results.content_hash):
+            if run.info.status == "FINISHED":
+                return str(run.info.run_id)
+            _delete(client, experiment, run)
+        return _write(client, experiment, results)
+    except MlflowException as error:
+        raise TrackingError(f"{config.uri}: MLflow answered {error}") from error
+
+
+def tracking_uri(uri: str, workspace: Path) -> str:
+    """``uri`` with a relative sqlite path made absolute below ``workspace``."""
+    scheme = "sqlite:///"
+    if not uri.startswith(scheme):
+        return uri
+    return scheme + str(workspace / uri.removeprefix(scheme))
+
+
+def _experiment(client: MlflowClient, config: TrackingConfig, workspace: Path) -> str:
+    known = client.get_experiment_by_name(config.experiment)
+    if known is not None:
+        return str(known.experiment_id)
+    location = (workspace / config.artifacts).absolute()
+    return client.create_experiment(config.experiment, artifact_location=location.as_uri())
+
+
+def _find(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Run]:
+    query = f"tags.`{tag}` = '{value}'"
+    return list(client.search_runs([experiment], filter_string=query))
+
+
+def _delete(client: MlflowClient, experiment: str, run: Run) -> None:
+    for child in _find(client, experiment, PARENT_TAG, run.info.run_id):
+        client.delete_run(child.info.run_id)
+    client.delete_run(run.info.run_id)
+
+
+def _write(client: MlflowClient, experiment: str, results: Results) -> str:
+    checkpoint = str(results.params["checkpoint"]["name"])
+    tags = {
+        "chattts.checkpoint": checkpoint,
+        "chattts.dvc_lock": results.lock_hash,
+        "mlflow.source.git.commit": results.git_commit,
+        "mlflow.source.name": "pipeline.stages.track",
+    }
+    parent = client.create_run(
+        experiment,
+        tags={**tags, CONTENT_TAG: results.content_hash},
+        run_name=f"{checkpoint} {results.content_hash[:8]}",
+    ).info.run_id
+    _log_params(client, parent, flatten(results.params))
+    _log_metrics(client, parent, results.rows)
+    for path in results.files:
+        folder = "reports" if path.parent.name == "reports" else None
+        client.log_artifact(parent, str(path), folder)
+    for variant in results.variants:
+        _write_variant(client, experiment, parent, variant, tags, results)
+    # The status says that nothing is missing, so it comes last.
+    client.set_terminated(parent, "FINISHED")
+    return str(parent)
+
+
+def _write_variant(
+    client: MlflowClient,
+    experiment: str,
+    parent: str,
+    variant: Variant,
+    tags: Mapping[str, str],
+    results: Results,
+) -> None:
+    own_tags = {**tags, PARENT_TAG: parent, "chattts.variant": variant.name}
+    run = client.create_run(experiment, tags=own_tags, run_name=variant.name).info.run_id
+    own_params = flatten(results.params.get("precision", {}).get(variant.name) or {})
+    _log_params(client, run, {"variant": variant.name, **own_params})
+    _log_metrics(client, run, variant.rows)
+    if variant.manifest is not None:
+        client.log_artifact(run, str(variant.manifest), "bundle")
+    for path in variant.samples:
+        client.log_artifact(run, str(path), "samples")
+    client.set_terminated(run, "FINISHED")
+
+
+def _log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> None:
+    entities = [Param(key, value[:MAX_VALUE]) for key, value in params.items()]
+    for batch in _batches(entities, PARAMS_PER_BATCH):
+        client.log_batch(run, params=batch)
+    cut = sorted(key for key, value in params.items() if len(value) > MAX_VALUE)
+    if cut:
+        client.log_batch(run, tags=[RunTag("chattts.cut_params", " ".join(cut)[:MAX_VALUE])])
+
+
+def _log_metrics(client: MlflowClient, run: str, rows: Iterable[Mapping[str, object]]) -> None:
+    now = int(time.time() * 1000)
+    entities = [Metric(m.name, m.value, now, m.step) for m in named_metrics(rows)]
+    for batch in _batches(entities, METRICS_PER_BATCH):
+        client.log_batch(run, metrics=batch)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,167 @@
+"""What a finished pipeline left in its workspace, read for recording."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import TrackingError
+from pipeline.strict import read_yaml
+
+REPORT_SUFFIXES = (".json", ".md", ".png")
+# The track stage writes its own entry after it has run, so a hash with it would never repeat.
+OWN_STAGE = "track"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant's rows of all reports, with the files that belong to it alone."""
+
+    name: str
+    rows: list[dict[str, Any]]
+    manifest: Path | None
+    samples: list[Path]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that one run of the pipeline made and that is worth recording.
+
+    Attributes:
+        params: ``params.yaml`` as plain mappings.
+        files: parameters, lock file and reports, which belong to the run as a whole.
+        variants: every variant named by a report, a bundle or a folder of samples.
+        rows: report rows that name no variant.
+        git_commit: commit of the code, with ``-dirty`` where files differ, or ``unknown``.
+        lock_hash: sha256 of ``dvc.lock`` without the track stage, or ``none``.
+        content_hash: sha256 over all of the above; equal where a record would be a duplicate.
+    """
+
+    params: dict[str, Any]
+    files: list[Path]
+    variants: list[Variant]
+    rows: list[dict[str, Any]]
+    git_commit: str
+    lock_hash: str
+    content_hash: str
+
+
+def read_results(workspace: Path) -> Results:
+    """Read a workspace whose stages up to ``benchmark`` have run.
+
+    Raises:
+        TrackingError: there are no reports, or one is damaged.
+    """
+    reports = sorted(_reports(workspace / "reports"))
+    rows = [row for path in reports if path.suffix == ".json" for row in _rows(path)]
+    reported = {row["variant"] for row in rows if row.get("variant")}
+    names = sorted(reported | _folders(workspace))
+    variants = [_variant(workspace, name, rows) for name in names]
+    lock_hash = dvc_lock_hash(workspace / "dvc.lock")
+    files = [workspace / "params.yaml", *reports]
+    owned = [path for variant in variants for path in (variant.manifest, *variant.samples) if path]
+    return Results(
+        params=read_yaml(workspace / "params.yaml"),
+        files=[path for path in [*files, workspace / "dvc.lock"] if path.is_file()],
+        variants=variants,
+        rows=[row for row in rows if not row.get("variant")],
+        git_commit=git_commit(workspace),
+        lock_hash=lock_hash,
+        content_hash=_content_hash(workspace, [*files, *owned], lock_hash),
+    )
+
+
+def dvc_lock_hash(path: Path) -> str:
+    """sha256 of ``dvc.lock`` without the track stage's entry, or ``none`` without a file."""
+    if not path.is_file():
+        return "none"
+    lock = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    stages = {name: entry for name, entry in lock.get("stages", {}).items() if name != OWN_STAGE}
+    text = json.dumps({**lock, "stages": stages}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def git_commit(folder: Path) -> str:
+    """Commit that is checked out, ``-dirty`` when tracked files differ, ``unknown`` outside git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return "unknown"
+    return f"{commit}-dirty" if _git(folder, "status", "--porcelain", "-uno") else commit
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested mappings as ``{"precision.int8.calibrator": "minmax"}``; lists become JSON text."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        elif isinstance(value, str):
+            flat[name] = value
+        else:
+            flat[name] = json.dumps(value, ensure_ascii=False)
+    return flat
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _reports(folder: Path) -> Iterable[Path]:
+    if not folder.is_dir():
+        raise TrackingError(f"{folder}: found no reports, expected those of the earlier stages")
+    return (path for path in folder.iterdir() if path.suffix in REPORT_SUFFIXES)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a report; a report of another form is attached as a file only."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8")).get("rows", [])
+    except (ValueError, AttributeError) as error:
+        raise TrackingError(f"{path}: found no report, expected a JSON object") from error
+    for number, row in enumerate(rows):
+        missing = {"metric", "value"} - row.keys()
+        if missing:
+            lacks = ", ".join(sorted(missing))
+            raise TrackingError(f"{path}: row {number} has no {lacks}, found {row}")
+    return list(rows)
+
+
+def _folders(workspace: Path) -> set[str]:
+    """Variants that have a bundle or samples, the reference among them."""
+    return {
+        path.parent.name
+        for pattern in ("bundles/[!.]*/manifest.json", "samples/[!.]*/*.wav")
+        for path in workspace.glob(pattern)
+    }
+
+
+def _variant(workspace: Path, name: str, rows: list[dict[str, Any]]) -> Variant:
+    manifest = workspace / "bundles" / name / "manifest.json"
+    return Variant(
+        name=name,
+        rows=[row for row in rows if row.get("variant") == name],
+        manifest=manifest if manifest.is_file() else None,
+        samples=sorted((workspace / "samples" / name).glob("*.wav")),
+    )
+
+
+def _content_hash(workspace: Path, files: list[Path], lock_hash: str) -> str:
+    digest = hashlib.sha256(lock_hash.encode())
+    for path in sorted(files):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(workspace).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chattts_onnx import BundleError, Manifest, open_bundle
+
+
+@pytest.fixture
+def copy(bundle_path: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "manifest.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def test_written_manifest_reads_back_the_same(bundle_path: Path) -> None:
+    manifest = Manifest.load(bundle_path)
+    value = json.loads((bundle_path / "manifest.json").read_text(encoding="utf-8"))
+    assert Manifest.from_dict(json.loads(json.dumps(manifest.to_dict())), bundle_path) == manifest
+    assert next(iter(value)) == "format_version"
+    on_disk = {p.relative_to(bundle_path).as_posix() for p in bundle_path.rglob("*") if p.is_file()}
+    assert set(manifest.files) == on_disk - {"manifest.json"}
+    assert manifest.model.end_token == manifest.model.num_audio_tokens - 1
+
+
+def test_changed_byte_is_found(copy: Path) -> None:
+    path = copy / "gpt.onnx.data"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(BundleError, match=r"gpt\.onnx\.data has sha256"):
+        Manifest.load(copy)
+    Manifest.load(copy, verify=False)
+
+
+def test_truncated_and_missing_files_are_found(copy: Path) -> None:
+    path = copy / "vocos.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"vocos\.onnx has \d+ bytes, expected"):
+        Manifest.load(copy)
+    path.unlink()
+    with pytest.raises(BundleError, match=r"vocos\.onnx is missing"):
+        Manifest.load(copy)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret", "..\\secret"])
+def test_names_that_lead_outside_are_refused(copy: Path, name: str) -> None:
+    (copy.parent / "secret").write_text("x")
+    edit(copy, lambda v: v["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+    with pytest.raises(BundleError, match="outside the bundle"):
+        Manifest.load(copy)
+
+
+def test_link_that_leads_outside_is_refused(copy: Path) -> None:
+    target = copy.parent / "decoder.onnx"
+    (copy / "decoder.onnx").rename(target)
+    (copy / "decoder.onnx").symlink_to(target)
+    with pytest.raises(BundleError, match="link that leads outside"):
+        Manifest.load(copy)
+
+
+def test_other_format_versions_are_refused(copy: Path) -> None:
+    edit(copy, lambda v: v.update(format_version=2))
+    with pytest.raises(BundleError, match="format_version is 2, this release reads 1"):
+        open_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v.pop("model"),
+        lambda v: v["model"].pop("hidden_size"),
+        lambda v: v["model"].update(kv_dtype="float8"),
+        lambda v: v["graphs"]["gpt"].pop("inputs"),
+        lambda v: v.update(files=[]),
+        lambda v: v["files"]["gpt.onnx"].pop("sha256"),
+        lambda v: v.update(graphs="gpt"),
+    ],
+)
+def test_malformed_manifest_is_one_clear_error(copy: Path, change: Callable[[Any], Any]) -> None:
+    edit(copy, change)
+    with pytest.raises(BundleError, match="malformed"):
+        Manifest.load(copy)
+
+
+def test_graphs_must_be_listed_with_files_and_interface(copy: Path) -> None:
+    edit(copy, lambda v: v["files"].pop("gpt.onnx.data"))
+    with pytest.raises(BundleError, match=r"'gpt' needs 'gpt\.onnx\.data'"):
+        Manifest.load(copy)
+    edit(copy, lambda v: v["graphs"].pop("gpt"))
+    with pytest.raises(BundleError, match="no graph 'gpt'"):
+        Manifest.load(copy)
+
+
+def test_interface_of_the_graph_must_match(copy: Path) -> None:
+    edit(copy, lambda v: v["graphs"]["vocos"]["inputs"][0].update(name="melody"))
+    bundle = open_bundle(copy, threads=1)
+    with pytest.raises(BundleError, match="inputs differ from the manifest"):
+        bundle.session("vocos")
+
+
+def test_no_bundle_there(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="not found"):
+        open_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(BundleError, match="not valid JSON"):
+        open_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(BundleError, match="expected a JSON object"):
+        open_bundle(tmp_path)

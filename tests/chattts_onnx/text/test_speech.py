@@ -1,0 +1,44 @@
+"""Every rule by its cases: what is typed and what is to be spoken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chattts_onnx.text import Lexicon, TextOptions, normalize
+from chattts_onnx.text.tags import TAG
+
+CASES = Path(__file__).parent / "data" / "speech.tsv"
+
+
+def read_cases() -> list[tuple[str, str, str]]:
+    lines = CASES.read_text(encoding="utf-8").split("\n")
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return [(typed.replace("\\n", "\n"), options, spoken) for typed, options, spoken in rows]
+
+
+def parse_options(text: str) -> TextOptions:
+    values: dict[str, Any] = {}
+    for part in filter(None, text.split(";")):
+        key, _, value = part.partition("=")
+        if key == "lexicon":
+            values[key] = Lexicon.of(json.loads(value))
+        else:
+            values[key] = {"true": True, "false": False}.get(value, value)
+    return TextOptions(**values)
+
+
+def test_there_are_enough_cases_and_none_twice() -> None:
+    cases = read_cases()
+    assert len(cases) >= 300
+    assert len({case[:2] for case in cases}) == len(cases)
+
+
+@pytest.mark.parametrize(("typed", "options", "spoken"), read_cases())
+def test_spoken(typed: str, options: str, spoken: str) -> None:
+    result = normalize(typed, parse_options(options))
+    assert result.text == spoken
+    assert not any(c.isdigit() for c in TAG.sub("", result.text))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from chattts_onnx import Bundle, open_bundle
+from chattts_onnx.manifest import Manifest, ModelInfo
+from pipeline.errors import QuantizationError
+from pipeline.quantization.cuda_bundles import attention_bundle, half_attention, half_bundle
+from pipeline.quantization.instrument import Feeds
+from pipeline.quantization.recorder import record
+from pipeline.quantization.recording import Recording, graph_feeds
+from pipeline.stages import w8
+from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+
+FLOAT, FLOAT16, UINT8 = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.UINT8,
+)
+
+
+@pytest.fixture(scope="module")
+def workspace(
+    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("cuda_bundles") / "workspace"
+    make_workspace(folder, smoke_checkpoint, smoke_export)
+    w8.run(smoke_params(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recordings(workspace: Path) -> list[Recording]:
+    config = smoke_params().precision.fp16.recording
+    return list(record(workspace / "bundles" / "fp32", workspace, config, seed=1))
+
+
+def forced(bundle: Bundle, recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    ids = np.repeat(recording.text_ids[None, :, None], bundle.model.num_vq, axis=2)
+    mask = np.ones(ids.shape[:2], dtype=np.int64)
+    return bundle.forced(ids, mask, recording.codes[None], recording.speaker[None])
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
+    return float((first * second).sum() / (np.linalg.norm(first) * np.linalg.norm(second) + 1e-30))
+
+
+def test_only_attention_becomes_half(
+    workspace: Path, recordings: list[Recording], tmp_path: Path
+) -> None:
+    source = workspace / "bundles" / "fp32"
+    made = attention_bundle(source, tmp_path / "fp32_cuda", "fp32_cuda")
+    assert (made.variant, made.model.kv_dtype) == ("fp32_cuda", "float16")
+    graph = onnx.load(tmp_path / "fp32_cuda" / "gpt.onnx", load_external_data=False).graph
+    weights = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    multiplied = [n.input[1] for n in graph.node if n.op_type == "MatMul"]
+    assert multiplied and {weights[name] for name in multiplied} == {FLOAT}
+    attention = [n for n in graph.node if n.op_type == "GroupQueryAttention"]
+    assert {weights[name] for n in attention for name in n.input[7:9]} == {FLOAT16}
+    for node in attention:
+        producer = next(n for n in graph.node if node.input[0] in n.output)
+        assert producer.op_type == "Cast"
+    exact, half = open_bundle(source, threads=1), open_bundle(tmp_path / "fp32_cuda", threads=1)
+    for ours, theirs in zip(forced(half, recordings[0]), forced(exact, recordings[0]), strict=True):
+        assert ours.dtype == np.float32
+        assert not np.array_equal(ours, theirs)
+        assert cosine(ours, theirs) > 0.99999
+
+
+def test_weights_as_integers_with_half_activations(
+    workspace: Path, recordings: list[Recording], tmp_path: Path
+) -> None:
+    def batches(name: str, model: ModelInfo) -> Iterable[Feeds]:
+        return [feeds for r in recordings for feeds in graph_feeds(name, model, r)]
+
+    source = workspace / "bundles" / "w8"
+    config = smoke_params().precision.fp16
+    half_bundle(source, tmp_path / "w8_fp16", "w8_fp16", config, batches)
+    assert Manifest.load(tmp_path / "w8_fp16").model.kv_dtype == "float16"
+    graph = onnx.load(tmp_path / "w8_fp16" / "gpt.onnx", load_external_data=False).graph
+    weights = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    layers = [n for n in graph.node if n.op_type == "MatMulNBits"]
+    assert layers and not [n for n in graph.node if n.op_type == "MatMul"]
+    assert {(weights[n.input[1]], weights[n.input[2]]) for n in layers} == {(UINT8, FLOAT16)}
+    quantized, half = open_bundle(source, threads=1), open_bundle(tmp_path / "w8_fp16", threads=1)
+    pairs = zip(forced(half, recordings[0]), forced(quantized, recordings[0]), strict=True)
+    for ours, theirs in pairs:
+        assert cosine(ours, theirs) > 0.999
+
+
+def test_a_graph_without_attention_is_refused(workspace: Path, tmp_path: Path) -> None:
+    vocos = workspace / "bundles" / "fp32" / "vocos.onnx"
+    for path in (vocos, vocos.with_name("vocos.onnx.data")):
+        shutil.copy(path, tmp_path)
+    with pytest.raises(QuantizationError, match="GroupQueryAttention"):
+        half_attention(tmp_path / "vocos.onnx", tmp_path / "out.onnx")

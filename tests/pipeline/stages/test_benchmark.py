@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chattts_onnx.errors import BundleError
+from pipeline.stages import benchmark
+from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+
+FIELD_NAMES = {
+    "prefill_seconds",
+    "steps_per_second",
+    "rtf",
+    "first_audio_seconds",
+    "sentence_seconds",
+    "sentences_per_second",
+    "peak_memory_bytes",
+    "size_bytes",
+    "throughput_steps_per_second",
+    "first_audio_p50_seconds",
+    "first_audio_p95_seconds",
+    "first_audio_p99_seconds",
+}
+
+
+@pytest.mark.slow
+def test_reference_and_bundle_are_timed_and_reported(
+    smoke_checkpoint: Path, smoke_export: Path, tmp_path: Path
+) -> None:
+    workspace = make_workspace(tmp_path / "workspace", smoke_checkpoint, smoke_export)
+    params = smoke_params(benchmark={"variants": ["fp32"], "threads": 1})
+    benchmark.run(params, workspace)
+    report = json.loads((workspace / "reports" / "benchmark.json").read_text())
+    rows, context = report["rows"], report["context"]
+    for engine in ("reference", "fp32"):
+        metrics = {row["metric"] for row in rows if row["variant"] == engine}
+        assert metrics >= FIELD_NAMES
+        assert context["engines"][engine]["threads"] == 1
+    assert all(row["value"] > 0 for row in rows)
+    assert {row["metric"] for row in rows if row["metric"].endswith("_ratio")} == {
+        f"{name}_ratio" for name in FIELD_NAMES
+    }
+    sizes = {row["variant"]: row["value"] for row in rows if row["metric"] == "size_bytes"}
+    assert sizes["fp32"] == sum(p.stat().st_size for p in (workspace / "bundles/fp32").iterdir())
+    text = (workspace / "reports" / "benchmark.md").read_text()
+    assert "Random weights" in text
+    assert "| engine | peak memory | sentences/s | first packet |" in text
+    assert (workspace / "reports" / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_missing_bundle_is_named_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="bundles/fp32"):
+        benchmark.run(smoke_params(benchmark={"variants": ["fp32"]}), tmp_path)
+    assert not list(tmp_path.iterdir())

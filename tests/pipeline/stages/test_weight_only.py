@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chattts_onnx.bundle import open_bundle
+from chattts_onnx.errors import BundleError
+from pipeline.config import Params
+from pipeline.errors import ConfigError
+from pipeline.stages import w4, w8
+from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+
+GRAPHS = {"gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos"}
+STAGES = {"w8": w8, "w4": w4}
+
+
+def with_variant(variant: str, **fields: Any) -> Params:
+    """The smoke parameters with some fields of ``precision.<variant>`` replaced."""
+    params = smoke_params()
+    changed = replace(getattr(params.precision, variant), **fields)
+    return replace(params, precision=replace(params.precision, **{variant: changed}))
+
+
+@pytest.fixture(scope="module")
+def workspace(
+    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("weight_only") / "workspace"
+    make_workspace(folder, smoke_checkpoint, smoke_export)
+    for stage in STAGES.values():
+        stage.run(smoke_params(), folder)
+    return folder
+
+
+def report(workspace: Path, variant: str) -> dict[str, Any]:
+    return dict(json.loads((workspace / "reports" / f"{variant}.json").read_text()))
+
+
+def values(workspace: Path, variant: str, metric: str, *keys: str) -> dict[Any, Any]:
+    rows = [row for row in report(workspace, variant)["rows"] if row["metric"] == metric]
+    return {tuple(row[key] for key in keys): row["value"] for row in rows}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", STAGES)
+def test_every_quantized_weight_runs_as_matmulnbits(workspace: Path, variant: str) -> None:
+    executed = values(workspace, variant, "executed_nodes", "graph", "op_type")
+    quantized: dict[str, int] = {}
+    for (graph, _), count in values(
+        workspace, variant, "quantized_nodes", "graph", "format"
+    ).items():
+        quantized[graph] = quantized.get(graph, 0) + count
+    assert set(quantized) == GRAPHS
+    assert quantized == {
+        graph: count for (graph, op), count in executed.items() if op == "MatMulNBits"
+    }
+    assert ("gpt", "MatMul") not in executed
+    stay = values(workspace, variant, "excluded", "graph", "node", "reason")
+    assert any(node == "head.istft/MatMul" for _, node, _ in stay)
+    text = (workspace / "reports" / f"{variant}.md").read_text()
+    assert "MatMulNBits run" in text
+    assert "CUDA" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("variant", "closeness"), [("w8", 0.999), ("w4", 0.95)])
+def test_the_bundle_speaks(workspace: Path, variant: str, closeness: float) -> None:
+    small = open_bundle(workspace / "bundles" / variant, providers=["CPUExecutionProvider"])
+    full = open_bundle(workspace / "bundles" / "fp32", providers=["CPUExecutionProvider"])
+    assert small.manifest.variant == variant
+    assert small.manifest.notes["weight_only"]["bits"] == int(variant[1:])
+    prompt = small.prepare("hello there")[None]
+    codes = np.random.default_rng(0).integers(0, full.model.end_token, (1, 9, full.model.num_vq))
+    mask = np.ones(prompt.shape[:2], np.int64)
+    a, b = (bundle.forced(prompt, mask, codes)[0] for bundle in (full, small))
+    assert (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()) > closeness
+    params = small.default_params().but(min_new_tokens=4, max_new_tokens=8)
+    assert np.isfinite(small.say("hello", 7, params=params, seed=1)).all()
+
+
+@pytest.mark.slow
+def test_w4_is_smaller_than_w8(workspace: Path) -> None:
+    """In the GPT, whose heads and tables keep 8 bits; the other graphs are as large."""
+    small, large = (values(workspace, v, "graph_size_ratio", "graph") for v in ("w4", "w8"))
+    assert small[("gpt",)] < large[("gpt",)] < 0.4
+    assert small[("vocos",)] == large[("vocos",)]
+
+
+@pytest.mark.slow
+def test_only_gptq_records(workspace: Path) -> None:
+    """And the parameter switches the algorithm; a second run gives the same bundle."""
+    manifest = workspace / "bundles" / "w4" / "manifest.json"
+    before = manifest.read_text()
+    stages = {"gptq": 1, "rtn": 0}
+    for algorithm, recorded in stages.items():
+        overrides = [
+            replace(entry, algorithm=algorithm) for entry in smoke_params().precision.w4.overrides
+        ]
+        recording = replace(smoke_params().precision.w4.recording, samples=1)
+        changes = {"algorithm": algorithm, "overrides": overrides, "recording": recording}
+        w4.run(with_variant("w4", **changes), workspace)
+        assert report(workspace, "w4")["context"]["samples"] == recorded
+        formats = values(workspace, "w4", "quantized_nodes", "format")
+        assert all(name.endswith(algorithm) for (name,) in formats)
+    w4.run(smoke_params(), workspace)
+    assert manifest.read_text() == before
+
+
+@pytest.mark.slow
+def test_a_failure_leaves_no_bundle(tmp_path: Path, workspace: Path) -> None:
+    """GPTQ without its sentences; nothing that looks finished stays behind."""
+    (tmp_path / "bundles").mkdir()
+    (tmp_path / "bundles" / "fp32").symlink_to(workspace / "bundles" / "fp32")
+    with pytest.raises(ConfigError, match="no such file"):
+        w4.run(with_variant("w4", algorithm="gptq"), tmp_path)
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["fp32"]
+
+
+def test_a_missing_fp32_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="bundles/fp32"):
+        w8.run(smoke_params(), tmp_path)
+    assert not list(tmp_path.iterdir())

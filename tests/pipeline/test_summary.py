@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.summary import main
+
+VALIDATION = [
+    {"variant": "int8", "metric": "top1_agreement", "value": 0.25, "unit": "share", "head": "0"},
+    {
+        "variant": "int8",
+        "metric": "top1_agreement",
+        "value": 0.9876,
+        "unit": "share",
+        "head": "all",
+    },
+    {"variant": "int8", "metric": "mel_l1", "value": None, "unit": "neper"},
+]
+BENCHMARK = [
+    {"variant": "reference", "metric": "steps_per_second", "value": 9.5, "unit": "1/s", "batch": 1},
+    {"variant": "int8", "metric": "steps_per_second", "value": 77.0, "unit": "1/s", "batch": 4},
+    {"variant": "int8", "metric": "steps_per_second", "value": 54.25, "unit": "1/s", "batch": 1},
+    {"variant": "int8", "metric": "size_bytes", "value": 2_500_000, "unit": "B"},
+]
+
+
+def test_table_and_wav_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reports").mkdir()
+    for name, rows in (("validation", VALIDATION), ("benchmark", BENCHMARK)):
+        text = json.dumps({"context": {}, "rows": rows})
+        (tmp_path / f"reports/{name}.json").write_text(text)
+    wav = tmp_path / "samples/int8/00.wav"
+    wav.parent.mkdir(parents=True)
+    wav.write_bytes(b"RIFF")
+    monkeypatch.chdir(tmp_path)
+    assert main() == 0
+    printed = capsys.readouterr().out
+    lines = {
+        cells[0]: cells[1:]
+        for line in printed.splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) > 1
+    }
+    assert lines["reference"] == ["–", "–", "9.5", "–", "–", "–", "–", "–", "–"]
+    assert lines["int8"] == ["2.5 MB", "–", "54.2", "–", "–", "–", "98.76%", "–", "–"]
+    assert str(wav) in printed
+
+
+def test_missing_reports_are_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main() == 2
+    assert "benchmark.json: found no report" in capsys.readouterr().out.replace("\n", "")

@@ -1,0 +1,85 @@
+"""A small finished workspace in the form that the stages write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PARAMS = {
+    "seed": 7,
+    "checkpoint": {"name": "mini", "kind": "seeded"},
+    "precision": {
+        "fp16": {"max_range": 512.0},
+        "int8": {"calibrator": "minmax", "op_types": ["MatMul", "Conv"]},
+    },
+    "tracking": {"uri": "sqlite:///mlflow.db", "artifacts": "mlruns", "experiment": "test"},
+}
+LOCK = {
+    "schema": "2.0",
+    "stages": {"benchmark": {"cmd": "b"}, "track": {"cmd": "t", "outs": [{"md5": "1"}]}},
+}
+BENCHMARK = [
+    {"variant": "pytorch", "metric": "steps_per_second", "value": 10.0, "unit": "1/s", "batch": 1},
+    {
+        "variant": "int8",
+        "metric": "steps_per_second",
+        "value": 50.0,
+        "unit": "1/s",
+        "batch": 1,
+        "length": 64,
+        "min": 48.0,
+        "max": 51.0,
+    },
+    {"variant": "int8", "metric": "size_bytes", "value": 1000, "unit": "bytes"},
+]
+VALIDATION = [
+    {"variant": "int8", "metric": "top1_agreement", "value": 0.9, "unit": "1", "head": "all"},
+    {"variant": "fp32", "metric": "kl_divergence", "value": 0.0, "unit": "nat"},
+    {"metric": "prompts", "value": 4, "unit": "1"},
+]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """Reports, samples, bundles, parameters and a lock file below a temporary folder."""
+    write_yaml(tmp_path / "params.yaml", PARAMS)
+    write_yaml(tmp_path / "dvc.lock", LOCK)
+    write_report(tmp_path / "reports/benchmark.json", BENCHMARK)
+    write_report(tmp_path / "reports/validation.json", VALIDATION)
+    (tmp_path / "reports/benchmark.md").write_text("| variant |\n", encoding="utf-8")
+    (tmp_path / "reports/benchmark.png").write_bytes(b"\x89PNG")
+    for variant in ("fp32", "int8"):
+        bundle = tmp_path / "bundles" / variant
+        bundle.mkdir(parents=True)
+        (bundle / "manifest.json").write_text(f'{{"variant": "{variant}"}}', encoding="utf-8")
+        samples = tmp_path / "samples" / variant
+        samples.mkdir(parents=True)
+        (samples / "00.wav").write_bytes(b"RIFF" + variant.encode())
+    return tmp_path
+
+
+def write_yaml(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(value), encoding="utf-8")
+
+
+def write_report(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    report = {"context": {"checkpoint": "mini"}, "rows": rows}
+    path.write_text(json.dumps(report), encoding="utf-8")
+
+
+@pytest.fixture
+def edit_lock() -> Callable[[Path, str, str], None]:
+    """Change one stage's command in ``dvc.lock``."""
+
+    def edit(workspace: Path, stage: str, command: str) -> None:
+        lock = yaml.safe_load((workspace / "dvc.lock").read_text(encoding="utf-8"))
+        lock["stages"][stage]["cmd"] = command
+        write_yaml(workspace / "dvc.lock", lock)
+
+    return edit

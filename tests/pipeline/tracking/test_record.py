@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.errors import TrackingError
+from pipeline.tracking import record as module
+from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.record import PARENT_TAG, record, tracking_uri
+from pipeline.tracking.results import Results, read_results
+
+CONFIG = TrackingConfig(uri="sqlite:///mlflow.db", artifacts="mlruns", experiment="test")
+
+
+def runs(workspace: Path) -> list[Any]:
+    client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
+    experiment = client.get_experiment_by_name("test")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def artifacts(workspace: Path, run: Any, folder: str | None = None) -> set[str]:
+    client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
+    return {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}
+
+
+@pytest.fixture
+def results(workspace: Path) -> Results:
+    return read_results(workspace)
+
+
+def test_record_is_complete_and_written_once(
+    workspace: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The fluent API would write into that run, or fail for want of it.
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace}/other.db")
+    parent_id = record(results, CONFIG, workspace)
+
+    found = {run.info.run_name: run for run in runs(workspace)}
+    parent = next(run for run in found.values() if run.info.run_id == parent_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["precision.int8.op_types"] == '["MatMul", "Conv"]'
+    assert parent.data.metrics == {"prompts": 4.0}
+    assert parent.data.tags["chattts.checkpoint"] == "mini"
+    assert parent.data.tags["chattts.dvc_lock"] == results.lock_hash
+    assert parent.data.tags["mlflow.source.git.commit"] == results.git_commit
+    assert artifacts(workspace, parent) == {"params.yaml", "dvc.lock", "reports"}
+    assert "reports/benchmark.png" in artifacts(workspace, parent, "reports")
+
+    assert {name for name in found if PARENT_TAG in found[name].data.tags} == {
+        "fp32",
+        "int8",
+        "pytorch",
+    }
+    int8 = found["int8"]
+    assert int8.data.tags[PARENT_TAG] == parent_id
+    assert int8.data.params == {
+        "variant": "int8",
+        "calibrator": "minmax",
+        "op_types": '["MatMul", "Conv"]',
+    }
+    assert int8.data.metrics == {
+        "steps_per_second/batch_1/length_64": 50.0,
+        "steps_per_second/batch_1/length_64/min": 48.0,
+        "steps_per_second/batch_1/length_64/max": 51.0,
+        "size_bytes": 1000.0,
+        "top1_agreement/head_all": 0.9,
+    }
+    assert artifacts(workspace, int8, "samples") == {"samples/00.wav"}
+    assert artifacts(workspace, int8, "bundle") == {"bundle/manifest.json"}
+    assert not (workspace / "other.db").exists()
+
+    assert record(read_results(workspace), CONFIG, workspace) == parent_id
+    assert len(runs(workspace)) == 4
+
+
+def test_other_results_are_another_run(workspace: Path, results: Results) -> None:
+    first = record(results, CONFIG, workspace)
+    (workspace / "reports/benchmark.md").write_text("| other |\n", encoding="utf-8")
+    assert record(read_results(workspace), CONFIG, workspace) != first
+    assert len(runs(workspace)) == 8
+
+
+def test_a_half_written_record_is_replaced(
+    workspace: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = module._write_variant
+
+    def killed(*arguments: Any) -> None:
+        written(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "_write_variant", killed)
+        record(results, CONFIG, workspace)
+    left = {run.info.run_id for run in runs(workspace)}
+    assert len(left) == 2
+
+    record(results, CONFIG, workspace)
+    now = runs(workspace)
+    assert len(now) == 4
+    assert all(run.info.status == "FINISHED" for run in now)
+    assert left.isdisjoint(run.info.run_id for run in now)
+
+
+def test_limits_of_mlflow_are_kept(workspace: Path, results: Results) -> None:
+    results.params["many"] = {f"p{i}": i for i in range(250)}
+    results.params["long"] = "长" * 7000
+    parent = record(results, CONFIG, workspace)
+    run = next(run for run in runs(workspace) if run.info.run_id == parent)
+    assert run.data.params["many.p249"] == "249"
+    assert run.data.params["long"] == "长" * 6000
+    assert run.data.tags["chattts.cut_params"] == "long"
+
+
+def test_an_unreachable_server_is_a_named_error(workspace: Path, results: Results) -> None:
+    config = TrackingConfig(uri="nonsense://x", artifacts="mlruns", experiment="test")
+    with pytest.raises(TrackingError, match="nonsense://x"):
+        record(results, config, workspace)
+
+
+def test_only_relative_sqlite_paths_change(tmp_path: Path) -> None:
+    assert tracking_uri("http://host:5000", tmp_path) == "http://host:5000"
+    assert tracking_uri("sqlite:///a/b.db", tmp_path) == f"sqlite:///{tmp_path}/a/b.db"
+    assert tracking_uri("sqlite:////abs/b.db", tmp_path) == "sqlite:////abs/b.db"
