@@ -87,10 +87,12 @@ class TrainableGpt(nn.Module):
         x = self.dropout(self.gpt.embed(batch.ids, batch.text_mask, batch.speaker))
         sequence = x.shape[1]
         cos, sin = self.gpt.cos[:sequence], self.gpt.sin[:sequence]
+        # written out, for on a CPU the fused kernel's backward pass costs more than all its matmuls
+        future = x.new_full((sequence, sequence), float("-inf")).triu(1)
         looking = x.new_empty(0)
         for index, layer in enumerate(self.layers):
             attended, seen = self._attend(
-                layer.self_attn, layer.input_layernorm(x), cos, sin,
+                layer.self_attn, layer.input_layernorm(x), cos, sin, future,
                 batch.rows if index == GUIDED_LAYER else None,
             )  # fmt: skip
             looking = looking if seen is None else seen
@@ -100,7 +102,13 @@ class TrainableGpt(nn.Module):
         return self.gpt.norm(rows.index_select(0, batch.rows)), looking
 
     def _attend(
-        self, attention: Attention, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor | None
+        self,
+        attention: Attention,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        future: Tensor,
+        rows: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         size, sequence, _ = x.shape
         heads, width = self.dims.num_attention_heads, self.dims.head_dim
@@ -111,15 +119,13 @@ class TrainableGpt(nn.Module):
         query = rotate(split(attention.q_proj(x)), cos, sin)
         key = rotate(split(attention.k_proj(x)), cos, sin)
         # right padding: no valid row can see it under a causal mask
-        out = F.scaled_dot_product_attention(query, key, split(attention.v_proj(x)), is_causal=True)
+        weights = (query @ key.transpose(-1, -2) * width**-0.5 + future).softmax(-1)
+        out = weights.to(query.dtype) @ split(attention.v_proj(x))
         out = attention.o_proj(out.transpose(1, 2).reshape(size, sequence, -1))
         if rows is None:
             return out, None
-        few = slice(0, GUIDED_HEADS)
-        scores = query[:, few] @ key[:, few].transpose(-1, -2) * width**-0.5
-        future = torch.ones(sequence, sequence, dtype=torch.bool, device=x.device).triu(1)
-        weights = scores.masked_fill(future, float("-inf")).softmax(-1).mean(1)
-        return out, weights.reshape(-1, sequence).index_select(0, rows)
+        seen = weights[:, :GUIDED_HEADS].float().mean(1)
+        return out, seen.reshape(-1, sequence).index_select(0, rows)
 
     def losses(self, batch: Batch, guide: float, mel: float) -> dict[str, Tensor]:
         """Return the named losses of a batch; ``guide`` and ``mel`` weigh the two lessons."""

@@ -69,7 +69,9 @@ def main() -> None:
     """Train the Decoder."""
     arguments, schedule = parse_schedule(__doc__ or "", Schedule(8000, 8, 1.5e-3, 60.0))
     work, dims = work_folder(arguments.work), mini_dims()
-    trainer = Trainer("decoder", build_decoder(dims), schedule, work, arguments.seed)
+    trainer = Trainer(
+        "decoder", build_decoder(dims), schedule, work, arguments.seed, mixed_precision=True
+    )
     decoder, device = trainer.module, trainer.device
     gpt = load_gpt(dims, averaged_weights(work, "gpt")).to(device)
     rng = np.random.default_rng([arguments.seed, trainer.step])

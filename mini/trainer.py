@@ -52,6 +52,13 @@ def default_threads() -> int:
     return int(os.environ.get("OMP_NUM_THREADS", "2"))
 
 
+def has_fast_bfloat16() -> bool:
+    """Whether bfloat16 matrix products are faster than float32 ones here."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported()
+
+
 def parse_schedule(description: str, default: Schedule) -> tuple[argparse.Namespace, Schedule]:
     """Read the options that all training steps have in common."""
     parser = argparse.ArgumentParser(description=description)
@@ -74,8 +81,27 @@ def parse_schedule(description: str, default: Schedule) -> tuple[argparse.Namesp
 class Trainer(Generic[M]):
     """Trains one module; its state lives in ``<work>/state/<name>.pt``."""
 
-    def __init__(self, name: str, module: M, schedule: Schedule, work: Path, seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: M,
+        schedule: Schedule,
+        work: Path,
+        seed: int,
+        mixed_precision: bool = False,
+    ) -> None:
+        """Resume where the last run stopped.
+
+        Args:
+            name: of the state file and the log.
+            module: what is trained.
+            schedule: steps, batch and rates.
+            work: training folder.
+            seed: of the batches and of dropout.
+            mixed_precision: compute losses under bfloat16 autocast where the machine is faster so.
+        """
         self.name, self.schedule, self.work = name, schedule, work
+        self.mixed_precision = mixed_precision and has_fast_bfloat16()
         self.device = pick_device()
         self.module = module.to(self.device)
         self.average = {k: v.detach().clone() for k, v in module.state_dict().items()}
@@ -128,7 +154,8 @@ class Trainer(Generic[M]):
         self.module.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step)
-        losses = loss(self.step)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            losses = loss(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), self.schedule.clip)
