@@ -95,10 +95,11 @@ def main() -> None:
     """Write the card beside the checkpoint."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", help="training folder (default: $MINI_WORK or mini/work)")
+    parser.add_argument("--out", help="the checkpoint's folder (default: <work>/checkpoint)")
     arguments = parser.parse_args()
     work = work_folder(arguments.work)
     record = json.loads((work / "figures.json").read_text("utf-8"))
-    path = work / "checkpoint" / "README.md"
+    path = (Path(arguments.out) if arguments.out else work / "checkpoint") / "README.md"
     atomic.write_text(path, model_card(work, record))
     print(path)
 

@@ -18,10 +18,10 @@ from mini.speech import SHARD_SIZE
 from mini.trainer import default_threads
 from mini.workspace import load_state, work_folder
 
-SENTENCES = 5000
+SENTENCES = 6000
 # enough different speech for the DVAE, so that the GPT need not wait for all of it
 FIRST_SENTENCES = 1000
-STEPS = {"dvae": 3000, "vocos": 12000, "gpt": 16000, "decoder": 8000}
+STEPS = {"dvae": 3000, "vocos": 9000, "gpt": 12000, "decoder": 6000}
 
 
 @dataclass(frozen=True)

@@ -14,32 +14,36 @@ import numpy as np
 from chattts_onnx.params import GenerationParams
 from chattts_onnx.text.tokenizer import TextTokenizer
 from mini.generate import generate
-from mini.listen import Listener
 from mini.samples import write_sample
-from mini.scoring import word_errors
-from mini.speech import Audio, read_split
+from mini.speech import SAMPLE_RATE, Audio, read_split
 from mini.voices import VOICES, speaker_vectors
 from mini.workspace import work_folder
 from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.reference.model import Reference, load_reference
+from pipeline.speech.config import BUNDLED, ListenerConfig
+from pipeline.speech.judges import Listener, OpinionScore, as_heard
+from pipeline.speech.scoring import score
 
 # twice the longest sentence of the domain
 MAX_STEPS = 480
 
 
-def judge(listener: Listener, texts: list[str], waves: list[Audio]) -> dict[str, float]:
+def judge(
+    listener: Listener, opinion: OpinionScore, texts: list[str], waves: list[Audio]
+) -> dict[str, float]:
     """Return the figures of some utterances; an empty one counts all its words as errors."""
     errors = words = 0
     p808, overall = [], []
     for text, wave in zip(texts, waves, strict=True):
-        heard = listener.transcript(wave) if len(wave) > 4000 else ""
-        wrong, total = word_errors(text, heard)
-        errors, words = errors + wrong, words + total
-        if wrong:
+        audio = as_heard(wave, SAMPLE_RATE)
+        heard = listener.transcript(audio, "en") if len(wave) > 4000 else ""
+        found = score(text, heard)
+        errors, words = errors + found.word_errors, words + found.words
+        if found.word_errors:
             print(f"  {text!r}: heard {heard!r}", flush=True)
         if len(wave) > 4000:
-            scores = listener.opinion(wave)
+            scores = opinion(audio)
             p808.append(scores[0])
             overall.append(scores[1])
     return {
@@ -76,7 +80,8 @@ def main() -> None:
     arguments = parser.parse_args()
     work = work_folder(arguments.work)
     folder = Path(arguments.checkpoint) if arguments.checkpoint else work / "checkpoint"
-    reference, listener = load_reference(folder), Listener()
+    reference = load_reference(folder)
+    listener, opinion = Listener(ListenerConfig(BUNDLED, "int8", 5), 1), OpinionScore(1)
     chosen = list(read_split(work, "heldout"))[: arguments.sentences]
     texts = [item.text for item in chosen]
     hop = reference.dims.hop_length
@@ -108,7 +113,7 @@ def main() -> None:
         for index, wave in enumerate(waves[:6]):
             if len(wave):
                 write_sample(work, f"{name}-{index:02d}", wave)
-        figures[name] = judge(listener, texts, waves) | {"failure_rate": failure}
+        figures[name] = judge(listener, opinion, texts, waves) | {"failure_rate": failure}
         print(name, {key: round(value, 3) for key, value in figures[name].items()}, flush=True)
     atomic.write_json(work / "figures.json", {"sentences": len(texts), "figures": figures})
 

@@ -67,7 +67,7 @@ def load_gpt(dims: CheckpointDims, weights: dict[str, Tensor] | None) -> Trainab
 
 def main() -> None:
     """Train the Decoder."""
-    arguments, schedule = parse_schedule(__doc__ or "", Schedule(8000, 8, 1.5e-3, 60.0))
+    arguments, schedule = parse_schedule(__doc__ or "", Schedule(6000, 8, 1.5e-3, 60.0))
     work, dims = work_folder(arguments.work), mini_dims()
     trainer = Trainer(
         "decoder", build_decoder(dims), schedule, work, arguments.seed, mixed_precision=True

@@ -23,7 +23,7 @@ def build_gpt(dims: CheckpointDims) -> TrainableGpt:
 
 def main() -> None:
     """Train the GPT."""
-    arguments, schedule = parse_schedule(__doc__ or "", Schedule(16000, 8, 2e-3, 60.0))
+    arguments, schedule = parse_schedule(__doc__ or "", Schedule(12000, 8, 2e-3, 60.0))
     work, dims = work_folder(arguments.work), mini_dims()
     trainer = Trainer("gpt", build_gpt(dims), schedule, work, arguments.seed, mixed_precision=True)
     model, device = trainer.module, trainer.device

@@ -43,7 +43,7 @@ def stft_distance(found: Tensor, wanted: Tensor) -> Tensor:
 
 def main() -> None:
     """Train the Vocos."""
-    arguments, schedule = parse_schedule(__doc__ or "", Schedule(12000, 8, 1.5e-3, 60.0))
+    arguments, schedule = parse_schedule(__doc__ or "", Schedule(9000, 8, 1.5e-3, 60.0))
     work = work_folder(arguments.work)
     dims = mini_dims()
     trainer = Trainer("vocos", Vocos(dims), schedule, work, arguments.seed)

@@ -42,7 +42,7 @@ GENERATION: Mapping[str, Mapping[str, float]] = {
 def finish_bundle(
     folder: Path, variant: str, checkpoint: Path, tools: Mapping[str, str]
 ) -> Manifest:
-    """Complete a folder of graphs to a bundle: copy the tokenizer, write the manifest.
+    """Complete a folder of graphs to a bundle: copy tokenizer and voices, write the manifest.
 
     Args:
         folder: holds every graph of :data:`GRAPHS`.
@@ -55,6 +55,9 @@ def finish_bundle(
     """
     root = layout.find_root(checkpoint)
     shutil.copyfile(root / layout.TOKENIZER, folder / TOKENIZER)
+    for name in layout.voice_files(root):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(root / name, folder / name)
     manifest = Manifest(
         variant=variant,
         checkpoint=json.loads((root / layout.RECORD).read_text("utf-8")),

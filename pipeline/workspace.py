@@ -21,7 +21,9 @@ from pipeline.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What dvc.yaml names as dependencies, and what DVC reads.
-LINKED = ("calibration_data", "chattts_onnx", "conf", "dvc.yaml", "pipeline", ".dvcignore")
+LINKED = (
+    "calibration_data", "chattts_onnx", "checkpoints", "conf", "dvc.yaml", "pipeline", ".dvcignore",
+)  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 

@@ -92,6 +92,23 @@ class SeededConfig:
 
 
 @dataclass(frozen=True)
+class SentencesConfig:
+    """What a checkpoint can say.
+
+    Attributes:
+        calibration: file of sentences to calibrate on, relative to the workspace.
+        heldout: file of sentences to judge by.
+        timed: text of the sentence that is timed.
+        tuning: file of sentences to choose settings by, apart from both.
+    """
+
+    calibration: str
+    heldout: str
+    timed: str
+    tuning: str = "calibration_data/tuning.jsonl"
+
+
+@dataclass(frozen=True)
 class CheckpointConfig:
     """A checkpoint and its origin.
 
@@ -99,12 +116,17 @@ class CheckpointConfig:
     the files from ``path`` instead of the network where it is set; ``local`` reads ``path``;
     ``seeded`` reads ``seeded``. ``fingerprint`` is the content hash of ``path`` as computed by
     :func:`pipeline.checkpoint.record.fingerprint`; it lets DVC notice that a folder outside the
-    workspace changed.
+    workspace changed. ``speaks``, ``sentences`` and ``voices`` are for other groups, which take
+    them over when ``conf/`` is composed: whether speech is worth judging, by which text, and in
+    which of the checkpoint's own voices.
     """
 
     name: str
     kind: str
     license: str
+    speaks: bool = False
+    sentences: SentencesConfig | None = None
+    voices: list[str] = field(default_factory=list)
     repo: str | None = None
     revision: str | None = None
     files: dict[str, PinnedFile] = field(default_factory=dict)

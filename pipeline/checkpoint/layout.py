@@ -27,6 +27,8 @@ TOKENIZER = "asset/tokenizer/tokenizer.json"
 TOKENIZER_CONFIG = "asset/tokenizer/tokenizer_config.json"
 SPECIAL_TOKENS = "asset/tokenizer/special_tokens_map.json"
 RECORD = "checkpoint.json"
+# not in the official layout: named voices that come with a checkpoint, and speaker statistics
+VOICES = "voices"
 
 TENSOR_FILES = (GPT, EMBED, DECODER, DVAE, VOCOS)
 REQUIRED_FILES = (GPT_CONFIG, *TENSOR_FILES, TOKENIZER)
@@ -34,7 +36,15 @@ REQUIRED_FILES = (GPT_CONFIG, *TENSOR_FILES, TOKENIZER)
 OPTIONAL_FILES = (TOKENIZER_CONFIG, SPECIAL_TOKENS)
 FILES = REQUIRED_FILES + OPTIONAL_FILES
 
+VOICE_SUFFIXES = (".csv", ".json", ".txt")
+
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl", ".ckpt")
+
+
+def voice_files(root: Path) -> list[str]:
+    """Return the files of named voices beside ``asset/``, relative to ``root``."""
+    found = (path for path in (root / VOICES).glob("*") if path.suffix in VOICE_SUFFIXES)
+    return sorted(f"{VOICES}/{path.name}" for path in found if path.is_file())
 
 
 def find_root(folder: Path) -> Path:

@@ -6,6 +6,8 @@ import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
+from chattts_onnx.errors import VoiceError
+from chattts_onnx.voice_shelf import VoiceShelf
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig
 from pipeline.checkpoint.dims import load_dims
@@ -20,13 +22,21 @@ Progress = Callable[[int], None]
 
 
 def verify(root: Path) -> None:
-    """Check every tensor header, ``config.json`` and the tokenizer of a checkpoint.
+    """Check every tensor header, ``config.json``, the tokenizer and the voices of a checkpoint.
 
     Raises:
         CheckpointError: as :func:`pipeline.checkpoint.dims.load_dims` and
-            :func:`pipeline.checkpoint.tokenizer.check_tokenizer`.
+            :func:`pipeline.checkpoint.tokenizer.check_tokenizer`, or for a voice of another size.
     """
-    check_tokenizer(root, load_dims(root).num_text_tokens)
+    dims = load_dims(root)
+    check_tokenizer(root, dims.num_text_tokens)
+    shelf = VoiceShelf(root / layout.VOICES, dims.hidden_size)
+    try:
+        for name in shelf.names:
+            shelf.vector(name)
+        _ = shelf.statistics
+    except VoiceError as error:
+        raise CheckpointError(f"{root / layout.VOICES}: {error}") from error
 
 
 def place(source: Path, destination: Path, progress: Progress) -> None:

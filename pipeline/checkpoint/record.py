@@ -56,8 +56,9 @@ def hash_file(path: Path, progress: Progress | None = None) -> FileRecord:
 
 
 def present_files(root: Path) -> list[str]:
-    """Return the files of the layout that a checkpoint has."""
-    return [name for name in layout.FILES if (root / name).is_file()]
+    """Return the files of the layout that a checkpoint has, and its voices."""
+    present = [name for name in layout.FILES if (root / name).is_file()]
+    return present + layout.voice_files(root)
 
 
 def hash_files(root: Path, progress: Progress | None = None) -> dict[str, FileRecord]:

@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.strict import parse_strictly, read_yaml
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "checkpoint"
-NAMES = ("chattts", "local", "mini", "seeded_full")
+NAMES = ("chattts", "local", "mini", "seeded_full", "seeded_small")
 
 
 @pytest.mark.parametrize("name", NAMES)

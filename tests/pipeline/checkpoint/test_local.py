@@ -4,10 +4,13 @@ import fcntl
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from chattts_onnx.voices import encode_speaker
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig
+from pipeline.checkpoint.dims import load_dims
 from pipeline.checkpoint.local import copied_bytes, place, take_local
 from pipeline.checkpoint.record import fingerprint, hash_files
 from pipeline.errors import CheckpointError
@@ -38,6 +41,32 @@ def test_files_outside_the_layout_stay_behind(damaged: Path, tmp_path: Path) -> 
     records = take_local(config(damaged), target, lambda amount: None)
     assert {path.relative_to(target).as_posix() for path in target.rglob("*.*")} == set(records)
     assert set(records) == set(layout.FILES) - {layout.TOKENIZER_CONFIG}
+
+
+def test_named_voices_come_along(damaged: Path, tmp_path: Path) -> None:
+    write_voice(damaged, "ann", load_dims(damaged).hidden_size)
+    before = fingerprint(damaged)
+    records = take_local(config(damaged), tmp_path / "target", lambda amount: None)
+    assert set(records) == {*layout.FILES, "voices/ann.txt"}
+    assert (tmp_path / "target" / "voices" / "ann.txt").is_file()
+    write_voice(damaged, "bob", load_dims(damaged).hidden_size)
+    assert fingerprint(damaged) != before
+
+
+def test_a_voice_of_another_size_is_refused_before_anything_is_copied(
+    damaged: Path, tmp_path: Path
+) -> None:
+    hidden = load_dims(damaged).hidden_size
+    write_voice(damaged, "ann", hidden + 2)
+    with pytest.raises(CheckpointError, match=f"voices.*{hidden + 2}.*{hidden} numbers"):
+        take_local(config(damaged), tmp_path / "target", lambda amount: None)
+    assert not (tmp_path / "target").exists()
+
+
+def write_voice(root: Path, name: str, size: int) -> None:
+    (root / layout.VOICES).mkdir(exist_ok=True)
+    text = encode_speaker(np.linspace(-1, 1, size))
+    (root / layout.VOICES / f"{name}.txt").write_text(text, encoding="utf-8")
 
 
 def test_the_copy_is_independent_of_the_original(damaged: Path, tmp_path: Path) -> None:

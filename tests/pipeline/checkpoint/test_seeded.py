@@ -91,16 +91,16 @@ def test_progress_counts_every_byte_once(tiny_config: SeededConfig, tmp_path: Pa
     assert total == planned_bytes(tiny_config)
 
 
-def test_mini_is_small_and_whole(tmp_path: Path) -> None:
-    config = load("mini")
+def test_the_small_one_is_small_and_whole(tmp_path: Path) -> None:
+    config = load("seeded_small")
     folder = write(tmp_path, config, 0)
     assert load_dims(folder) == seeded_dims(config)
     assert sum(file.stat().st_size for file in folder.rglob("*.safetensors")) < 30e6
 
 
-def test_activations_of_mini_are_those_of_speech(tmp_path: Path) -> None:
+def test_activations_are_those_of_speech(tmp_path: Path) -> None:
     """Unit hidden states, peaked logits, mel and waveform at the levels of speech."""
-    reference = load_reference(write(tmp_path, load("mini"), 0))
+    reference = load_reference(write(tmp_path, load("seeded_small"), 0))
     dims = reference.dims
     rng = np.random.default_rng(0)
     text = np.repeat(rng.integers(200, 3000, (1, 12, 1)), dims.num_vq, axis=2)
@@ -116,7 +116,7 @@ def test_activations_of_mini_are_those_of_speech(tmp_path: Path) -> None:
 
 
 def test_the_speaker_is_heard(tmp_path: Path) -> None:
-    reference = load_reference(write(tmp_path, load("mini"), 0))
+    reference = load_reference(write(tmp_path, load("seeded_small"), 0))
     dims = reference.dims
     tokenizer = read_tokenizer(tmp_path / layout.TOKENIZER)
     ids = tokenizer.encode("[Stts][spk_emb]你好[Ptts]", add_special_tokens=False).ids

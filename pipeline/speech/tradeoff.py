@@ -1,0 +1,121 @@
+"""Speed against quality: the benchmark's and the speech report's figures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.quality.report import format_value, markdown_table
+from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
+
+Row = Mapping[str, Any]
+
+SPEED = "sentences_per_second"
+SPEED_CONDITIONS = {"batch": 1}
+QUALITY = {"dnsmos_p808": "predicted MOS (P.808)", "word_error_rate": "WER %"}
+PYTORCH = "reference"
+
+# Precision, speed × FP32, MOS by listeners, WER %.
+PUBLISHED = (
+    ("FP32", 1.0, 4.51, 2.3),
+    ("FP16", 1.7, 4.48, 2.4),
+    ("INT8", 2.5, 4.33, 2.9),
+)
+PUBLISHED_NOTE = (
+    "For comparison, what a published deployment guide for ChatTTS reports: official weights, one "
+    "A4000, 200 Chinese sentences, MOS by listeners. Its levels are of another model, judge and "
+    "machine; comparable is how far a precision falls behind FP32."
+)
+NOTES = (
+    "Speed is sentences per second at batch 1 over those of `{baseline}`, and over eager PyTorch "
+    "in FP32; the machine is that of `reports/benchmark.md`. Brackets hold 95 % intervals over "
+    "sentences; changes against `{baseline}` are paired (`reports/speech.md`)."
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One variant: speed over the baseline's and over PyTorch's, and its rows of quality."""
+
+    variant: str
+    speed: float
+    over_pytorch: float | None
+    rows: Mapping[str, Row]
+
+
+def collect(speech: Sequence[Row], benchmark: Sequence[Row], baseline: str) -> list[Point]:
+    """One point for each variant that both reports have, in the order of the speech report."""
+    speeds = {
+        str(row["variant"]): float(row["value"])
+        for row in benchmark
+        if row["metric"] == SPEED
+        and row["value"]
+        and all(row.get(key) == value for key, value in SPEED_CONDITIONS.items())
+    }
+    if baseline not in speeds:
+        return []
+    pytorch = speeds.get(PYTORCH)
+    return [
+        Point(
+            variant,
+            speeds[variant] / speeds[baseline],
+            speeds[variant] / pytorch if pytorch else None,
+            {row["metric"]: row for row in speech if row["variant"] == variant},
+        )
+        for variant in dict.fromkeys(str(row["variant"]) for row in speech)
+        if variant in speeds
+    ]
+
+
+def render_tradeoff(points: Sequence[Point], baseline: str, random_weights: bool) -> str:
+    """The report as Markdown."""
+    warning = (
+        "**Random weights**: the checkpoint cannot speak, so the quality columns mean nothing.\n\n"
+        if random_weights
+        else ""
+    )
+    header = ["precision", f"speed × {baseline}", "× PyTorch"]
+    for name in QUALITY.values():
+        header += [name, "change"]
+    published = markdown_table(
+        ["precision", "speed × FP32", "MOS", "WER %"],
+        [[name, *(format_value(value) for value in values)] for name, *values in PUBLISHED],
+    )
+    return (
+        f"# Speed against quality\n\n{warning}"
+        f"{markdown_table(header, [_line(point) for point in points])}\n\n"
+        f"{NOTES.format(baseline=baseline)}\n\n{PUBLISHED_NOTE}\n\n{published}\n"
+    )
+
+
+def _line(point: Point) -> list[str]:
+    line = [point.variant, f"{point.speed:.2f}", format_value(point.over_pytorch)]
+    for metric in QUALITY:
+        change = point.rows.get(f"{metric}_change")
+        line.append(with_interval(point.rows[metric]))
+        line.append(with_interval(change) if change else "–")
+    return line
+
+
+def draw_tradeoff(path: Path, points: Sequence[Point], baseline: str, title: str) -> None:
+    """Draw speed against each quality, intervals as bars, into the PNG ``path``."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
+    figure.suptitle(title)
+    for index, (metric, name) in enumerate(QUALITY.items(), start=1):
+        axes = figure.add_subplot(1, len(QUALITY), index)
+        for place, point in enumerate(points):
+            row = point.rows[metric]
+            axes.errorbar(
+                [point.speed], [number(row["value"])], yerr=error_bar(row), fmt="o", capsize=4,
+                color=colour(point.variant, place), label=point.variant,
+            )  # fmt: skip
+        axes.set_xlabel(f"speed × {baseline}")
+        axes.set_ylabel(name)
+        axes.margins(0.15)
+        if points:
+            axes.legend(fontsize=8)
+    save_figure(figure, path)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.speech.config import PageConfig
+from pipeline.speech.figures import speech_rows
+from pipeline.speech.page import RANDOM, render_page
+from tests.pipeline.speech.spoken import judged, said, tone
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--window-size=1400,1000",
+)
+VARIANTS = ("fp32", "int8")
+BOUNDS = PageConfig(sentences=10, max_bytes=2_000_000)
+
+
+def make_page(bounds: PageConfig = BOUNDS, random_weights: bool = False) -> str:
+    """Two sentences by two variants; the second one's last is empty."""
+    fp32 = [judged(said("603"), "Now serving <b>603</b>"), judged(said("degrees", 1), "rainy & 3")]
+    int8 = [judged(said("603"), "603"), judged(tone(0.0, 1), "", float("nan"))]
+    judgements = dict(zip(VARIANTS, (fp32, int8), strict=True))
+    rows = speech_rows(judgements, "fp32", 20, 1)
+    return render_page("mini: speech", rows, judgements, bounds, random_weights)
+
+
+def test_the_page_holds_everything_and_refers_to_nothing_else() -> None:
+    page = make_page()
+    sources = re.findall(r"(?:src|href)=\"([^\"]*)\"", page)
+    assert len(sources) == 1 + 2 * 3  # the icon; a picture and a player for each that sounds
+    assert all(source.startswith("data:") for source in sources)
+    assert "<b>603" not in page
+    assert "Now serving &lt;b&gt;603&lt;/b&gt;" in page
+    assert "nothing to hear" in page
+    assert RANDOM not in page
+    assert RANDOM in make_page(random_weights=True)
+
+
+def test_the_page_keeps_its_bounds_and_says_so() -> None:
+    assert "2 of 2 utterances" in make_page()
+    assert "1 of 2 utterances" in make_page(PageConfig(sentences=1, max_bytes=2_000_000))
+    whole = len(make_page().encode())
+    smaller = make_page(PageConfig(sentences=10, max_bytes=whole - 1000))
+    assert "1 of 2 utterances" in smaller
+    assert len(smaller.encode()) <= whole - 1000
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """Chromium without a display."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.fail("no chromium or chromedriver; apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started.set_page_load_timeout(120)
+    started.set_script_timeout(120)
+    yield started
+    started.quit()
+
+
+PLAY = """
+const [player, done] = arguments;
+player.addEventListener("ended", () => done("ended"));
+player.addEventListener("error", () => done("error " + player.error.message));
+player.addEventListener("loadedmetadata", () => {
+  player.currentTime = player.duration - 0.3;
+  player.play().catch((problem) => done("refused " + problem));
+});
+player.load();
+"""
+
+
+@pytest.mark.slow
+def test_a_browser_shows_and_plays_it(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "listen.html"
+    path.write_text(make_page(), encoding="utf-8")
+    browser.get(path.as_uri())
+    assert browser.title == "mini: speech"
+    widths = "return [...document.images].map((image) => image.complete && image.naturalWidth)"
+    assert all(width > 50 for width in browser.execute_script(widths))
+
+    players = browser.find_elements("css selector", "audio")
+    assert len(players) == 3
+    # to the last sample: the browser decodes what was encoded, all of it
+    assert [browser.execute_async_script(PLAY, player) for player in players] == ["ended"] * 3
+    durations = [browser.execute_script("return arguments[0].duration", p) for p in players]
+    expected = [said(name).seconds for name in ("603", "603", "degrees")]
+    assert np.allclose(durations, expected, atol=0.15)
+
+    cells = browser.find_elements("css selector", "#speech td.v1")
+    assert all(cell.is_displayed() for cell in cells)
+    browser.find_element("id", "t1").click()
+    assert not any(cell.is_displayed() for cell in cells)
+    assert browser.find_element("css selector", "#speech td.v0").is_displayed()
+
+    # no missing resource, no failed script
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
