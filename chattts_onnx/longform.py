@@ -92,8 +92,8 @@ def _joined(
         try:
             for piece, chunk, first in _group(bundle, group, voice, own, stream, on_step):
                 if first and pause is not None:
-                    yield from _silence(bundle, pause, quiet)
-                quiet = _trailing_quiet(chunk, 0 if first else quiet)
+                    yield from silence(bundle, pause, quiet)
+                quiet = trailing_quiet(chunk, 0 if first else quiet)
                 pause = piece.pause
                 yield chunk
         except ChatTTSError as error:
@@ -123,14 +123,14 @@ def _group(
             yield piece, chunk, index == 0
 
 
-def _silence(bundle: Bundle, pause: float, quiet: int) -> Iterator[Floats]:
+def silence(bundle: Bundle, pause: float, quiet: int) -> Iterator[Floats]:
     """What is missing from ``pause`` seconds after ``quiet`` samples that were near silence."""
     samples = round(pause * bundle.sample_rate) - quiet
     if samples > 0:
         yield np.zeros(samples, dtype=np.float32)
 
 
-def _trailing_quiet(chunk: Floats, before: int) -> int:
+def trailing_quiet(chunk: Floats, before: int) -> int:
     """Number of near-silent samples at the end of what was sent so far."""
     loud = np.flatnonzero(np.abs(chunk) > _QUIET)
     return len(chunk) - int(loud[-1]) - 1 if len(loud) else before + len(chunk)

@@ -41,6 +41,11 @@ def parse_csv(text: str, hidden_size: int) -> list[float]:
         rows = [line.split() for line in lines]
     else:
         rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
+    return parse_cells(rows, hidden_size)
+
+
+def parse_cells(rows: list[list[str]], hidden_size: int) -> list[float]:
+    """Numbers of a table's cells, empty ones left out; ``ValueError`` on others."""
     cells = [[_number(cell) for cell in row if cell.strip()] for row in rows]
     cells = [row for row in cells if row]
     if cells and all(math.isnan(value) for value in cells[0]):

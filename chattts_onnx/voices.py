@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import base16384, voice_files
+from . import base16384, voice_files, voice_sheets
 from .errors import InputError, VoiceError
 
 Speaker = npt.NDArray[np.float32]
@@ -79,15 +79,18 @@ def decode_speaker(text: str, hidden_size: int) -> Speaker:
 
 
 def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) -> Speaker:
-    """Voice [hidden] from a file: ``.npy``, ``.json``, ``.csv`` or the text form.
+    """Voice [hidden] from a file: ``.npy``, ``.json``, ``.csv``, ``.xlsx`` or the text form.
 
     JSON holds a list, an object with ``tensor`` (numbers or the text form), or a collection of
     named ones, where ``name`` picks one.  CSV may be a spreadsheet's export: with BOM, header,
-    quotes, commas, semicolons or tabs, in one row or one number a line.
+    quotes, commas, semicolons or tabs, in one row or one number a line.  Of a workbook (``.xlsx``,
+    ``.xls``, ``.ods``) ``name`` picks the sheet.
     """
     source = Path(path)
     if not source.is_file():
-        raise VoiceError(f"{source} not found; expected a .npy, .json, .csv or text voice file.")
+        raise VoiceError(
+            f"{source} not found; expected a .npy, .json, .csv, .xlsx or text voice file."
+        )
     suffix = source.suffix.lower()
     if suffix in (".pt", ".pth"):
         raise VoiceError(
@@ -97,6 +100,9 @@ def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) ->
     try:
         if suffix == ".npy":
             return check_speaker(np.load(source, allow_pickle=False), hidden_size, str(source))
+        if suffix in voice_sheets.SUFFIXES:
+            numbers = voice_sheets.read_sheet(source, hidden_size, name)
+            return check_speaker(numbers, hidden_size, str(source))
         text = voice_files.read_text(source)
         if suffix == ".json":
             picked = voice_files.pick(json.loads(text), name, source)

@@ -67,8 +67,12 @@ def _valued(
     for action in parser._actions:
         if action.option_strings and action.nargs != 0:
             choices = [str(c) for c in action.choices] if action.choices else None
-            is_file = action.type is Path or action.dest in ("output", "voice", "source")
-            yield action.option_strings, choices or ([] if not is_file else None)
+            yield action.option_strings, choices or (None if _is_file(action) else [])
+
+
+def _is_file(action: argparse.Action) -> bool:
+    """Whether an option's value may be a file."""
+    return action.type is Path or action.dest in ("output", "voice", "source")
 
 
 def bash(parser: argparse.ArgumentParser) -> str:
@@ -95,19 +99,18 @@ def bash(parser: argparse.ArgumentParser) -> str:
 {chr(10).join(values)}
   esac
   if [ "$words" = "FILES" ]; then
-    COMPREPLY=($(compgen -f -- "$current"))
-    return
+    words="" files=yes
   fi
   if [ "$words" = "NONE" ]; then
     case "$command" in
 {chr(10).join(cases)}
     esac
-    case "$files$current" in
-      yes-* | no*) ;;
-      *) words="$words $(compgen -f -- "$current" | tr '\\n' ' ')" ;;
-    esac
   fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
+  case "$files$current" in
+    yes-* | no*) ;;
+    *) local IFS=$'\\n'; COMPREPLY+=($(compgen -f -- "$current")) ;;
+  esac
 }}
 complete -o filenames -F _chattts_onnx chattts-onnx"""
 
@@ -128,22 +131,32 @@ def fish(parser: argparse.ArgumentParser) -> str:
             condition = f"{seen} && {none}" if seen else none
             for name in inner:
                 lines.append(f"complete -c chattts-onnx -f -n {shlex.quote(condition)} -a {name}")
+        if path and not inner and not _takes_files(sub):
+            lines.append(f"complete -c chattts-onnx -f -n {shlex.quote(seen)}")
         for action in sub._actions:
-            lines += _fish_option(action, seen)
+            lines += (
+                _fish_option(action, seen) if action.option_strings else _fish_word(action, seen)
+            )
     return "\n".join(lines)
+
+
+def _fish_word(action: argparse.Action, seen: str) -> list[str]:
+    """The choices of a positional argument."""
+    if not action.choices or isinstance(action, argparse._SubParsersAction):
+        return []
+    words = shlex.quote(" ".join(map(str, action.choices)))
+    return [f"complete -c chattts-onnx -f -n {shlex.quote(seen)} -a {words}"]
 
 
 def _fish_option(action: argparse.Action, seen: str) -> list[str]:
     names = [f"-l {o[2:]}" if o.startswith("--") else f"-s {o[1:]}" for o in action.option_strings]
-    if not names:
-        return []
     line = f"complete -c chattts-onnx {' '.join(names)}"
     if seen:
         line += f" -n {shlex.quote(seen)}"
     if action.choices:
         line += f" -x -a {shlex.quote(' '.join(map(str, action.choices)))}"
     elif action.nargs != 0:
-        line += " -r"
+        line += " -r -F" if _is_file(action) else " -x"
     if action.help and action.help != argparse.SUPPRESS:
-        line += f" -d {shlex.quote(action.help.split('(')[0].strip())}"
+        line += f" -d {shlex.quote(action.help)}"
     return [line]

@@ -20,7 +20,12 @@ def add_text(say: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     say.add_argument("text", nargs="?", help="the text; '-' or nothing reads standard input")
     say.add_argument("-f", "--file", type=Path, help="read the text from this UTF-8 file")
-    group = say.add_argument_group("reading")
+    add_reading(say)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how a text is read."""
+    group = parser.add_argument_group("reading")
     group.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
     group.add_argument(
         "--language", choices=("auto", "zh", "en"), default="auto", help="of numbers"

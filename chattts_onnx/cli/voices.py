@@ -20,6 +20,7 @@ _EXAMPLES = """  chattts-onnx voices list -b bundles/int8
   chattts-onnx voices create anna --seed 7 -o anna.json -b bundles/int8
   chattts-onnx voices show anna -b bundles/int8
   chattts-onnx voices convert spreadsheet.csv anna.json
+  chattts-onnx voices convert 'voices.xlsx#Sheet2' anna.json
   chattts-onnx voices clone me.wav --transcript "What I said." -o me.json -b bundles/int8
 """
 

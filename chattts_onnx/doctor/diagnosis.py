@@ -194,6 +194,7 @@ def _extras(facts: Facts) -> Iterator[Finding]:
     purposes = {
         "wetext": "rare units are spelled; chattts-onnx[text] brings it",
         "PyYAML": "lexicons must be JSON; chattts-onnx[text] brings it",
+        "python-calamine": "no .xlsx voices, save them as CSV; chattts-onnx[sheets] brings it",
         "soundfile": "only WAV is read and written; chattts-onnx[audio] brings it",
     }
     for name, without in purposes.items():

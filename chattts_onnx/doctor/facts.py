@@ -22,6 +22,7 @@ PACKAGES = (
     "tokenizers",
     "wetext",
     "PyYAML",
+    "python-calamine",
     "soundfile",
     "torch",
 )

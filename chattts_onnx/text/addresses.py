@@ -18,9 +18,13 @@ EMAIL = re.compile(rf"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]+@{_HOST}[A-Za-z]{{2,
 URL = re.compile(
     rf"(?:(?:https?|ftp)://(?:[A-Za-z0-9.-]+)(?::[0-9]{{2,5}})?{_PATH}"
     rf"|(?<![A-Za-z0-9@.])www\.{_HOST}[A-Za-z]{{2,}}{_PATH}"
-    rf"|(?<![A-Za-z0-9@._-]){_HOST}{_TOP}(?![A-Za-z0-9.-]){_PATH})"
+    rf"|(?<![A-Za-z0-9@._-]){_HOST}{_TOP}(?![A-Za-z0-9-]|\.[A-Za-z0-9]){_PATH})"
 )
 _HANDLE = re.compile(r"(?<![A-Za-z0-9@])@(?=[A-Za-z0-9_\u4e00-\u9fff])")
+_FILE = re.compile(
+    r"(?<=[A-Za-z0-9_\u4e00-\u9fff])\.(?=(?:pdf|txt|docx?|xlsx?|pptx?|csv|json|ya?ml|xml|html?|md|py|"
+    r"jpe?g|png|gif|svg|mp[34]|wav|flac|zip|tar|gz|7z|exe|apk|dmg|iso|onnx)(?![A-Za-z0-9]))"
+)
 _PIECES = re.compile(r"[A-Za-z]+|[0-9]+|.")
 # Longer addresses are read up to the host's end; nobody listens to a tracking parameter.
 _MAX_SPOKEN = 80
@@ -65,6 +69,8 @@ def speak_addresses(text: str, language: Spoken, report: Report) -> str:
         lambda m: report.add("e-mail", m.group(), _pad(_speak(m.group(), language))), text
     )
     text = URL.sub(lambda m: report.add("url", m.group(), _pad(_url(m.group(), language))), text)
+    dot = "点" if language == "zh" else " dot "
+    text = _FILE.sub(lambda m: report.add("file name", m.group(), dot), text)
     at = "艾特" if language == "zh" else "at "
     return _HANDLE.sub(lambda m: report.add("symbol", m.group(), at), text)
 

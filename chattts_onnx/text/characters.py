@@ -16,6 +16,7 @@ _SUPERSCRIPT = {ord(c): d for c, d in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]*[⁰¹²³⁴⁵⁶⁷⁸⁹]")
 _ROMAN = re.compile("[\u2160-\u217f]")
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
+_KEYCAP_TEN = "\U0001f51f"
 _SQUARE_UNITS = str.maketrans(
     {"㎡": "m²", "㎥": "m³", "㎞": "km", "℃": "°C", "℉": "°F", "㏄": "cc"}
 )
@@ -31,6 +32,7 @@ _LIST_MARK = "\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\u3251-\u325f\u32b1-\u32bf"
 # Circled numbers beside digits are numbers of their own: ①3个 is no 13个.
 _AFTER_LIST_MARK = re.compile(f"(?<=[{_LIST_MARK}])(?=\\d)")
 _BEFORE_LIST_MARK = re.compile(f"(?<=\\d)(?=[{_LIST_MARK}])")
+_BETWEEN_LIST_MARKS = re.compile(f"(?<=[{_LIST_MARK}])(?=[{_LIST_MARK}])")
 _NUMERIC_DINGBATS = range(0x2776, 0x2794)
 
 
@@ -39,9 +41,12 @@ def fold_characters(text: str, report: Report, emoji: EmojiRule = "drop") -> str
     if text.isascii() and text.isprintable():
         return text
     text = _KEYCAP.sub(lambda m: report.add("keycap", m.group(), m.group(1)), text)
+    if _KEYCAP_TEN in text:
+        text = text.replace(_KEYCAP_TEN, report.add("keycap", _KEYCAP_TEN, " 10 "))
     text = _ROMAN.sub(_fold_roman, text)
     text = unicodedata.normalize("NFC", text.translate(_SQUARE_UNITS).translate(_DASHES))
-    text = _AFTER_LIST_MARK.sub("，", _BEFORE_LIST_MARK.sub(" ", text))
+    text = _BETWEEN_LIST_MARKS.sub("、", _BEFORE_LIST_MARK.sub(" ", text))
+    text = _AFTER_LIST_MARK.sub("，", text)
     text = _SUPERSCRIPTS.sub(_raise_superscript, text)
     text = _EMOJI.sub(lambda m: _emoji(m.group(), report, emoji), text)
     folded = [c if c.isascii() and c.isprintable() else _fold(c, report) for c in text]
@@ -72,6 +77,8 @@ def _emoji(found: str, report: Report, rule: EmojiRule) -> str:
 def _fold(character: str, report: Report) -> str:
     if character in _KEEP_WIDE or "\u4e00" <= character <= "\u9fff":
         return character
+    if "\ufe00" <= character <= "\ufe0f":  # asks for a picture or a glyph of what stands before
+        return ""
     category = unicodedata.category(character)
     if category in ("Cc", "Cf", "Cs", "Co", "Cn"):
         return _control(character, report)
@@ -95,9 +102,11 @@ def _control(character: str, report: Report) -> str:
 
 def _compatible(character: str, report: Report) -> str:
     """Circled numbers, fractions, full width: what NFKC makes of them, if that is plain."""
-    if character in "…‥":
+    if character in "…‥№":
         return character
     plain = unicodedata.normalize("NFKC", character)
+    if plain.startswith(" ") and len(plain) > 1:  # an accent by itself, such as ¯
+        return report.add("character", character, " ")
     if "\u2044" in plain:  # ½ is 1⁄2; the spaces keep 1½3 from becoming 11/23
         return report.add("fraction", character, " " + plain.replace("\u2044", "/") + " ")
     if plain != character and any(c.isalnum() or c.isascii() for c in plain):

@@ -22,6 +22,8 @@ _DEFAULT = TextOptions()
 _LINE = re.compile(r"[ \t]*\n[ \t\n]*")
 _CHINESE_MARKS = frozenset("，。！？、；：")
 _SPEAKABLE = re.compile(r"\w")
+# One character each, which only East Asian keyboards type.
+_CHINESE_UNITS = frozenset("℃㎡㎥㎞")
 
 
 def normalize(text: str, options: TextOptions | None = None) -> Normalized:
@@ -39,7 +41,7 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     chosen, report = options or _DEFAULT, Report()
     require(chosen.backend)
     folded = remove_structure(fold_characters(text, report, chosen.emoji), report)
-    default = _language(folded, chosen)
+    default = _language(text, folded, chosen)
     parts = [
         part if is_tag else _words(part, chosen, report, default)
         for part, is_tag in split_tags(folded)
@@ -47,10 +49,13 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     return Normalized(tidy("".join(parts)), report)
 
 
-def _language(text: str, options: TextOptions) -> Spoken:
+def _language(typed: str, folded: str, options: TextOptions) -> Spoken:
+    """What numbers are read in where their clause does not tell; the letters of tags don't."""
     if options.language != "auto":
         return options.language
+    text = "".join(part for part, is_tag in split_tags(folded) if not is_tag)
     chinese = any(is_cjk(c) or c in _CHINESE_MARKS for c in text)
+    chinese = chinese or not _CHINESE_UNITS.isdisjoint(typed)
     return "zh" if chinese or not any(map(str.isalpha, text)) else "en"
 
 

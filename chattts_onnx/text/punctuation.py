@@ -48,6 +48,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "Ω": ("欧米伽", " omega "),
     "Δ": ("德尔塔", " delta "),
     "§": ("第", " section "),
+    "¢": ("美分", " cents "),
 }
 _STOPS = {"…": "。", "‥": "。", "｡": "。"}
 _PAUSES = frozenset("；;：:（）()【】〔〕｛｝{}[]—–|")
@@ -59,8 +60,12 @@ _LONE_APOSTROPHE = re.compile(r"(?<![A-Za-z])'|(?<=[A-Za-z])'(?![A-Za-z])(?<!s')
 _MARKS = re.compile(r" ?[，。？！、,.?!][ ，。？！、,.?!]*")
 _DOTS = re.compile(r"\.{2,}|。{2,}")
 _SPACED_SLASH = re.compile(r"\s[/|]\s")
+_DEGREES = re.compile(r"°[CF](?![A-Za-z])")
 _HYPHEN = re.compile(r"-+")
 _SPACES = re.compile(r"\s+")
+# Numbers side by side stay apart: 12 34 is not 十二三十四, nor 周一 3点 周一三点.
+_NUMERALS = "零一二三四五六七八九十百千万亿两"
+_NUMBER_GAP = re.compile(f"(?<=[{_NUMERALS}])\\s+(?=[{_NUMERALS}])")
 _CJK_GAP = re.compile(r"(?<=[\u4e00-\u9fff，。？！、])\s+(?=[\u4e00-\u9fff，。？！、])")
 _FULL = str.maketrans({",": "，", ".": "。", "?": "？", "!": "！"})
 _HALF = str.maketrans({"，": ",", "。": ".", "？": "?", "！": "!", "、": ","})
@@ -69,6 +74,8 @@ _RANK = "、,，.。!！?？"
 
 def speak_symbols(text: str, language: Spoken, report: Report, backend: Backend = "auto") -> str:
     """``text`` in words, spaces and the marks ，。？！、,.?! and the apostrophe."""
+    if "°" in text:
+        text = _DEGREES.sub(lambda m: report.add("symbol", m.group(), _degrees(m, language)), text)
     text = _LONE_APOSTROPHE.sub(" ", text.translate(_APOSTROPHE))
     text = _HYPHEN.sub(lambda m: "，" if len(m.group()) > 1 else " ", text)
     text = _SPACED_SLASH.sub("，", text)
@@ -76,6 +83,11 @@ def speak_symbols(text: str, language: Spoken, report: Report, backend: Backend 
     if not all(c in _KEPT or c.isspace() or (c.isalnum() and c not in _WORDS) for c in text):
         text = "".join(_symbol(c, language, report, backend) for c in text)
     return text
+
+
+def _degrees(match: re.Match[str], language: Spoken) -> str:
+    zh, en = {"C": ("摄氏度", " Celsius "), "F": ("华氏度", " Fahrenheit ")}[match.group()[1]]
+    return zh if language == "zh" else f" degrees{en}"
 
 
 def _symbol(character: str, language: Spoken, report: Report, backend: Backend) -> str:
@@ -102,7 +114,7 @@ def _symbol(character: str, language: Spoken, report: Report, backend: Backend) 
 def tidy(text: str) -> str:
     """One mark where several stand, in the width of the words around it, and single spaces."""
     text = _MARKS.sub(_mark, _SPACES.sub(" ", text))
-    return _CJK_GAP.sub("", text).strip()
+    return _CJK_GAP.sub("", _NUMBER_GAP.sub("，", text)).strip()
 
 
 def _mark(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import re
 from .context import Place, is_latin
 from .rules import RULES
 from .rules.plain import bullet
-from .units import CURRENCY
+from .units import CURRENCY, UNIT
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,?\s(?=[0-9])"
 _PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"
@@ -15,7 +15,8 @@ _PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"
 _ANCHOR = re.compile(
     rf"(?<![A-Za-z]){_MONTH}|(?<![A-Za-z]){_PARTS}|[vV]\.?\s?(?=[0-9])|№|#(?=[0-9])"
     r"|(?<![A-Za-z])[Nn][Oo]s?\.\s?(?=[0-9])"
-    rf"|[-+](?={CURRENCY})|{CURRENCY}(?=\s?[-.0-9])|[-+±](?=\.?[0-9])|(?:<=|>=|[<>≤≥≈~～])(?=\s?-?[.0-9])"
+    rf"|[-+](?={CURRENCY})|{CURRENCY}(?=\s?[-.0-9])|[-+±](?=\.?[0-9])|(?:<=|>=|!=|==|[<>≤≥≈~～])(?=\s?-?[.0-9])"
+    rf"|\*(?=[0-9])|/(?={UNIT})|/(?=[\u4e00-\u9fff])|[-–—~～](?=周|星期|礼拜|[0-9])"
     r"|[(（](?=[0-9])|\+(?=[0-9])|'(?=[0-9]0s)|\^(?=[-+]?[0-9])|\.(?=[0-9])|[0-9]"
 )
 

@@ -36,6 +36,7 @@ UNITS: dict[str, Unit] = {
     "km/h": _unit("公里每小时", "kilometer per hour", "kilometers per hour"),
     "m/s": _unit("米每秒", "meter per second", "meters per second"),
     "mph": _unit("英里每小时", "mile per hour", "miles per hour"),
+    "m/s²": _unit("米每二次方秒", "meter per second squared", "meters per second squared"),
     "m²": _unit("平方米", "square meter"),
     "m³": _unit("立方米", "cubic meter"),
     "km²": _unit("平方公里", "square kilometer"),
@@ -46,6 +47,10 @@ UNITS: dict[str, Unit] = {
     "MB": _unit("兆字节", "megabyte"),
     "GB": _unit("吉字节", "gigabyte"),
     "TB": _unit("太字节", "terabyte"),
+    "Kb": _unit("千比特", "kilobit"),
+    "Mb": _unit("兆比特", "megabit"),
+    "Gb": _unit("吉比特", "gigabit"),
+    "A": _unit("安", "amp"),
     "kbps": _unit("千比特每秒", "kilobit per second", "kilobits per second"),
     "Mbps": _unit("兆比特每秒", "megabit per second", "megabits per second"),
     "Gbps": _unit("吉比特每秒", "gigabit per second", "gigabits per second"),
@@ -98,7 +103,7 @@ UNIT = (
         re.escape(name).replace("²", "(?:²|\\^2)").replace("³", "(?:³|\\^3)").replace("μ", "[μµ]")
         for name in sorted(UNITS, key=lambda name: -len(name))
     )
-    + r")(?![A-Za-z0-9²³^/])"
+    + r")(?![A-Za-z0-9²³^]|/[A-Za-z])"
 )
 
 
@@ -142,6 +147,9 @@ CURRENCIES: dict[str, Currency] = {
     "JPY": Currency("日元", "yen", "yen"),
     "₩": Currency("韩元", "won", "won"),
     "₹": Currency("卢比", "rupee", "rupees"),
+    "₽": Currency("卢布", "ruble", "rubles"),
+    "฿": Currency("泰铢", "baht", "baht"),
+    "₿": Currency("比特币", "bitcoin", "bitcoins"),
 }
 CURRENCY = "(?:" + "|".join(re.escape(n) for n in sorted(CURRENCIES, key=lambda n: -len(n))) + ")"
 YUAN = _YUAN

@@ -13,7 +13,11 @@ START = r"(?<![A-Za-z0-9])(?<![0-9][.,:/])"
 END = r"(?![0-9])(?![.,:/][0-9])"
 NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 INTEGER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
-SIGN = r"(?:(?<![A-Za-z0-9)\]日号月年时点分秒天岁元])[-+±])"
+# No sign but a dash after an identifier, or after a quantity of time or money (5天-7天).
+SIGN = (
+    r"(?:(?<![A-Za-z0-9)\]])(?<![0-9一二三四五六七八九十百千万亿半][日号月年时点分秒天岁元度周])"
+    r"(?<!小时)(?<!分钟)[-+±])"
+)
 # "a 5 kg bag": the unit stands as an adjective.
 ARTICLE = re.compile(r"\b[Aa]n?\s$")
 # Between the two ends of a range.

@@ -10,7 +10,7 @@ from .base import END, START, Rule, rule
 
 _NAMED_BEFORE = re.compile(
     r"(?:编号|房间号|房间|房号|房|室号|单号|订单|订单号|验证码|密码|口令|代码|代号|邮编|邮政编码|编码|卡号|学号|工号|"
-    r"车牌|车牌号|账号|帐号|尾号|门牌|门牌号|身份证|身份证号|身份证号码|QQ|QQ群|航班|车次|次列车|股票|股票代码|"
+    r"车牌|车牌号|账号|帐号|尾号|门牌|门牌号|身份证|身份证号|身份证号码|QQ|QQ群|航班|车次|次列车|股票|股票代码|座|单元|栋|幢|"
     r"基金代码|序列号|流水号|取件码|兑换码|邀请码|提货码|货号|型号|条形码|机号|工单|快递|"
     r"\b(?:codes?|pin|password|passcode|zip|order|room|flight|extension|ext|serial|account|"
     r"card|ticket|route|suite|apartment|apt|channel|gate|model|badge|zip code|reference|"
@@ -68,6 +68,25 @@ def grouped(match: re.Match[str], place: Place) -> str:
     reader = place.reader(*match.span())
     groups = re.split("[- ]", match.group())
     return reader.say("，", ", ").join(reader.digit_by_digit(group) for group in groups)
+
+
+_STANDARD_BEFORE = re.compile(
+    r"\b(?:GB(?:/T)?|ISO|IEC|ISO/IEC|IEEE|DIN|EN|ANSI|JIS|YY(?:/T)?|HJ)[\s-]?$"
+)
+
+
+@rule(
+    "code", START + r"(?P<n>[0-9]{3,6})(?P<part>[.-][0-9]{1,2})?[-:：—](?P<y>[12][0-9]{3})(?![0-9])"
+)
+def standard(match: re.Match[str], place: Place) -> str | None:
+    """GB/T 19001-2016, ISO 9001:2015: number and year of a standard."""
+    if not _STANDARD_BEFORE.search(place.before(match.start())):
+        return None
+    reader = place.reader(*match.span())
+    spoken = reader.digit_by_digit(match["n"])
+    if match["part"]:
+        spoken += reader.say("杠", " dash ") + reader.digit_by_digit(match["part"][1:])
+    return spoken + reader.say("，", ", ") + reader.digit_by_digit(match["y"])
 
 
 @rule("code", START + r"(?P<n>[0-9]+)(?P<rest>(?:-[0-9]+){2,})" + END)

@@ -34,7 +34,16 @@ def _date(place: Place, start: int, end: int, *parts: str | None) -> str:
     return speak(year, int(month) if month else None, int(day) if day else None)
 
 
-@rule("date", START + _YEAR + r"(?P<sep>[-/.])" + _MONTH + r"(?P=sep)" + _DAY + END)
+@rule(
+    "date",
+    START
+    + _YEAR
+    + r"(?P<sep>[-/.])"
+    + _MONTH
+    + r"(?P=sep)"
+    + _DAY
+    + rf"(?:T(?=[0-9]{{2}}:)|{END})",
+)
 def iso(match: re.Match[str], place: Place) -> str:
     """2024-10-01, 2024/10/1, 2024.10.1."""
     return _date(place, *match.span(), match["y"], match["m"], match["d"])
@@ -49,6 +58,14 @@ def day_or_month_first(match: re.Match[str], place: Place) -> str | None:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
     return _date(place, *match.span(), match["y"], str(month), str(day))
+
+
+@rule("date", START + r"(?P<m>0[1-9]|1[0-2])/(?P<d>0[1-9]|[12][0-9]|3[01])" + END)
+def month_and_day(match: re.Match[str], place: Place) -> str | None:
+    """05/27: a leading zero makes it a date and no fraction."""
+    if "0" not in (match["m"][0], match["d"][0]):
+        return None
+    return _date(place, *match.span(), None, match["m"], match["d"])
 
 
 @rule("date", START + r"(?P<y>[0-9]{4}|[0-9]{2})\s?年\s?" + _MONTH + r"\s?月(?:份)?")
@@ -156,7 +173,9 @@ def month_year(match: re.Match[str], place: Place) -> str:
 )
 def day_month(match: re.Match[str], place: Place) -> str:
     """1 October 2024, 1st of October."""
-    spoken = f"the {english.ordinal(match['d'])} of {english.MONTHS[_month(match['name']) - 1]}"
+    article = "" if place.before(match.start(), 4).lower() == "the " else "the "
+    month = english.MONTHS[_month(match["name"]) - 1]
+    spoken = f"{article}{english.ordinal(match['d'])} of {month}"
     return f"{spoken}, {english.year(match['y'])}" if match["y"] else spoken
 
 
@@ -181,6 +200,7 @@ def _month(name: str) -> int:
 DATES: tuple[Rule, ...] = (
     iso,
     day_or_month_first,
+    month_and_day,
     chinese_month,
     years,
     year_month,

@@ -12,7 +12,7 @@ _END = r"(?![0-9])(?![-.][0-9])"
 _EXTENSION = r"(?:\s?(?:转|分机|ext\.?|x)\s?(?P<ext>[0-9]{1,5}))?"
 _GAP = r"[^0-9A-Za-z\u4e00-\u9fff]{0,3}"
 _CALL_BEFORE = re.compile(
-    r"(?:电话|手机|分机|热线|拨打|拨|打|致电|传真|号码|客服|tel|phone|call|dial|fax|hotline|text|ring|"
+    r"(?:短信(?:发送)?[到至]|电话|手机|分机|热线|拨打|拨|打|致电|传真|号码|客服|tel|phone|call|dial|fax|hotline|text|ring|"
     rf"number){_GAP}(?:是|为|at|is|me at|us at|on)?{_GAP}$",
     re.IGNORECASE,
 )
@@ -59,10 +59,16 @@ def landline(match: re.Match[str], place: Place) -> str | None:
     return _speak(place, match, match["a"], match["b"] + match["c"])
 
 
-@rule("phone", _FREE + r"(?P<a>0[0-9]{2,3})-(?P<b>[0-9]{7,8})" + _EXTENSION + _END)
+@rule(
+    "phone",
+    _FREE
+    + r"(?:(?P<a>0[0-9]{2,3})-|[(（](?P<a2>0[0-9]{2,3})[)）]\s?)(?P<b>[0-9]{7,8})"
+    + _EXTENSION
+    + _END,
+)
 def landline_plain(match: re.Match[str], place: Place) -> str:
-    """010-12345678 whatever the local part begins with."""
-    return _speak(place, match, match["a"], match["b"])
+    """010-12345678, (010)12345678 whatever the local part begins with."""
+    return _speak(place, match, match["a"] or match["a2"], match["b"])
 
 
 @rule("phone", _FREE + r"(?P<a>[48]00)[-\s](?P<b>[0-9]{3,4})[-\s](?P<c>[0-9]{3,4})" + _END)
@@ -95,6 +101,20 @@ def international(match: re.Match[str], place: Place) -> str | None:
         return None
     plus = place.reader(*match.span()).say("加", "plus ")
     return plus + _speak(place, match, match["cc"], *groups)
+
+
+@rule("phone", _FREE + r"(?P<a>1)-(?P<b>8[0-9]{2})-(?=[A-Z])")
+def lettered(match: re.Match[str], place: Place) -> str:
+    """1-800-FLOWERS."""
+    return _speak(place, match, match["a"], match["b"]) + place.reader(*match.span()).say(
+        "，", ", "
+    )
+
+
+@rule("phone", _FREE + r"(?P<a>1(?:10|19|20|22))(?=火警|急救|报警|匪警)")
+def emergency(match: re.Match[str], place: Place) -> str:
+    """119火警."""
+    return _speak(place, match, match["a"])
 
 
 @rule("phone", _FREE + r"(?P<a>[0-9]{3})-(?P<b>[0-9]{4})" + _EXTENSION + _END)
@@ -131,6 +151,8 @@ PHONES: tuple[Rule, ...] = (
     service,
     american,
     international,
+    lettered,
+    emergency,
     local,
     short,
 )

@@ -6,10 +6,14 @@ import re
 
 from .. import chinese, english
 from ..context import Place, Reader
-from ..units import UNIT, UNITS, Unit, find_unit
+from ..units import CURRENCY, UNIT, UNITS, Unit, find_unit
 from .base import ARTICLE, NUMBER, SIGN, START, TO, Rule, rule
 
-_PER = {"%": ("百分之", "percent"), "‰": ("千分之", "per thousand")}
+_PER = {
+    "%": ("百分之", "percent"),
+    "‰": ("千分之", "per thousand"),
+    "‱": ("万分之", "per ten thousand"),
+}
 _COMPARE = {
     "<": ("小于", "less than"),
     ">": ("大于", "greater than"),
@@ -22,6 +26,8 @@ _COMPARE = {
     "～": ("约", "about"),
     "≠": ("不等于", "not equal to"),
     "=": ("等于", "equals"),
+    "==": ("等于", "equals"),
+    "!=": ("不等于", "not equal to"),
 }
 _OPERATORS = {
     "+": ("加", "plus"),
@@ -43,22 +49,29 @@ _SCORE_BEFORE = re.compile(
 _N = f"(?:{NUMBER})"
 
 # Bounded, so that a long chain that turns out to be no equation is not walked from each number.
-_TERMS = f"{_N}(?:\\s?[-+–×xX*÷/]\\s?{_N}){{0,8}}"
+_TERM = f"{_N}(?:\\^[-+]?[0-9]+)?"
+_TERMS = f"{_TERM}(?:\\s?[-+–×xX*÷/]\\s?{_TERM}){{0,8}}"
 
 
 @rule(
     "arithmetic",
-    f"(?<![A-Za-z0-9])-?{_TERMS}(?:\\s?(?:=|≈|≠|≤|≥|<=|>=|<|>)\\s?-?{_TERMS})+(?![A-Za-z0-9])",
+    f"(?<![A-Za-z0-9])-?{_TERMS}(?:\\s?(?:==?|!=|≈|≠|≤|≥|<=|>=|<|>)\\s?-?{_TERMS})+(?![A-Za-z0-9])",
 )
 def equation(match: re.Match[str], place: Place) -> str:
     """3+5=8, 5 > 3."""
     return _spell_math(match.group(), place.reader(*match.span()))
 
 
-@rule("arithmetic", START + f"{_N}(?:\\s?[+÷]\\s?{_N}|\\s?[×*]\\s?{_N})+(?![0-9])")
+@rule("arithmetic", START + f"{_TERM}(?:\\s?[+÷×*]\\s?{_TERM})+(?![0-9])")
 def sum_or_product(match: re.Match[str], place: Place) -> str:
     """3+5, 6÷2, 3×4: no equation, but operators that mean nothing else."""
     return _spell_math(match.group(), place.reader(*match.span()))
+
+
+@rule("arithmetic", r"(?<=[A-Za-z²³])\*(?=[0-9])")
+def times_sign(match: re.Match[str], place: Place) -> str:
+    """10cm*20cm."""
+    return place.reader(*match.span()).say("乘", " times ")
 
 
 @rule("dimensions", START + f"(?P<a>{_N})(?P<rest>(?:\\s?[xX]\\s?{_N})+)(?![0-9A-Za-z])")
@@ -75,7 +88,8 @@ def _spell_math(written: str, reader: Reader) -> str:
         if index % 2:
             spoken.append(reader.say(*_OPERATORS[part]))
         elif part:
-            spoken.append(reader.number(part))
+            number, _, exponent = part.partition("^")
+            spoken.append(reader.number(number) + (_raised(reader, exponent) if exponent else ""))
         elif index == 0:
             spoken.append("")
     if spoken and not spoken[0]:  # the text begins with a minus sign
@@ -83,7 +97,10 @@ def _spell_math(written: str, reader: Reader) -> str:
     return reader.say("", " ").join(spoken)
 
 
-@rule("percent", f"(?P<sign>{SIGN})?(?<![0-9])(?P<a>{_N})(?P<p>[%‰])?{TO}(?P<b>{_N})(?P<q>[%‰])")
+@rule(
+    "percent",
+    f"(?P<sign>{SIGN})?(?<![0-9])(?P<a>{_N})(?:\\s?(?P<p>[%‰‱]))?{TO}(?P<b>{_N})\\s?(?P<q>[%‰‱])",
+)
 def percent_range(match: re.Match[str], place: Place) -> str:
     """3%-5%, 3-5%."""
     reader = place.reader(*match.span())
@@ -96,7 +113,7 @@ def percent_range(match: re.Match[str], place: Place) -> str:
     return f"{sign}{first}{middle} to {last} {en}"
 
 
-@rule("percent", f"(?P<sign>{SIGN})?(?<![0-9])(?P<a>{_N})\\s?(?P<p>[%‰])")
+@rule("percent", f"(?P<sign>{SIGN})?(?<![0-9])(?P<a>{_N})\\s?(?P<p>[%‰‱])")
 def percent(match: re.Match[str], place: Place) -> str:
     """12.5%, -3%."""
     reader = place.reader(*match.span())
@@ -136,9 +153,9 @@ def _measured(reader: Reader, sign: str, written: str, unit: Unit, name: bool = 
     return f"{spoken} {unit.one if one else unit.many}" if name else spoken
 
 
-@rule("unit", f"(?P<a>{_N})\\s?(?P<u>[A-Za-z]{{1,4}})/(?P<b>{_N})\\s?(?P<v>{UNIT})")
+@rule("unit", f"(?P<a>{_N})\\s?(?P<u>[A-Za-z]{{1,4}})/(?P<b>10*)\\s?(?P<v>{UNIT})")
 def rate(match: re.Match[str], place: Place) -> str | None:
-    """8.5L/100km."""
+    """8.5L/100km; 220V/50Hz are two values."""
     if match["u"] not in UNITS:
         return None
     reader = place.reader(*match.span())
@@ -146,6 +163,65 @@ def rate(match: re.Match[str], place: Place) -> str | None:
     return (
         first + reader.say("每", " per ") + _measured(reader, "", match["b"], find_unit(match["v"]))
     )
+
+
+@rule(
+    "unit",
+    f"(?P<sign>{SIGN})?(?<![0-9.])(?P<a>{_N})\\s?(?P<u>[A-Za-zμµ]{{1,4}})/(?P<v>[A-Za-z]{{1,4}})(?![A-Za-z0-9²³^/])",
+)
+def per_unit(match: re.Match[str], place: Place) -> str | None:
+    """500mL/min: any two units of the table."""
+    if match["u"] not in UNITS or match["v"] not in UNITS:
+        return None
+    reader, below = place.reader(*match.span()), UNITS[match["v"]]
+    first = _measured(reader, match["sign"] or "", match["a"], UNITS[match["u"]])
+    return first + reader.say(f"每{below.zh}", f" per {below.one}")
+
+
+_PRICED = re.compile(
+    r"(?:[0-9万千百亿半一二三四五六七八九十]\s?[\u4e00-\u9fff]{1,3}"
+    rf"|(?:{CURRENCY})\s?[0-9][0-9.,]*(?:\s?[A-Za-z]+)?|[0-9]\s?(?:USD|RMB|CNY|EUR|GBP|HKD|JPY|yuan|dollars?))$"
+)
+
+
+@rule("per", rf"/(?:(?P<u>{UNIT})|(?=[\u4e00-\u9fff])(?!第))")
+def per(match: re.Match[str], place: Place) -> str | None:
+    """8000元/㎡, 5元/斤, 120次/分, $3/kg: the slash after a quantity."""
+    if not _PRICED.search(place.before(match.start(), 16)):
+        return None
+    reader = place.reader(*match.span())
+    if not match["u"]:
+        return reader.say("每", " per ")
+    unit_ = find_unit(match["u"])
+    return reader.say(f"每{unit_.zh}", f" per {unit_.one}")
+
+
+@rule("feet", r"(?<![A-Za-z0-9])(?P<f>[0-9]{1,2})['′](?=\s(?:tall|high|long|wide|deep)\b)")
+def only_feet(match: re.Match[str], place: Place) -> str:
+    """6' tall."""
+    reader = place.reader(*match.span())
+    value = reader.number(match["f"])
+    return reader.say(f"{value}英尺", f"{value} {'foot' if match['f'] == '1' else 'feet'}")
+
+
+@rule(
+    "feet",
+    r"(?<![A-Za-z0-9])(?P<i>[0-9]{1,3}(?:\.[0-9])?)[\"″]"
+    r"(?=\s?(?:显示|电视|屏|液晶|(?:screen|display|monitor|tv|tablet|laptop|wheel|pipe)))",
+    re.IGNORECASE,
+)
+def inches(match: re.Match[str], place: Place) -> str:
+    """27" monitor, 55"电视."""
+    reader = place.reader(*match.span())
+    return reader.number(match["i"]) + reader.say("英寸", " inch")
+
+
+@rule("height", r"(?P<m>[0-9])米(?P<c>[0-9]{2})(?![0-9.]|\s?(?:厘米|公分|[cm]m))")
+def metres(match: re.Match[str], place: Place) -> str | None:
+    """身高1米75: the rest digit by digit."""
+    if place.options.numbers != "auto" or not place.reader(*match.span()).zh:
+        return None
+    return chinese.counted(match["m"], "米") + "米" + chinese.digits(match["c"])
 
 
 @rule("feet", r"(?<![A-Za-z0-9])(?P<f>[0-9]{1,2})['′]\s?(?P<i>[0-9]{1,2}(?:\.[0-9])?)(?:\"|″|'')")
@@ -174,17 +250,22 @@ def angle(match: re.Match[str], place: Place) -> str:
     return reader.say("", " ").join(parts)
 
 
-@rule("power", f"(?<![A-Za-z0-9])(?P<a>{_N})\\s?[eE](?P<n>[-+]?[0-9]{{1,3}})(?![0-9A-Za-z.])")
+@rule(
+    "power",
+    f"(?P<sign>{SIGN})?(?<![A-Za-z0-9])(?P<a>{_N})(?:\\s?[eE]|\\s?[×xX*]\\s?10\\^)(?P<n>[-+]?[0-9]{{1,3}})"
+    r"(?![0-9A-Za-z.])",
+)
 def scientific(match: re.Match[str], place: Place) -> str:
-    """1.5e-3."""
+    """1.5e-3, 6.02×10²³."""
     reader = place.reader(*match.span())
     exponent = match["n"].lstrip("+")
     sign = reader.sign("-") if exponent.startswith("-") else ""
-    power, value = sign + reader.integer(exponent.lstrip("-")), reader.number(match["a"])
+    power = sign + reader.integer(exponent.lstrip("-"))
+    value = reader.signed(match["sign"] or "", match["a"])
     return reader.say(f"{value}乘以十的{power}次方", f"{value} times ten to the {power}")
 
 
-@rule("power", r"(?P<a>[0-9]+(?:\.[0-9]+)?)\^(?P<n>[-+]?[0-9]+)(?![0-9])")
+@rule("power", r"(?P<a>[0-9]+(?:\.[0-9]+)?)(?:\^|\*\*)(?P<n>[-+]?[0-9]+)(?![0-9])")
 def power(match: re.Match[str], place: Place) -> str:
     """10^6, 5²."""
     reader = place.reader(*match.span())
@@ -242,18 +323,29 @@ def range_(match: re.Match[str], place: Place) -> str:
     return f"{sign}{speak(match['a'])}{reader.say('到', ' to ')}{speak(match['b'])}"
 
 
-@rule("range", r"(?<=[日号月年时点分秒天岁元度])[-–—~～](?=[0-9])")
-def between(match: re.Match[str], place: Place) -> str:
-    """5月1日-5月3日: the dash after a word of time or measure."""
-    return "到"
+_QUANTITY_BEFORE = re.compile(
+    r"[0-9一二三四五六七八九十百千万亿半](?:[日号月年时点分秒天岁元度周]|个?小时|分钟|个?月|公里|公斤)$"
+)
+_WEEKDAY_BEFORE = re.compile(r"(?:周|星期|礼拜)[一二三四五六日天]$")
 
 
-@rule("comparison", r"(?P<op><=|>=|[<>≤≥≈~～])\s?(?P<sign>-)?(?P<a>" + NUMBER + ")")
+@rule("range", r"[-–—~～](?=[0-9])")
+def between(match: re.Match[str], place: Place) -> str | None:
+    """5月1日-5月3日, 10分钟-15分钟: the dash after a quantity; 今天-5℃ is no range."""
+    return "到" if _QUANTITY_BEFORE.search(place.before(match.start())) else None
+
+
+@rule("range", r"[-–—~～](?=(?:周|星期|礼拜)[一二三四五六日天])")
+def weekdays(match: re.Match[str], place: Place) -> str | None:
+    """周一-周五."""
+    return "到" if _WEEKDAY_BEFORE.search(place.before(match.start())) else None
+
+
+@rule("comparison", r"(?P<op><=|>=|!=|==|[<>≤≥≈~～])\s?(?=-?\.?[0-9])")
 def comparison(match: re.Match[str], place: Place) -> str:
-    """≥5, ~100."""
-    reader, following = place.reader(*match.span()), place.after(match.end())
-    value = reader.signed(match["sign"] or "", match["a"], following)
-    return reader.say(*_COMPARE[match["op"]]) + reader.say("", " ") + value
+    """≥5, ~100, <5%: the sign alone, since any rule may read what follows."""
+    reader = place.reader(*match.span())
+    return reader.say(*_COMPARE[match["op"]]) + reader.say("", " ")
 
 
 QUANTITIES: tuple[Rule, ...] = (
@@ -264,14 +356,21 @@ QUANTITIES: tuple[Rule, ...] = (
     percent_range,
     percent,
     rate,
+    per_unit,
+    per,
+    metres,
+    only_feet,
+    inches,
     unit_range,
     unit,
     power,
     letter_power,
     sum_or_product,
+    times_sign,
     dimensions,
     fraction,
     range_,
     between,
+    weekdays,
     comparison,
 )

@@ -9,6 +9,10 @@ from ..context import Place, Reader
 from .base import START, TO, Rule, rule
 
 _HALF = r"(?P<half>\s?(?:[aApP]\.[mM]\.|(?:am|pm|AM|PM|Am|Pm)(?![A-Za-z])))"
+_HALF1 = _HALF.replace("half", "half1")
+# The T of 2024-05-27T12:30:00, and the 分 that 8:05分 repeats.
+_DATED = rf"(?:(?<=[0-9]T)|{START})"
+_MINUTES = r"(?:分(?!钟))?"
 _CLOCK = r"(?P<h>[01]?[0-9]|2[0-4])[:：](?P<mi>[0-5][0-9])(?:[:：](?P<s>[0-5][0-9]))?"
 _CLOCK2 = r"(?P<h2>[01]?[0-9]|2[0-4])[:：](?P<mi2>[0-5][0-9])"
 _STOP = r"(?![0-9])(?![:：.][0-9])"
@@ -30,19 +34,44 @@ def _half(reader: Reader, written: str | None, hour: int, before: str) -> str:
     return ("晚上" if 6 <= hour < 12 else "下午") if afternoon else "上午"
 
 
-@rule("time range", START + _CLOCK + TO + _CLOCK2 + f"{_HALF}?" + _STOP)
+@rule("time range", START + _CLOCK + f"{_HALF1}?" + TO + _CLOCK2 + f"{_HALF}?" + _STOP)
 def clock_range(match: re.Match[str], place: Place) -> str:
-    """9:00-18:00."""
+    """9:00-18:00, 9:30am-6:30pm."""
     reader = place.reader(*match.span())
     first = int(match["h"]), int(match["mi"]), int(match["s"]) if match["s"] else None
     last = int(match["h2"]), int(match["mi2"]), None
-    half = _half(reader, match["half"], first[0], place.before(match.start()))
+    before = place.before(match.start())
+    last_half = _half(reader, match["half"], last[0], before)
     if reader.zh:
-        return f"{chinese.clock(*first, half)}到{chinese.clock(*last)}"
-    return f"{english.clock(*first)} to {english.clock(*last, half)}"
+        # 3:00-5:00pm: what stands at the end is said of the whole range, and first.
+        half = _half(reader, match["half1"], first[0], before) if match["half1"] else last_half
+        own = last_half if match["half1"] and last_half != half else ""
+        return f"{chinese.clock(*first, half)}到{chinese.clock(*last, own)}"
+    half = _half(reader, match["half1"], first[0], before)
+    spoken = f"{english.clock(*first, half)} to {english.clock(*last, last_half)}"
+    return spoken + _full_stop(match["half"], place, match.end())
 
 
-@rule("time", START + _CLOCK + f"{_HALF}?" + _STOP)
+@rule(
+    "time range",
+    START + rf"(?P<h>1[0-2]|0?[1-9]){_HALF1}?{TO}(?P<h2>1[0-2]|0?[1-9]){_HALF}",
+)
+def hour_range(match: re.Match[str], place: Place) -> str:
+    """9am-5pm, 3-5pm."""
+    reader, before = place.reader(*match.span()), place.before(match.start())
+    first, last = int(match["h"]), int(match["h2"])
+    last_half = _half(reader, match["half"], last, before)
+    half = _half(reader, match["half1"], first, before)
+    if reader.zh:
+        half = half or last_half
+        own = last_half if last_half != half else ""
+        return f"{chinese.clock(first, 0, None, half)}到{chinese.clock(last, 0, None, own)}"
+    head = f"{english.two_digits(first)} {half}".strip()
+    spoken = f"{head} to {english.clock(last, 0, None, last_half)}"
+    return spoken + _full_stop(match["half"], place, match.end())
+
+
+@rule("time", _DATED + _CLOCK + f"{_HALF}?" + _STOP + _MINUTES)
 def clock(match: re.Match[str], place: Place) -> str | None:
     """8:30, 15:04:05, 3:30 pm; after words such as 比分 it is a ratio."""
     before = place.before(match.start())
@@ -112,4 +141,4 @@ def _full_stop(half: str | None, place: Place, end: int) -> str:
     return "." if not rest or rest[0].isupper() else ""
 
 
-TIMES: tuple[Rule, ...] = (clock_range, clock, hour, duration, ratio)
+TIMES: tuple[Rule, ...] = (clock_range, clock, hour_range, hour, duration, ratio)

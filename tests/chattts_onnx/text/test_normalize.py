@@ -51,6 +51,18 @@ def test_any_text_at_all(text: str) -> None:
     assert not re.search(r"\[(?:Stts|Ptts|spk_emb|empty_spk)\]", result.text, re.IGNORECASE)
 
 
+_TAGS = ["[laugh]", "[uv_break]", "[lbreak]", "[speed_5]", "[oral_2]", "[break_6]", "[laugh_0]"]
+
+
+@settings(max_examples=200)
+@given(parts=st.lists(st.one_of(st.sampled_from(_TAGS), _PIECES, st.text(max_size=3)), max_size=12))
+def test_control_tags_come_out_as_they_went_in(parts: list[str]) -> None:
+    # What of other characters happens to form a tag is one, too: compare with what was typed.
+    text = "".join(part.replace("[", "") if part not in _TAGS else part for part in parts)
+    tags = [match.group().lower() for match in TAG.finditer(text)]
+    assert TAG.findall(normalize(text).text) == tags
+
+
 @settings(max_examples=200)
 @given(text=_TEXTS)
 def test_what_is_speakable_stays_as_it_is(text: str) -> None:

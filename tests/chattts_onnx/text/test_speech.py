@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chattts_onnx.text import Lexicon, TextOptions, normalize
+from chattts_onnx.text import Lexicon, TextOptions, normalize, scanner
+from chattts_onnx.text.rules import Rule
+from chattts_onnx.text.rules.base import Read
 from chattts_onnx.text.tags import TAG
 
 CASES = Path(__file__).parent / "data" / "speech.tsv"
@@ -42,3 +45,41 @@ def test_spoken(typed: str, options: str, spoken: str) -> None:
     result = normalize(typed, parse_options(options))
     assert result.text == spoken
     assert not any(c.isdigit() for c in TAG.sub("", result.text))
+
+
+# What the passes around the number rules report of what they did.
+OTHER_KINDS = {
+    *["lexicon", "erhua", "abbreviation", "initialism", "url", "e-mail", "file name", "digit"],
+    *["keycap", "emoji", "character", "control character", "fraction", "symbol", "prompt token"],
+}
+# Reads what only wetext knows, and the cases hold without it: test_wetext.py has its own.
+ELSEWHERE = {"rare_unit"}
+
+
+def test_every_rule_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: set[str] = set()
+
+    def watched(rule: Rule) -> Rule:
+        def read(*arguments: Any) -> str | None:
+            spoken = rule.read(*arguments)
+            if spoken is not None:
+                used.add(name(rule.read))
+            return spoken
+
+        return dataclasses.replace(rule, read=read)
+
+    def name(read: Read) -> str:
+        return str(read.__name__)  # type: ignore[attr-defined]
+
+    rules = (*scanner.RULES, scanner.bullet)
+    names = [name(rule.read) for rule in rules]
+    assert len(set(names)) == len(names)
+    monkeypatch.setattr(scanner, "RULES", tuple(map(watched, scanner.RULES)))
+    monkeypatch.setattr(scanner, "bullet", watched(scanner.bullet))
+    kinds = {
+        change.kind
+        for typed, options, _ in read_cases()
+        for change in normalize(typed, parse_options(options)).report
+    }
+    assert set(names) - used - ELSEWHERE == set()
+    assert kinds >= OTHER_KINDS
