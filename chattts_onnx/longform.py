@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .errors import ChatTTSError, InputError
 from .streaming import StreamOptions
 from .synthesis import OnStep, Options, plan, speak, speak_in_chunks
-from .text import Piece, piece_limit, split_pieces
+from .text import Piece, piece_limit, sentences_apart, split_pieces
 from .text.report import Report
 from .voices import Voice
 
@@ -74,6 +74,7 @@ def bundle_pieces(
         options.get("text_options"),
         report,
         normalized=not options.get("normalize", True),
+        apart=sentences_apart(bundle.manifest),
     )
 
 

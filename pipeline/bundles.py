@@ -58,14 +58,16 @@ def finish_bundle(
     for name in layout.voice_files(root):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(root / name, folder / name)
+    record = json.loads((root / layout.RECORD).read_text("utf-8"))
     manifest = Manifest(
         variant=variant,
-        checkpoint=json.loads((root / layout.RECORD).read_text("utf-8")),
+        checkpoint=record,
         tools=dict(tools),
         model=model_info(load_dims(root)),
         graphs={name: graph_info(folder / f"{name}.onnx") for name in GRAPHS},
         generation=GENERATION,
         tokens=control_tokens(folder / TOKENIZER),
+        notes={"sentences_apart": True} if record.get("sentences_apart") else {},
     )
     return manifest.write(folder)
 

@@ -82,7 +82,7 @@ def dry_run(parsed: argparse.Namespace) -> None:
     """Print each piece, its tokens, and what normalisation changed.  Needs no model."""
     from ..text import Report, split_pieces
 
-    tokenizer, limit = _tokenizer(parsed)
+    tokenizer, limit, apart = _tokenizer(parsed)
     report, unknown = Report(), set()
     pieces = split_pieces(
         read_text(parsed),
@@ -91,6 +91,7 @@ def dry_run(parsed: argparse.Namespace) -> None:
         text_options(parsed),
         report,
         normalized=parsed.no_normalize,
+        apart=apart,
     )
     for number, piece in enumerate(pieces, 1):
         unit = "tokens" if tokenizer else "characters"
@@ -110,15 +111,18 @@ def _words(text: str) -> list[str]:
     return "".join(c if c.isascii() else f" {c} " for c in text).split()
 
 
-def _tokenizer(parsed: argparse.Namespace) -> tuple[TextTokenizer | None, int]:
-    """The bundle's tokenizer and its length of a piece; without a bundle the usual length."""
+def _tokenizer(parsed: argparse.Namespace) -> tuple[TextTokenizer | None, int, bool]:
+    """The bundle's tokenizer, its length of a piece and whether each sentence is one.
+
+    Without a bundle that is the usual length.
+    """
     from ..text.pieces import PIECE_TOKENS
 
     if parsed.bundle is None:
-        return None, parsed.piece_tokens or PIECE_TOKENS
+        return None, parsed.piece_tokens or PIECE_TOKENS, False
     from ..manifest import Manifest
-    from ..text import TextTokenizer, piece_limit
+    from ..text import TextTokenizer, piece_limit, sentences_apart
 
     manifest = Manifest.load(parsed.bundle, verify=False)
     tokenizer = TextTokenizer.load(Path(parsed.bundle) / "tokenizer.json")
-    return tokenizer, piece_limit(manifest, parsed.piece_tokens)
+    return tokenizer, piece_limit(manifest, parsed.piece_tokens), sentences_apart(manifest)

@@ -4,7 +4,7 @@ from .cleanup import clean_text
 from .lexicon import Lexicon
 from .normalize import normalize
 from .options import TextOptions
-from .pieces import Piece, piece_limit, split_pieces
+from .pieces import Piece, piece_limit, sentences_apart, split_pieces
 from .prompts import Prompt, code_prompt, left_pad, refine_prompt, style_prompt
 from .report import Change, Normalized, Report
 from .tokenizer import TextTokenizer
@@ -24,6 +24,7 @@ __all__ = [
     "normalize",
     "piece_limit",
     "refine_prompt",
+    "sentences_apart",
     "split_pieces",
     "style_prompt",
 ]

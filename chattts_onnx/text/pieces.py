@@ -56,12 +56,14 @@ def split_pieces(
     report: Report | None = None,
     *,
     normalized: bool = False,
+    apart: bool = False,
 ) -> Iterator[Piece]:
     """Pieces of at most ``limit`` tokens, as counted by ``count``.
 
     Sentences are normalised one by one (unless ``normalized`` says they are) and packed; one that
     is too long is cut at clauses, then between words, never inside a tag, number or word.  Memory
-    does not grow with the text.  ``report`` collects what normalisation did.
+    does not grow with the text.  ``apart`` gives every sentence a piece of its own.  ``report``
+    collects what normalisation did.
     """
     if limit < 4:
         raise InputError(f"the piece length is {limit} tokens; expected at least 4.")
@@ -74,6 +76,8 @@ def split_pieces(
             if report is not None:
                 report.changes.extend(result.report.changes)
         if spoken:
+            if apart:
+                yield from packer.flush()
             yield from packer.add(spoken)
         if paragraph:
             yield from packer.flush(PARAGRAPH)
@@ -87,6 +91,11 @@ def piece_limit(manifest: Manifest, wanted: int | None = None) -> int:
     """
     limit = wanted or int(manifest.notes.get("piece_tokens", PIECE_TOKENS))
     return min(limit, manifest.model.max_position_embeddings // 4)
+
+
+def sentences_apart(manifest: Manifest) -> bool:
+    """Whether a bundle's model knows single sentences only, as its manifest notes."""
+    return bool(manifest.notes.get("sentences_apart", False))
 
 
 class _Packer:

@@ -55,6 +55,7 @@ def build(config: CheckpointConfig, seed: int, destination: Path) -> CheckpointR
             revision=config.revision or combine(files),
             license=config.license,
             files=files,
+            sentences_apart=config.sentences_apart,
         )
         write_record(scratch, record)
     return record

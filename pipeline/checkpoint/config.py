@@ -118,7 +118,8 @@ class CheckpointConfig:
     :func:`pipeline.checkpoint.record.fingerprint`; it lets DVC notice that a folder outside the
     workspace changed. ``speaks``, ``sentences`` and ``voices`` are for other groups, which take
     them over when ``conf/`` is composed: whether speech is worth judging, by which text, and in
-    which of the checkpoint's own voices.
+    which of the checkpoint's own voices. ``sentences_apart`` says that the model knows single
+    sentences only; bundles note it, so that their texts are spoken sentence by sentence.
     """
 
     name: str
@@ -127,6 +128,7 @@ class CheckpointConfig:
     speaks: bool = False
     sentences: SentencesConfig | None = None
     voices: list[str] = field(default_factory=list)
+    sentences_apart: bool = False
     repo: str | None = None
     revision: str | None = None
     files: dict[str, PinnedFile] = field(default_factory=dict)

@@ -31,7 +31,8 @@ class CheckpointRecord:
     """``checkpoint.json``: what a bundle's manifest says about its weights.
 
     ``source`` is ``hub:<repo>``, ``folder:<name>`` or ``seed:<number>``; ``revision`` is the hub's
-    commit, or the fingerprint of the files where there is no hub.
+    commit, or the fingerprint of the files where there is no hub. ``sentences_apart`` is the
+    configuration's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CheckpointRecord:
     revision: str
     license: str
     files: dict[str, FileRecord]
+    sentences_apart: bool = False
 
 
 def hash_file(path: Path, progress: Progress | None = None) -> FileRecord:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chattts_onnx import InputError
 from chattts_onnx.text import Piece, TextOptions, TextTokenizer, split_pieces
+from chattts_onnx.text.pieces import PARAGRAPH, SENTENCE
 from chattts_onnx.text.sentences import MAX_SENTENCE, split_sentences
 from chattts_onnx.text.tags import TAG
 
@@ -153,3 +154,11 @@ def test_with_the_official_tokenizer() -> None:
     joined = "".join(p.text for p in pieces)
     assert joined.count("[uv_break]") == 20 and joined.count("十二元五角") == 20
     assert "[UNK]" not in tokenizer.tokens(joined)
+
+
+def test_sentences_stay_apart_for_a_model_that_knows_no_others() -> None:
+    text = "One. Two, three.\n\nFour."
+    assert [p.text for p in cut(text, 60)] == ["One. Two, three.", "Four."]
+    apart = cut(text, 60, apart=True)
+    assert [p.text for p in apart] == ["One.", "Two, three.", "Four."]
+    assert [p.pause for p in apart] == [SENTENCE, PARAGRAPH, PARAGRAPH]

@@ -34,7 +34,8 @@ def test_a_seeded_checkpoint(tiny: Path, tiny_config: SeededConfig, tmp_path: Pa
 def test_a_local_checkpoint(tiny: Path, tmp_path: Path) -> None:
     build(local(tiny / "asset"), 0, tmp_path / "c")
     value = json.loads((tmp_path / "c" / layout.RECORD).read_text())
-    assert list(value) == ["name", "kind", "source", "revision", "license", "files"]
+    expected = ["name", "kind", "source", "revision", "license", "files", "sentences_apart"]
+    assert list(value) == expected
     assert value["source"] == f"folder:{tiny.name}"
     assert set(value["files"]) == set(layout.FILES)
     assert str(tiny) not in json.dumps(value)

@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def workspace(folder: Path, *overrides: str) -> Path:
-    """A folder with composed parameters."""
+    """A folder with composed parameters, and the checkpoint that comes with the project."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "checkpoints").symlink_to(ROOT / "checkpoints")
     command = [sys.executable, "-m", "pipeline.compose", "--output", str(folder / "params.yaml")]
     subprocess.run([*command, *overrides], cwd=ROOT, check=True)
     return folder
@@ -73,6 +74,7 @@ def test_a_killed_stage_leaves_nothing_and_resumes(tmp_path: Path) -> None:
     """Killed while it writes; sizes are between mini and full so that this is hit surely."""
     folder = workspace(
         tmp_path,
+        "checkpoint=seeded_small",
         "checkpoint.seeded.intermediate_size=12288",
         "checkpoint.seeded.num_hidden_layers=12",
     )
