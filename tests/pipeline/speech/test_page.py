@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,9 @@ import pytest
 from pipeline.speech.config import PageConfig
 from pipeline.speech.figures import speech_rows
 from pipeline.speech.page import RANDOM, render_page
+from tests.browser import browser
 from tests.pipeline.speech.spoken import judged, said, tone
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-    "--window-size=1400,1000",
-)
 VARIANTS = ("fp32", "int8")
 BOUNDS = PageConfig(sentences=10, max_bytes=2_000_000)
 
@@ -61,23 +49,12 @@ def test_the_page_keeps_its_bounds_and_says_so() -> None:
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
+def page(tmp_path: Path) -> Iterator[Any]:
     """Chromium without a display."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.fail("no chromium or chromedriver; apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_page_load_timeout(120)
-    started.set_script_timeout(120)
-    yield started
-    started.quit()
+    with browser(tmp_path / "profile") as started:
+        started.set_page_load_timeout(120)
+        started.set_script_timeout(120)
+        yield started
 
 
 PLAY = """
@@ -93,27 +70,27 @@ player.load();
 
 
 @pytest.mark.slow
-def test_a_browser_shows_and_plays_it(browser: Any, tmp_path: Path) -> None:
+def test_a_browser_shows_and_plays_it(page: Any, tmp_path: Path) -> None:
     path = tmp_path / "listen.html"
     path.write_text(make_page(), encoding="utf-8")
-    browser.get(path.as_uri())
-    assert browser.title == "mini: speech"
+    page.get(path.as_uri())
+    assert page.title == "mini: speech"
     widths = "return [...document.images].map((image) => image.complete && image.naturalWidth)"
-    assert all(width > 50 for width in browser.execute_script(widths))
+    assert all(width > 50 for width in page.execute_script(widths))
 
-    players = browser.find_elements("css selector", "audio")
+    players = page.find_elements("css selector", "audio")
     assert len(players) == 3
     # to the last sample: the browser decodes what was encoded, all of it
-    assert [browser.execute_async_script(PLAY, player) for player in players] == ["ended"] * 3
-    durations = [browser.execute_script("return arguments[0].duration", p) for p in players]
+    assert [page.execute_async_script(PLAY, player) for player in players] == ["ended"] * 3
+    durations = [page.execute_script("return arguments[0].duration", p) for p in players]
     expected = [said(name).seconds for name in ("603", "603", "degrees")]
     assert np.allclose(durations, expected, atol=0.15)
 
-    cells = browser.find_elements("css selector", "#speech td.v1")
+    cells = page.find_elements("css selector", "#speech td.v1")
     assert all(cell.is_displayed() for cell in cells)
-    browser.find_element("id", "t1").click()
+    page.find_element("id", "t1").click()
     assert not any(cell.is_displayed() for cell in cells)
-    assert browser.find_element("css selector", "#speech td.v0").is_displayed()
+    assert page.find_element("css selector", "#speech td.v0").is_displayed()
 
     # no missing resource, no failed script
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
