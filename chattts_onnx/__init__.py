@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .bundle import Bundle, open_bundle
+    from .client import ChatTTSStreamer
     from .engine import Engine, Ticket
     from .errors import (
         BundleError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 # Imported on first use, so that `chattts-onnx --help` does not wait for ONNX Runtime.
 _HOME = {
     "bundle": ("Bundle", "open_bundle"),
+    "client": ("ChatTTSStreamer",),
     "engine": ("Engine", "Ticket"),
     "errors": (
         "BundleError",
@@ -71,6 +73,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "ChatTTSError",
+    "ChatTTSStreamer",
     "Engine",
     "Generation",
     "GenerationError",

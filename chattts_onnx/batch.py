@@ -24,7 +24,9 @@ class Batch:
     ``text_logits`` maps hidden [n, hidden] to text logits [n, num_text_tokens] and is needed by
     refine passes only, whose end is ``text_end``.  Every step advances each running request by
     one; a request that ends makes room at once.  One failing request does not stop the others: its
-    error is kept in it.  Not safe for use from several threads.
+    error is kept in it.  ``row_multiple`` fills a step's rows up to a multiple with idle ones, for
+    kernels that round an odd last row in another way than the others.  Not safe for use from
+    several threads.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class Batch:
         decoder: Decoder,
         text_logits: Callable[[Floats], Floats] | None = None,
         text_end: int | None = None,
+        row_multiple: int = 1,
     ) -> None:
         self.decoder = decoder
+        self._row_multiple = row_multiple
         self.waiting: deque[Request] = deque()
         self._rows: list[Request | None] = [None] * decoder.cache.slots
         self._settings = Settings(decoder.cache.slots)
@@ -86,6 +90,7 @@ class Batch:
         ended += self._admit()
         self._close_gaps()
         count = max((i + 1 for i, row in enumerate(self._rows) if row is not None), default=0)
+        count = min(count + -count % self._row_multiple, len(self._rows))
         if count and isinstance(self.decoder, CudaDecoder) and self._all_codes():
             ended += self._accept_drawn(*self.decoder.draw(self._rows[:count], self._settings))
         elif count:

@@ -53,11 +53,13 @@ def open_bundle(
     record_assignment: bool = False,
     session_config: Mapping[str, str] | None = None,
     device_sampling: bool = True,
+    audio_threads: int | None = None,
 ) -> Bundle:
     """Open a bundle folder; graphs are loaded when they are first used.
 
     ``providers`` None takes CUDA where ONNX Runtime offers it, else CPU.  ``threads`` None takes
-    the physical cores this process may use.  ``verify`` checks size and sha256 of every file.
+    the physical cores this process may use; ``audio_threads`` are those of the graphs that make
+    audio, where they run beside the GPT (None: ``threads``).  ``verify`` checks size and sha256 of every file.
     ``spinning`` lets pool threads spin during a run (never while idle).  ``record_assignment``
     makes :meth:`Bundle.node_assignment` available.  ``session_config`` holds further ONNX Runtime
     session entries.  On a GPU codes are drawn there, too, unless ``device_sampling`` is off; the
@@ -73,6 +75,7 @@ def open_bundle(
         record_assignment=record_assignment,
         config=dict(session_config or {}),
         device_sampling=device_sampling,
+        audio_threads=None if audio_threads is None else choose_threads(audio_threads),
     )
     return Bundle(Path(path), Manifest.load(path, verify=verify), config)
 
@@ -115,7 +118,8 @@ class Bundle:
         with self._lock:
             if name not in self._sessions:
                 graph = self.manifest.graph(name)
-                self._sessions[name] = open_session(self.path / graph.file, graph, self.config)
+                config = self.config.for_graph(name)
+                self._sessions[name] = open_session(self.path / graph.file, graph, config)
             return self._sessions[name]
 
     def node_assignment(self) -> dict[str, dict[str, dict[str, int]]]:

@@ -16,6 +16,10 @@ class BundleError(ChatTTSError):
     """A bundle is missing, damaged, or of a format that this version does not read."""
 
 
+class ArchiveError(BundleError):
+    """A release archive is missing, damaged, not what its checksums say, or unsafe to unpack."""
+
+
 class InputError(ChatTTSError):
     """An argument given by the user has the wrong type, shape or value."""
 

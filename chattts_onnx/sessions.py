@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,15 @@ _DTYPES = {
 }
 
 
+AUDIO_GRAPHS = frozenset({"decoder", "dvae_decode", "dvae_encode", "vocos"})
+
+
 @dataclass(frozen=True)
 class SessionConfig:
     """How sessions are opened.
 
-    ``threads`` counts intra-op threads.  With ``spinning`` idle pool threads spin during a run
+    ``threads`` counts intra-op threads, ``audio_threads`` those of the graphs that make or read
+    audio (None: as many).  With ``spinning`` idle pool threads spin during a run
     (faster steps) and stop when it returns; without it they always sleep.  ``config`` entries go
     to ONNX Runtime's session options as they are.  ``device_sampling`` draws codes on the GPU
     where one is used.
@@ -57,11 +61,18 @@ class SessionConfig:
     record_assignment: bool = False
     config: Mapping[str, str] = field(default_factory=dict)
     device_sampling: bool = True
+    audio_threads: int | None = None
 
     @property
     def device(self) -> str:
         """``"cuda"`` when the first provider keeps tensors on an NVIDIA GPU, else ``"cpu"``."""
         return "cuda" if self.providers[0][0] in (CUDA, TENSORRT) else "cpu"
+
+    def for_graph(self, name: str) -> SessionConfig:
+        """The settings of one graph's session."""
+        if self.audio_threads is None or name not in AUDIO_GRAPHS:
+            return self
+        return replace(self, threads=self.audio_threads)
 
     @property
     def device_id(self) -> int:

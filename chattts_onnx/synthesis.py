@@ -45,11 +45,11 @@ def make_prompt(
     )
 
 
-def new_batch(bundle: Bundle, slots: int, max_length: int) -> Batch:
+def new_batch(bundle: Bundle, slots: int, max_length: int, row_multiple: int = 1) -> Batch:
     """A :class:`Batch` over the bundle's GPT, refine passes included where it has a text head."""
     text_head = bundle.text_logits if "text_head" in bundle.manifest.graphs else None
     end = bundle.manifest.tokens.get("[Ebreak]")
-    return Batch(bundle.decoder(slots, max_length), text_head, end)
+    return Batch(bundle.decoder(slots, max_length), text_head, end, row_multiple)
 
 
 def make_request(

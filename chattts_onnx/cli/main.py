@@ -9,14 +9,16 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import ChatTTSError
-from . import completion, doctor, say, voices
+from . import batch, completion, doctor, fetch, say, serve, verify, voices
 
 EXIT_USER_ERROR = 2
 _EXAMPLES = """examples:
   chattts-onnx say "你好，世界。" -b bundles/int8 -o hello.wav --voice 7
   chattts-onnx say -f book.txt -b bundles/int8 -o book.flac --voice anna
   echo "Call 555-1234." | chattts-onnx say -b bundles/int8 --voice 7 --play
+  chattts-onnx batch corpus.jsonl -o speech -b bundles/int8 --voice 7
   chattts-onnx voices create anna --seed 7 -b bundles/int8
+  chattts-onnx serve -b bundles/int8
   chattts-onnx doctor -b bundles/int8
 """
 
@@ -31,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chattts-onnx {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (say, voices, doctor, completion):
+    for module in (say, serve, batch, voices, fetch, verify, doctor, completion):
         module.add_command(commands)
     return parser
 

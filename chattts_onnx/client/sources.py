@@ -1,0 +1,140 @@
+"""Where a streamer's audio comes from: an engine in this process, or a server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, RequestCancelledError
+from ..serve.narration import Narration
+from .errors import BrokenStreamError, ConnectionFailedError, remote_error
+
+Floats = npt.NDArray[np.float32]
+_READ = 1 << 14
+
+
+class Source(Protocol):
+    """One utterance: iterate once for chunks float32 [samples]; ``cancel`` from any thread."""
+
+    sample_rate: int
+
+    def __iter__(self) -> Iterator[Floats]: ...
+    def cancel(self) -> None: ...
+
+
+class LocalSource:
+    """An utterance from an engine."""
+
+    def __init__(self, narration: Narration, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._narration = narration
+
+    def __iter__(self) -> Iterator[Floats]:
+        return iter(self._narration)
+
+    def cancel(self) -> None:
+        self._narration.cancel(RequestCancelledError("the request was cancelled."))
+
+
+class Remote:
+    """A server's address; opens a connection for each request, so threads may share it."""
+
+    def __init__(self, url: str, api_key: str | None, timeout: float) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise InputError(f"{url} is no address: {error}.") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"{url} is no address of a server; expected http://host:port.")
+        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        self._kind = kinds[parts.scheme]
+        self._place = parts.hostname, port
+        self._prefix = parts.path.rstrip("/")
+        self._timeout = timeout
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """The answer, its body unread; raises the error that it tells."""
+        connection = self._kind(*self._place, timeout=self._timeout)
+        headers = {**self._headers, "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            connection.request(method, self._prefix + path, data, headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                content = answer.read(1 << 16)
+                raise remote_error(answer.status, content, answer.getheader("Retry-After"))
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ConnectionFailedError(
+                f"{self._place[0]}:{self._place[1]} did not answer ({type(error).__name__}: "
+                f"{error}). Is the server running there?"
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection, answer
+
+    def json(self, path: str) -> Any:
+        """A JSON answer."""
+        connection, answer = self.ask("GET", path)
+        try:
+            return json.loads(answer.read())
+        finally:
+            connection.close()
+
+
+class RemoteSource:
+    """An utterance from a server, as 16-bit PCM over a connection of its own."""
+
+    def __init__(self, remote: Remote, body: Mapping[str, Any]) -> None:
+        self._connection, self._answer = remote.ask("POST", "/v1/tts", {**body, "format": "pcm"})
+        self._socket: socket.socket | None = self._connection.sock
+        self.sample_rate = int(self._answer.getheader("X-Sample-Rate") or 24_000)
+        self._cancelled = False
+
+    def __iter__(self) -> Iterator[Floats]:
+        rest = b""
+        try:
+            while data := self._read():
+                rest += data
+                whole = len(rest) & ~1  # a chunk of the network may end within a sample
+                if whole:
+                    samples = np.frombuffer(rest[:whole], dtype="<i2").astype(np.float32)
+                    rest = rest[whole:]
+                    yield samples / np.float32(32767)
+        finally:
+            self._connection.close()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        # A thread that is reading wakes up; closing alone would leave it waiting.
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+    def _read(self) -> bytes:
+        try:
+            data = self._answer.read1(_READ)
+            if not data and self._answer.length:
+                raise http.client.IncompleteRead(b"", self._answer.length)
+            return data
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if self._cancelled:
+                raise RequestCancelledError("the request was cancelled.") from error
+            raise BrokenStreamError(
+                f"the audio broke off before its end ({type(error).__name__}); what was heard is "
+                "not the whole text. The server's log says why."
+            ) from error

@@ -1,0 +1,116 @@
+"""Answers that several routes give: errors as JSON, and speech as it is made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ..errors import ChatTTSError
+from .errors import AccessError, OverloadedError, StoppingError, status_of
+from .speech import Speech
+
+log = logging.getLogger("chattts_onnx.serve")
+
+
+def error_body(kind: str, message: str, status: int) -> dict[str, Any]:
+    """The JSON of an error, in the shape that OpenAI's clients read."""
+    return {"error": {"message": message, "type": kind, "code": status}}
+
+
+def error_response(error: BaseException) -> JSONResponse:
+    """An error's status, headers and body; a fault of the server keeps its message to itself."""
+    status = status_of(error)
+    headers = {}
+    if isinstance(error, OverloadedError):
+        headers["Retry-After"] = str(error.retry_after)
+    elif status in (429, 503):
+        headers["Retry-After"] = "5" if isinstance(error, StoppingError) else "10"
+    if isinstance(error, AccessError):
+        headers["WWW-Authenticate"] = "Bearer"
+    known = isinstance(error, ChatTTSError)
+    message = str(error) if known else "the server failed; its log says more."
+    return JSONResponse(error_body(type(error).__name__, message, status), status, headers)
+
+
+class SpeechResponse(Response):
+    """Sends a speech in chunks as they are made.
+
+    The status waits for the first chunk, so that all that can go wrong before it has a status of
+    its own.  What goes wrong later breaks the transfer off: a client never takes half an answer
+    for a whole one.  A client who leaves ends the speech at once.
+    """
+
+    def __init__(
+        self,
+        speech: Speech,
+        media_type: str,
+        frame: Callable[[bytes], bytes] | None = None,
+        last: Callable[[], bytes] | None = None,
+    ) -> None:
+        super().__init__()
+        self._speech = speech
+        self._media_type = media_type
+        self._frame = frame or (lambda data: data)
+        self._last = last or (lambda: b"")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(self._leave(receive))
+        try:
+            await self._stream(scope, receive, send, gone)
+        finally:
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await gone
+            self._speech.cancel()
+
+    async def _leave(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._speech.cancel()
+
+    async def _stream(
+        self, scope: Scope, receive: Receive, send: Send, gone: asyncio.Task[None]
+    ) -> None:
+        begun = False
+        try:
+            while (data := await self._speech.next()) is not None:
+                if not begun:
+                    await send(self._start())
+                    begun = True
+                if data := self._frame(bytes(data)):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+        except Exception as error:
+            if gone.done():
+                return
+            if not begun:
+                await error_response(error)(scope, receive, send)
+                return
+            # Returning without the last message makes the server close the connection.
+            log.warning("speech %s broke off: %s", self._speech.id, type(error).__name__)
+            return
+        if not begun:
+            await send(self._start())
+        await send({"type": "http.response.body", "body": self._last(), "more_body": False})
+
+    def _start(self) -> dict[str, Any]:
+        speech = self._speech
+        headers = MutableHeaders(
+            {
+                "Content-Type": self._media_type,
+                "Cache-Control": "no-store",
+                "X-Request-Id": speech.id,
+                "X-Sample-Rate": str(speech.sample_rate),
+                "X-Seed": str(speech.seed),
+                "X-Variant": speech.variant,
+                # A proxy that gathers the whole answer would undo the streaming.
+                "X-Accel-Buffering": "no",
+            }
+        )
+        return {"type": "http.response.start", "status": 200, "headers": headers.raw}

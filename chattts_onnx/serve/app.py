@@ -1,0 +1,87 @@
+"""The FastAPI application over a :class:`SpeechService`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..errors import ChatTTSError
+from .answers import error_body, error_response
+from .guard import Guard
+from .jobs import JobRoom
+from .metrics import Metrics
+from .routes import batch, openai, page, state, tts, voices
+from .service import SpeechService
+from .settings import ServeSettings
+
+_ABOUT = "ChatTTS from ONNX bundles: speech is sent while it is made."
+
+
+def create_app(settings: ServeSettings, service: SpeechService | None = None) -> FastAPI:
+    """The application.  A ``service`` that is not given is made; one that has not started is
+    started with the application and closed with it."""
+    metrics = Metrics()
+    service = service or SpeechService(settings)
+    service.observer = metrics
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if not service.ready:
+            await asyncio.to_thread(service.start)
+        jobs = JobRoom(service)
+        metrics.watch(service, jobs)
+        app.state.jobs = jobs
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(jobs.close)
+            await asyncio.to_thread(service.close)
+
+    # The interactive pages load scripts from elsewhere; the description itself is /openapi.json.
+    app = FastAPI(
+        title="chattts-onnx",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.state.metrics = metrics
+    for module in (tts, openai, batch, voices, state, page):
+        app.include_router(module.router)
+    app.add_exception_handler(ChatTTSError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _known)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _known(_: Request, error: Exception) -> JSONResponse:
+    return error_response(error)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Which field is wrong, without the value."""
+    assert isinstance(error, RequestValidationError)  # registered for this class
+    parts = [
+        f"{'.'.join(str(place) for place in found['loc'])}: {found['msg']}"
+        for found in error.errors()
+    ]
+    return JSONResponse(error_body("InputError", "; ".join(parts), 422), 422)
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # registered for this class
+    headers: Any = error.headers
+    body = error_body("HTTPException", str(error.detail), error.status_code)
+    return JSONResponse(body, error.status_code, headers)

@@ -1,0 +1,104 @@
+"""What stands before every request: body limits, keys, and a log without users' texts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import ChatTTSError
+from .access import KeyRing
+from .answers import error_response
+from .errors import TooLargeError
+from .settings import ServeSettings
+
+log = logging.getLogger("chattts_onnx.serve")
+
+
+class Guard:
+    """ASGI middleware.  A body that is too long is refused by its declared length or, where it has
+    none, as soon as it grows past the limit; it is never held whole."""
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._keys = KeyRing(settings.api_keys)
+        self._admin_keys = KeyRing(settings.admin_keys)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, started = 0, time.monotonic()
+
+        limited = _Limited(receive, self._limit(scope["path"]))
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if limited.exceeded and not status:
+                return  # what the application makes of half a body; the answer comes below
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        async def answer(error: ChatTTSError) -> None:
+            limited.exceeded = False
+            await error_response(error)(scope, receive, watched)
+
+        try:
+            self._admit(scope, limited.most)
+            await self._app(scope, limited.receive, watched)
+            if limited.exceeded and not status:
+                await answer(_too_large(limited.most))
+        except ChatTTSError as error:
+            await answer(error)
+        finally:
+            self._log(scope, status, time.monotonic() - started)
+
+    def _limit(self, path: str) -> int:
+        upload = path.rstrip("/") == "/v1/batch"
+        return self._settings.max_upload_bytes if upload else self._settings.max_body_bytes
+
+    def _admit(self, scope: Scope, most: int) -> None:
+        headers = Headers(scope=scope)
+        path: str = scope["path"]
+        given = headers.get("authorization"), headers.get("x-api-key")
+        scope.setdefault("state", {})
+        if path.startswith("/v1/"):
+            scope["state"]["owner"] = self._keys.owner(*given)
+        elif path.startswith("/admin/") and not self._admin_keys.open:
+            self._admin_keys.owner(*given)
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > most:
+            raise _too_large(most)
+
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+        # A query string holds the text, and so may a path that is no route's.
+        route: Any = scope.get("route")
+        path = getattr(route, "path", "(no route)")
+        level = logging.DEBUG if path in ("/health", "/ready", "/metrics") else logging.INFO
+        log.log(level, "%s %s %d %.3f s", scope["method"], path, status, seconds)
+
+
+class _Limited:
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive = receive
+        self.most = most
+        self.exceeded = False
+        self._seen = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            if self._seen > self.most:
+                self.exceeded = True
+                raise _too_large(self.most)
+        return message
+
+
+def _too_large(most: int) -> TooLargeError:
+    return TooLargeError(f"the body is longer than the {most} bytes that this server takes.")

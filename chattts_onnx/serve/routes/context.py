@@ -1,0 +1,40 @@
+"""What a route gets from the application."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from ..jobs import JobRoom
+from ..metrics import Metrics
+from ..service import SpeechService
+
+# Declares the scheme in OpenAPI; the guard has checked the key before.
+keys = Depends(HTTPBearer(auto_error=False, description="An API key, where the server wants one."))
+
+
+def _service(request: Request) -> SpeechService:
+    service: SpeechService = request.app.state.service
+    return service
+
+
+def _jobs(request: Request) -> JobRoom:
+    jobs: JobRoom = request.app.state.jobs
+    return jobs
+
+
+def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+def _owner(request: Request) -> str:
+    return str(getattr(request.state, "owner", ""))
+
+
+Service = Annotated[SpeechService, Depends(_service)]
+Jobs = Annotated[JobRoom, Depends(_jobs)]
+Counted = Annotated[Metrics, Depends(_metrics)]
+Owner = Annotated[str, Depends(_owner)]

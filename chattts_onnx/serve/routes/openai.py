@@ -1,0 +1,92 @@
+"""``/v1/audio/speech`` and ``/v1/models``: what OpenAI's clients send and read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+from fastapi import APIRouter
+
+from ...errors import InputError
+from ..answers import SpeechResponse
+from ..encoders import MEDIA_TYPES, make_encoder
+from ..requests import SpeechRequest
+from ..schemas import OpenAISpeechBody, errors
+from ..service import SpeechService
+from .context import Service, keys
+
+router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[keys])
+
+# Names that OpenAI's clients send without being told; they mean the default bundle.
+MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "chattts")
+# Each of OpenAI's voices is a voice of this checkpoint, always the same one: a seed.
+VOICES = {
+    name: seed
+    for seed, name in enumerate(
+        ("alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer",
+         "verse", "marin", "cedar"),
+        start=1,
+    )
+}  # fmt: skip
+
+
+def speed_level(speed: float) -> int | None:
+    """ChatTTS's 0 to 9 for OpenAI's 0.25 to 4: two levels an octave around 5, None for 1.0.
+
+    ChatTTS takes a level as a hint and promises no rate.
+    """
+    return None if speed == 1.0 else max(0, min(9, round(5 + 2 * math.log2(speed))))
+
+
+@router.post("/audio/speech", responses=errors(404, 429, 503, 504), response_model=None)
+async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
+    """Speech of a text in the shape of OpenAI's API, as audio or as server-sent events."""
+    if body.response_format == "aac":
+        raise InputError(f"aac is not made here; ask for one of {', '.join(MEDIA_TYPES)}.")
+    form = body.response_format
+    request = SpeechRequest(
+        text=body.input,
+        voice=_voice(service, body),
+        variant=_variant(service, body.model),
+        speed=speed_level(body.speed),
+    )
+    speech = service.submit(request, lambda rate: make_encoder(form, rate))
+    if body.stream_format == "audio":
+        return SpeechResponse(speech, MEDIA_TYPES[form])
+    return SpeechResponse(
+        speech,
+        "text/event-stream",
+        lambda data: _event("speech.audio.delta", audio=base64.b64encode(data).decode()),
+        lambda: _event("speech.audio.done", usage=_usage(len(body.input), speech.samples)),
+    )
+
+
+@router.get("/models", summary="The variants, in OpenAI's shape")
+async def models(service: Service) -> dict[str, Any]:
+    """What ``model`` may be."""
+    names = [variant.name for variant in service.variants.current]
+    entries = [
+        {"id": n, "object": "model", "created": 0, "owned_by": "chattts-onnx"} for n in names
+    ]
+    return {"object": "list", "data": entries}
+
+
+def _variant(service: SpeechService, model: str) -> str | None:
+    known = [variant.name for variant in service.variants.current]
+    return None if model in MODELS and model not in known else model
+
+
+def _voice(service: SpeechService, body: OpenAISpeechBody) -> str | int:
+    name = body.voice if isinstance(body.voice, str) else body.voice.id
+    variant = service.variants.find(_variant(service, body.model))
+    return VOICES[name] if name in VOICES and name not in variant.bundle.shelf.names else name
+
+
+def _event(kind: str, **values: Any) -> bytes:
+    return f"data: {json.dumps({'type': kind, **values})}\n\n".encode()
+
+
+def _usage(characters: int, samples: int) -> dict[str, int]:
+    return {"input_tokens": characters, "output_tokens": samples, "total_tokens": characters}

@@ -1,0 +1,46 @@
+"""``/v1/tts``: speech of one text, sent while it is made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from ..answers import SpeechResponse
+from ..encoders import MEDIA_TYPES, make_encoder
+from ..schemas import SpeechBody, errors
+from ..service import SpeechService
+from .context import Service, keys
+
+router = APIRouter(prefix="/v1/tts", tags=["speech"], dependencies=[keys])
+_AUDIO: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Audio, in chunks as they are made; X-Seed repeats it, X-Sample-Rate is "
+        "the samples per second.",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in
+                    dict.fromkeys(kind.partition(";")[0] for kind in MEDIA_TYPES.values())},
+    },
+    **errors(404, 429, 503, 504),
+}  # fmt: skip
+
+
+def speak(service: SpeechService, body: SpeechBody) -> Any:
+    """Start a request and answer with its audio."""
+    form = body.format
+    speech = service.submit(body.request(), lambda rate: make_encoder(form, rate))
+    kind = MEDIA_TYPES[form]
+    if form == "pcm":
+        kind += f"; rate={speech.sample_rate}; channels=1"
+    return SpeechResponse(speech, kind)
+
+
+@router.get("", responses=_AUDIO, response_model=None, summary="Speak a text")
+async def get_speech(service: Service, query: Annotated[SpeechBody, Query()]) -> Any:
+    """For players and links: everything in the query string."""
+    return speak(service, query)
+
+
+@router.post("", responses=_AUDIO, response_model=None, summary="Speak a text given as JSON")
+async def post_speech(service: Service, body: SpeechBody) -> Any:
+    """As GET; a text in a body is in no one's log or history."""
+    return speak(service, body)

@@ -1,0 +1,42 @@
+"""``/v1/voices`` and ``/v1/variants``: what may be asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from ..encoders import MEDIA_TYPES
+from .context import Service, keys
+from .openai import VOICES
+
+router = APIRouter(prefix="/v1", tags=["choices"], dependencies=[keys])
+
+
+@router.get("/voices", summary="Voices by name, and the range of seeds")
+async def voices(service: Service, variant: str | None = None) -> dict[str, Any]:
+    """Any whole number from 0 is a voice of its own; names are those of the variant's bundle."""
+    found = service.variants.find(variant)
+    return {
+        "variant": found.name,
+        "voices": [{"id": name, "kind": "named"} for name in found.bundle.shelf.names],
+        "openai": VOICES,
+        "seeds": {"least": 0, "most": 2**32 - 1},
+    }
+
+
+@router.get("/variants", summary="The bundles that are served")
+async def variants(service: Service) -> dict[str, Any]:
+    """The first is the default; a revision names the content of a bundle."""
+    listed = [
+        {
+            "id": variant.name,
+            "revision": variant.revision,
+            "precision": variant.bundle.manifest.variant,
+            "checkpoint": variant.bundle.manifest.checkpoint.get("name"),
+            "license": variant.bundle.manifest.checkpoint.get("license"),
+            "sample_rate": variant.bundle.sample_rate,
+        }
+        for variant in service.variants.current
+    ]
+    return {"variants": listed, "formats": list(MEDIA_TYPES), "speeds": [0, 9]}

@@ -1,0 +1,135 @@
+"""The JSON bodies, with the examples that OpenAPI shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .requests import SpeechRequest
+
+AudioFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
+_SEED = 2**32 - 1
+
+
+class SpeechBody(BaseModel):
+    """What to speak and how; everything but the text may be left out."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"text": "The next train leaves from platform four.", "voice": "7"},
+                {
+                    "text": "你好，世界。",
+                    "voice": "7",
+                    "speed": 5,
+                    "seed": 1,
+                    "format": "flac",
+                },
+                {"text": "Well, that is that.", "refine": True, "oral": 3, "laugh": 1},
+            ]
+        },
+    )
+
+    text: str = Field(description="What to speak, of any language the checkpoint knows.")
+    voice: Annotated[str | int | None, Field(description="Seed, name, or text form.")] = None
+    variant: str | None = Field(None, description="Which bundle speaks; see /v1/variants.")
+    format: AudioFormat = Field("wav", description="pcm: 16-bit little-endian, mono.")
+    speed: int | None = Field(None, ge=0, le=9, description="0 (slow) to 9 (fast).")
+    seed: int | None = Field(None, ge=0, le=_SEED, description="Repeats a request exactly.")
+    temperature: float | None = Field(None, gt=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, le=10_000)
+    max_new_tokens: int | None = Field(None, ge=1, description="Steps of 21.3 ms of one piece.")
+    refine: bool = Field(False, description="Let the model add pauses and laughs first.")
+    oral: int | None = Field(None, ge=0, le=9, description="How colloquial.")
+    laugh: int | None = Field(None, ge=0, le=2)
+    break_: int | None = Field(None, ge=0, le=7, alias="break", description="How many pauses.")
+    normalize: bool = Field(True, description="Read numbers, dates and units as people do.")
+    language: Literal["auto", "zh", "en"] | None = Field(None, description="Of the numbers.")
+
+    def request(self) -> SpeechRequest:
+        """For the service."""
+        return SpeechRequest(**self.model_dump(exclude={"format"}))
+
+
+class VoiceReference(BaseModel):
+    """OpenAI's form of a voice that is no built-in one."""
+
+    id: str
+
+
+class OpenAISpeechBody(BaseModel):
+    """The body of OpenAI's ``audio.speech.create``."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "tts-1",
+                    "input": "The next train leaves from platform four.",
+                    "voice": "alloy",
+                    "response_format": "wav",
+                }
+            ]
+        },
+    )
+
+    model: str = Field(description="A variant's name; OpenAI's names mean the default one.")
+    input: str
+    voice: str | VoiceReference = Field(description="An OpenAI name, or any voice of /v1/tts.")
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(1.0, ge=0.25, le=4.0)
+    stream_format: Literal["audio", "sse"] = "audio"
+    instructions: str | None = Field(None, description="Accepted and not used.")
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    code: int
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: ErrorDetail
+
+
+class JobStatus(BaseModel):
+    """How far a batch job is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "b2c1Yk0xTm9wUXJzVA",
+                    "state": "running",
+                    "total": 200,
+                    "done": 50,
+                    "failed": 0,
+                    "progress": 0.25,
+                    "created": 1767225600.0,
+                    "ended": None,
+                }
+            ]
+        }
+    )
+
+    id: str
+    state: Literal["queued", "running", "done", "cancelled", "failed"]
+    total: int
+    done: int
+    failed: int
+    progress: float
+    created: float
+    ended: float | None
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's entry of the errors a route may answer with."""
+    return {status: {"model": ErrorBody} for status in (400, 401, 413, 422, *statuses)}

@@ -1,0 +1,88 @@
+"""A request under way: its audio as it comes, and the way to end it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RequestCancelledError
+from .buffer import ChunkBuffer
+from .narration import Narration
+
+Floats = npt.NDArray[np.float32]
+
+
+class Speech:
+    """What :meth:`SpeechService.submit` returns.
+
+    Listen with :meth:`next` from a coroutine or by iterating from a thread; each item is what the
+    request's ``encode`` made of a chunk.  Errors are raised there, never turned into silence.
+    """
+
+    def __init__(self, variant: str, seed: int, buffer: ChunkBuffer[bytes | Floats]) -> None:
+        self.id = secrets.token_hex(8)
+        self.variant = variant
+        self.seed = seed
+        self.sample_rate = 0
+        self.started = time.monotonic()
+        self.first_audio: float | None = None
+        self.samples = 0
+        self.buffer = buffer
+        self._lock = threading.Lock()
+        self._narration: Narration | None = None
+        self._cancelled: BaseException | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was admitted."""
+        return time.monotonic() - self.started
+
+    async def next(self) -> bytes | Floats | None:
+        """The next item, None at the end; raises the request's error."""
+        return await self.buffer.next()
+
+    def __iter__(self) -> Iterator[bytes | Floats]:
+        try:
+            while (item := self.buffer.get()) is not None:
+                yield item
+        finally:
+            self.cancel()
+
+    def cancel(self, error: BaseException | None = None) -> None:
+        """End it before the next step; harmless when it is done."""
+        reason = error or RequestCancelledError("the request was cancelled.")
+        with self._lock:
+            self._cancelled = self._cancelled or reason
+            narration = self._narration
+        self.buffer.fail(reason)
+        if narration is not None:
+            narration.cancel(reason)
+
+    def run(
+        self,
+        narration: Narration,
+        encode: Callable[[Floats], bytes | Floats],
+        finish: Callable[[], bytes],
+        on_first: Callable[[], None],
+    ) -> None:
+        """Make the audio; in the producing thread.  Raises what ended it."""
+        with self._lock:
+            self._narration = narration
+            cancelled = self._cancelled
+        if cancelled is not None:
+            raise cancelled
+        for chunk in narration:
+            item = encode(chunk)
+            self.samples += len(chunk)
+            self.buffer.put(item, len(chunk) / self.sample_rate)
+            if self.first_audio is None:
+                self.first_audio = self.elapsed
+                on_first()
+        if last := finish():
+            self.buffer.put(last, 0.0)
+        self.buffer.end()

@@ -1,0 +1,164 @@
+"""Batch jobs over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import wave
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.chattts_onnx.serve.conftest import HTTP, STEPS, Gate, Running, until
+
+Start = Callable[..., Running]
+SAMPLES = (2 * STEPS - 1) * 64
+CSV = "id,text,voice,seed\nfirst,hello world,anna,1\n../../evil,good morning,,2\n,one,,\n"
+
+
+def upload(server: Running, data: str, name: str = "lines.txt", **form: Any) -> httpx.Response:
+    key = form.pop("key", None)
+    return HTTP.post(
+        f"{server.url}/v1/batch",
+        files={"file": (name, data.encode())},
+        data=form,
+        headers={"x-api-key": key} if key else {},
+    )
+
+
+def status(server: Running, id: str, key: str = "") -> httpx.Response:
+    headers = {"x-api-key": key} if key else {}
+    return HTTP.get(f"{server.url}/v1/batch/{id}", headers=headers)
+
+
+def finished(server: Running, id: str) -> dict[str, Any]:
+    until(lambda: status(server, id).json()["ended"] is not None, "the job is over")
+    found: dict[str, Any] = status(server, id).json()
+    return found
+
+
+def archive(server: Running, id: str) -> zipfile.ZipFile:
+    answer = HTTP.get(f"{server.url}/v1/batch/{id}/result")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip"
+    return zipfile.ZipFile(io.BytesIO(answer.content))
+
+
+def test_a_table_becomes_wavs_and_a_manifest(server: Running) -> None:
+    answer = upload(server, CSV, "lines.csv", voice="7")
+    assert answer.status_code == 202 and answer.json()["total"] == 3
+    done = finished(server, answer.json()["id"])
+    assert (done["state"], done["done"], done["failed"], done["progress"]) == ("done", 3, 0, 1.0)
+    with archive(server, done["id"]) as files:
+        assert files.testzip() is None
+        names = sorted(set(files.namelist()) - {"manifest.json"})
+        assert names == ["00001_first.wav", "00002_evil.wav", "00003.wav"]
+        manifest = json.loads(files.read("manifest.json"))
+        for entry in manifest["lines"]:
+            with wave.open(io.BytesIO(files.read(entry["file"]))) as audio:
+                assert (audio.getnframes(), audio.getframerate()) == (SAMPLES, 8000)
+        first, _, last = manifest["lines"]
+    assert (first["id"], first["voice"], first["seed"]) == ("first", "anna", 1)
+    assert (last["voice"], last["text"]) == ("7", "one") and last["seed"] is not None
+    # The seed that was drawn repeats the line.
+    body = {"text": "one", "voice": "7", "seed": last["seed"]}
+    again = HTTP.post(f"{server.url}/v1/tts", json=body)
+    assert len(again.content) == 44 + 2 * SAMPLES
+
+
+@pytest.mark.parametrize("form", ["pcm", "flac", "mp3", "opus"])
+def test_other_formats(server: Running, form: str) -> None:
+    if form != "pcm":
+        pytest.importorskip("soundfile")
+    job = upload(server, "hello\n", format=form).json()
+    assert finished(server, job["id"])["state"] == "done"
+    with archive(server, job["id"]) as files:
+        assert sorted(files.namelist()) == [f"00001.{form}", "manifest.json"]
+
+
+def test_a_line_that_fails_is_told_and_the_others_are_spoken(server: Running) -> None:
+    job = upload(server, '{"text": "hello"}\n{"text": "world", "voice": "bob"}\n', "a.jsonl").json()
+    done = finished(server, job["id"])
+    assert (done["state"], done["done"], done["failed"]) == ("done", 2, 1)
+    with archive(server, job["id"]) as files:
+        good, bad = json.loads(files.read("manifest.json"))["lines"]
+    assert "file" in good and bad["error"].startswith("VoiceError") and "file" not in bad
+
+
+def test_bad_uploads_are_refused_at_once(start_server: Start) -> None:
+    server = start_server(max_upload_bytes=2000, batch_lines=3)
+    assert upload(server, "").status_code == 422
+    assert "line 2" in upload(server, "text\n \n", "a.csv").json()["error"]["message"]
+    assert upload(server, "a\nb\nc\nd\n").status_code == 413
+    assert upload(server, "x" * 5000).status_code == 413
+    assert upload(server, "hello", variant="none").status_code == 404
+    assert upload(server, "hello", format="aac").status_code == 422
+    assert HTTP.post(f"{server.url}/v1/batch").status_code == 422
+    assert HTTP.get(f"{server.url}/v1/batch").json() == []
+
+
+def test_progress_and_cancellation(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(batch_workers=2, jobs_folder=str(tmp_path / "jobs"))
+    gate = Gate(server.service)
+    id = upload(server, "hello\n" * 50).json()["id"]
+    until(lambda: sum(server.service.load()["tiny"]) == 2, "two lines run")
+    assert status(server, id).json()["state"] == "running"
+    early = HTTP.get(f"{server.url}/v1/batch/{id}/result")
+    assert early.status_code == 409 and early.json()["error"]["type"] == "JobStateError"
+    gate.allow(STEPS + 2)
+    until(lambda: status(server, id).json()["done"] >= 2, "two lines are done")
+    assert 0 < status(server, id).json()["progress"] < 1
+    answer = HTTP.delete(f"{server.url}/v1/batch/{id}")
+    assert answer.json()["state"] == "cancelled"
+    gate.open()
+    until(lambda: server.service.active == 0, "its lines left")
+    assert status(server, id).json()["done"] < 50
+    until(lambda: list((tmp_path / "jobs").iterdir()) == [], "its files are gone")
+    assert HTTP.get(f"{server.url}/v1/batch/{id}/result").status_code == 409
+
+
+def test_a_finished_job_can_be_removed_and_is_kept_for_a_while_only(start_server: Start) -> None:
+    server = start_server()
+    id = upload(server, "hello\n").json()["id"]
+    assert finished(server, id)["state"] == "done"
+    assert HTTP.delete(f"{server.url}/v1/batch/{id}").status_code == 200
+    assert status(server, id).status_code == 404
+    forgetful = start_server(keep_seconds=0.01)
+    id = upload(forgetful, "hello\n").json()["id"]
+    until(lambda: status(forgetful, id).status_code == 404, "it is forgotten")
+
+
+def test_jobs_are_limited_and_finished_ones_make_room(start_server: Start) -> None:
+    server = start_server(batch_jobs=2)
+    gate = Gate(server.service)
+    ids = [upload(server, "hello\n").json()["id"] for _ in range(2)]
+    refused = upload(server, "hello\n")
+    assert refused.status_code == 429 and "retry-after" in refused.headers
+    gate.open()
+    for id in ids:
+        finished(server, id)
+    assert upload(server, "hello\n").status_code == 202
+
+
+def test_jobs_belong_to_their_key(start_server: Start) -> None:
+    server = start_server(api_keys=("one", "two"))
+    id = upload(server, "hello\n", key="one").json()["id"]
+    assert status(server, id, "two").status_code == 404
+    assert status(server, id, "one").status_code == 200
+    headers = {"x-api-key": "two"}
+    assert HTTP.get(f"{server.url}/v1/batch", headers=headers).json() == []
+    gone = HTTP.delete(f"{server.url}/v1/batch/{id}", headers=headers)
+    assert gone.status_code == 404
+
+
+def test_jobs_leave_places_to_requests(start_server: Start) -> None:
+    server = start_server(slots=1, queue=0, batch_workers=1)
+    gate = Gate(server.service)
+    upload(server, "hello\n" * 3)
+    until(lambda: sum(server.service.load()["tiny"]) == 1, "a line runs")
+    gate.open()
+    answer = HTTP.post(f"{server.url}/v1/tts", json={"text": "hello"})
+    assert answer.status_code == 200

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chattts_onnx.errors import InputError
+from chattts_onnx.serve.errors import TooLargeError
+from chattts_onnx.serve.job_lines import Line, read_lines
+from chattts_onnx.serve.requests import SpeechRequest
+
+DEFAULTS = SpeechRequest("", voice="7", seed=3)
+
+
+def read(data: str, name: str, most: int = 100, longest: int = 1000) -> list[Line]:
+    return read_lines(data.encode(), name, DEFAULTS, most, longest)
+
+
+def test_plain_lines() -> None:
+    lines = read("\ufeffone\n\n two \n", "a.txt")
+    assert [(x.number, x.id, x.request.text) for x in lines] == [(1, "1", "one"), (2, "2", " two ")]
+    assert lines[0].request.voice == "7" and lines[0].request.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ('text,id,voice,speed\n"one, two",a,anna,\nthree,,,5\n', "a.csv"),
+        ("text\tid\tvoice\tspeed\none, two\ta\tanna\t\nthree\t\t\t5\n", "A.TSV"),
+        (
+            '{"text": "one, two", "id": "a", "voice": "anna"}\n\n{"text": "three", "speed": 5}\n',
+            "a.jsonl",
+        ),
+    ],
+)
+def test_tables_and_json_lines_give_fields(data: str, name: str) -> None:
+    first, second = read(data, name)
+    assert (first.id, first.request) == ("a", SpeechRequest("one, two", voice="anna", seed=3))
+    assert (second.id, second.request) == ("2", SpeechRequest("three", voice="7", seed=3, speed=5))
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [
+        ("", "a.txt", "no lines"),
+        ("id\n1\n", "a.csv", "no column 'text'"),
+        ("text\na,b\n", "a.csv", "line 2: more fields"),
+        ('text\n"a\n', "a.csv", "unexpected end of data"),
+        ("text,speed\na,fast\n", "a.csv", "line 2: speed is no int"),
+        ("text,color\na,red\n", "a.csv", "line 2: unknown field 'color'"),
+        ("text\n\n \n", "a.csv", "line 3: there is no text"),
+        ('{"text": "a"}\n{"text": 1}\n', "a.jsonl", "line 2: there is no text"),
+        ('{"text": "a", "seed": 1.5}\n', "a.jsonl", "line 1: seed is no int"),
+        ('{"text": "a", "seed": true}\n', "a.jsonl", "line 1: seed is no int"),
+        ("[1]\n", "a.jsonl", "line 1: expected a JSON object"),
+        ('{"text"\n', "a.jsonl", "line 1: not valid JSON"),
+        ("[" * 100_000 + "\n", "a.jsonl", "line 1: not valid JSON"),
+    ],
+)
+def test_mistakes_name_their_line(data: str, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(data, name)
+
+
+def test_limits() -> None:
+    with pytest.raises(TooLargeError, match="3 lines"):
+        read("a\nb\nc\n", "a.txt", most=2)
+    with pytest.raises(TooLargeError, match="line 2: the text has 5"):
+        read("a\nbbbbb\n", "a.txt", longest=4)
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_lines(b"\xff\xfe", "a.txt", DEFAULTS, 9, 9)
+
+
+@given(st.integers(1, 99_999), st.text())
+def test_file_names_are_safe(number: int, id: str) -> None:
+    name = Line(number, id, DEFAULTS).file_name("wav")
+    assert name.startswith(f"{number:05d}") and name.endswith(".wav") and len(name) < 80
+    assert not set(name) & set("/\\:\0\n") and ".." not in name
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text()), max_size=4))
+def test_any_json_is_read_or_refused_by_name(rows: list[dict[str, object]]) -> None:
+    data = "\n".join(json.dumps(row) for row in rows)
+    with contextlib.suppress(InputError):
+        assert all(line.request.text for line in read(data, "x.jsonl"))

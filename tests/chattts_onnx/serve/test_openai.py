@@ -1,0 +1,124 @@
+"""OpenAI's own Python client against the server."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from chattts_onnx.serve.routes.openai import VOICES, speed_level
+from tests.chattts_onnx.serve.conftest import HTTP, PATIENCE, STEPS, Running
+
+openai = pytest.importorskip("openai")
+SAMPLES = (2 * STEPS - 1) * 64
+
+
+@pytest.fixture
+def client(server: Running) -> openai.OpenAI:
+    return openai.OpenAI(
+        base_url=f"{server.url}/v1", api_key="any", timeout=PATIENCE, max_retries=0
+    )
+
+
+def test_create(client: openai.OpenAI, server: Running) -> None:
+    answer = client.audio.speech.create(
+        model="tts-1", voice="alloy", input="hello world", response_format="pcm"
+    )
+    assert len(answer.content) == 2 * SAMPLES
+    again = client.audio.speech.create(
+        model="second", voice={"id": "anna"}, input="hello", response_format="wav", speed=4.0
+    )
+    assert again.content[:4] == b"RIFF" and again.response.headers["x-variant"] == "second"
+
+
+def test_mp3_is_what_comes_without_a_wish(client: openai.OpenAI) -> None:
+    pytest.importorskip("soundfile")
+    answer = client.audio.speech.create(model="tts-1", voice="7", input="hello")
+    assert answer.response.headers["content-type"] == "audio/mpeg" and answer.content[0] == 0xFF
+
+
+def test_streaming(client: openai.OpenAI) -> None:
+    with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input="hello world", response_format="pcm"
+    ) as answer:
+        chunks = list(answer.iter_bytes(chunk_size=1024))
+    assert len(chunks) > 2 and len(b"".join(chunks)) == 2 * SAMPLES
+
+
+async def _stream(url: str) -> bytes:
+    client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", timeout=PATIENCE)
+    async with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input="hello world", response_format="pcm"
+    ) as answer:
+        data = b"".join([chunk async for chunk in answer.iter_bytes()])
+    await client.close()
+    return data
+
+
+def test_asynchronous_streaming(server: Running) -> None:
+    import asyncio
+
+    assert len(asyncio.run(_stream(server.url))) == 2 * SAMPLES
+
+
+def test_server_sent_events(client: openai.OpenAI) -> None:
+    with client.audio.speech.with_streaming_response.create(
+        model="tts-1",
+        voice="alloy",
+        input="hello world",
+        response_format="pcm",
+        stream_format="sse",
+    ) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert [e["type"] for e in events[:-1]] == ["speech.audio.delta"] * (len(events) - 1)
+    assert events[-1]["type"] == "speech.audio.done" and "usage" in events[-1]
+    audio = b"".join(base64.b64decode(e["audio"]) for e in events[:-1])
+    assert len(audio) == 2 * SAMPLES and np.frombuffer(audio, "<i2").any()
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["tiny", "second"]
+
+
+def test_errors_are_those_that_the_client_knows(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="no such variant"):
+        client.audio.speech.create(model="none", voice="alloy", input="hello")
+    with pytest.raises(openai.UnprocessableEntityError, match="aac is not made here"):
+        client.audio.speech.create(
+            model="tts-1", voice="alloy", input="hello", response_format="aac"
+        )
+    with pytest.raises(openai.UnprocessableEntityError, match="no such voice"):
+        client.audio.speech.create(model="tts-1", voice="nobody", input="hello")
+
+
+def test_key(start_server, server: Running) -> None:  # type: ignore[no-untyped-def]
+    closed = start_server(api_keys=("secret",))
+    wrong = openai.OpenAI(base_url=f"{closed.url}/v1", api_key="wrong", max_retries=0)
+    with pytest.raises(openai.AuthenticationError):
+        wrong.audio.speech.create(model="tts-1", voice="alloy", input="hello")
+    right = openai.OpenAI(base_url=f"{closed.url}/v1", api_key="secret", timeout=PATIENCE)
+    answer = right.audio.speech.create(
+        model="tts-1", voice="alloy", input="hello", response_format="wav"
+    )
+    assert len(answer.content) == 44 + 2 * SAMPLES
+
+
+def test_each_of_their_voices_is_a_voice_of_its_own(server: Running) -> None:
+    assert len(set(VOICES.values())) == len(VOICES) == 13
+    body = {"model": "tts-1", "input": "hello", "response_format": "pcm"}
+    heard = {
+        HTTP.post(f"{server.url}/v1/audio/speech", json={**body, "voice": name}).content
+        for name in ("alloy", "cedar")
+    }
+    assert len(heard) == 2
+
+
+@pytest.mark.parametrize(
+    ("speed", "level"), [(1.0, None), (0.25, 1), (0.5, 3), (0.99, 5), (2.0, 7), (4.0, 9)]
+)
+def test_speed(speed: float, level: int | None) -> None:
+    assert speed_level(speed) == level
