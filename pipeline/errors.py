@@ -33,9 +33,21 @@ class GateError(PipelineError):
     """A variant failed a gate of ``conf/validate``."""
 
 
+class SpeechError(PipelineError):
+    """Speech cannot be judged: a model is missing, or it does not know the language."""
+
+
 class BenchmarkError(PipelineError):
     """An engine could not be measured."""
 
 
 class TrackingError(PipelineError):
     """Results could not be written to MLflow."""
+
+
+class ReleaseError(PipelineError):
+    """What is to be given to others can't be made, or is not usable as it was made."""
+
+
+class LoadError(PipelineError):
+    """A server could not be started or loaded, or failed a gate of ``conf/load``."""

@@ -1,0 +1,1 @@
+"""A Triton model repository of one bundle: the speech model and the vocoder."""

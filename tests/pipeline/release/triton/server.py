@@ -1,0 +1,176 @@
+"""A real tritonserver on free ports, and a client of its gRPC stream."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+
+ROOT = Path(__file__).resolve().parents[4]
+BINARY = Path(os.environ.get("TRITON_VENV", ROOT / ".venv-triton")) / "bin/tritonserver"
+# No step of a test takes as long on any machine.
+GENEROUS_SECONDS = 120.0
+SPEECH = "chattts"
+_TYPES = {"BYTES": np.object_, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
+_INPUTS = {
+    **dict.fromkeys(("text", "voice", "refine_prompt"), "BYTES"),
+    **dict.fromkeys(("speed", "max_new_tokens", "min_new_tokens", "top_k"), "INT32"),
+    **dict.fromkeys(("temperature", "top_p", "repetition_penalty"), "FP32"),
+    "seed": "INT64",
+}
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ports: list[int], log: Path) -> None:
+        self.process = process
+        self._ports = ports
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def client(self) -> triton.InferenceServerClient:
+        """A new connection."""
+        return triton.InferenceServerClient(f"127.0.0.1:{self._ports[1]}")
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of a metric's values over the labels that are not given."""
+        url = f"http://127.0.0.1:{self._ports[2]}/metrics"
+        with urllib.request.urlopen(url, timeout=GENEROUS_SECONDS) as answer:
+            text = answer.read().decode()
+        found = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(float(value) for seen, value in found if all(w in seen for w in wanted))
+
+    def outcomes(self, outcome: str) -> float:
+        """Requests that ended so."""
+        return self.metric("chattts_requests_total", outcome=outcome)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Until a state is reached."""
+        deadline = time.monotonic() + GENEROUS_SECONDS
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"tritonserver:\n{self.log}")
+            time.sleep(0.02)
+
+
+class Stream:
+    """One client with a stream of its own; answers are collected as they come."""
+
+    def __init__(self, server: Server) -> None:
+        self._client = server.client()
+        self._answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+        self._client.start_stream(lambda result, error: self._answers.put((result, error)))
+
+    def send(self, outputs: tuple[str, ...] = ("audio",), **values: Any) -> None:
+        """Ask for speech; inputs that are not named are left out."""
+        self._client.async_stream_infer(
+            SPEECH,
+            [tensor(name, value) for name, value in values.items()],
+            outputs=[triton.InferRequestedOutput(name) for name in outputs],
+            enable_empty_final_response=True,
+        )
+
+    def chunks(self, output: str = "audio") -> Iterator[np.ndarray]:
+        """Chunks of one request until its final answer; an error is raised."""
+        while True:
+            result, error = self._answers.get(timeout=GENEROUS_SECONDS)
+            if error is not None:
+                raise error
+            if result.as_numpy(output) is not None:
+                yield result.as_numpy(output)
+            if result.get_response().parameters["triton_final_response"].bool_param:
+                return
+
+    def say(self, **values: Any) -> np.ndarray:
+        """Speech of one request."""
+        self.send(**values)
+        return np.concatenate(list(self.chunks()))
+
+    def close(self, cancel: bool = False) -> None:
+        """End the stream; ``cancel`` does not wait for what runs."""
+        self._client.stop_stream(cancel_requests=cancel)
+        self._client.close()
+
+
+def tensor(name: str, value: Any) -> triton.InferInput:
+    """An input [1]."""
+    kind = _INPUTS[name]
+    if isinstance(value, str):
+        value = value.encode("utf-8")
+    made = triton.InferInput(name, [1], kind)
+    made.set_data_from_numpy(np.array([value], dtype=_TYPES[kind]))
+    return made
+
+
+@contextmanager
+def running(repository: Path, log: Path) -> Iterator[Server]:
+    """A server that is ready, and stopped at the end."""
+    for _ in range(5):
+        server = _started(repository, log)
+        try:
+            if server is not None:
+                yield server
+                return
+        finally:
+            if server is not None:
+                server.process.terminate()
+                server.process.wait(GENEROUS_SECONDS)
+    raise AssertionError(f"tritonserver did not start:\n{log.read_text(encoding='utf-8')}")
+
+
+def _started(repository: Path, log: Path) -> Server | None:
+    """None when another program took one of the ports in between."""
+    ports = _free_ports(3)
+    names = ("http", "grpc", "metrics")
+    options = [f"--{name}-port={port}" for name, port in zip(names, ports, strict=True)]
+    addresses = [f"--{name}-address=127.0.0.1" for name in names]
+    # What is written must be complete: nothing is filled in.
+    strict = ["--disable-auto-complete-config", "--exit-timeout-secs=10"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [BINARY, f"--model-repository={repository}", *options, *addresses, *strict],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(process, ports, log)
+    client = server.client()
+    deadline = time.monotonic() + GENEROUS_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if client.is_server_ready():
+                return server
+        except triton.InferenceServerException:
+            time.sleep(0.1)
+    process.kill()
+    process.wait()
+    if "Address already in use" in server.log or "failed to bind" in server.log.lower():
+        return None
+    raise AssertionError(f"tritonserver did not become ready:\n{server.log}")
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
