@@ -18,7 +18,7 @@ MARKER = Path("build/tracking.json")
 
 
 def run(params: Params, workspace: Path) -> None:
-    """Record ``reports/``, ``samples/`` and the bundles' manifests; write the marker."""
+    """Record ``reports/``, ``samples/`` and the bundles, as models too; write the marker."""
     results = read_results(workspace)
     parent = record(results, params.tracking, workspace)
     marker = {

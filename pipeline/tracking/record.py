@@ -7,6 +7,7 @@ Only :class:`mlflow.MlflowClient` with an explicit tracking URI is used: the flu
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -19,12 +20,18 @@ from mlflow.exceptions import MlflowException
 
 from pipeline.errors import TrackingError
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.datasets import dataset_input
+from pipeline.tracking.earlier import earlier_run, log_changes
+from pipeline.tracking.models import log_model
 from pipeline.tracking.naming import named_metrics
+from pipeline.tracking.registry import Judged, forget, model_name, register
 from pipeline.tracking.results import Results, Variant, flatten
+from pipeline.tracking.tables import as_markdown, make_tables
 
 T = TypeVar("T")
 
 PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
 CONTENT_TAG = "chattts.content"
 # Limits of MLflow's log_batch and of its databases.
 PARAMS_PER_BATCH = 100
@@ -44,6 +51,7 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
     # The database's migrations are told line by line otherwise.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     try:
         client = MlflowClient(tracking_uri=tracking_uri(config.uri, workspace))
         experiment = _experiment(client, config, workspace)
@@ -51,7 +59,7 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
             if run.info.status == "FINISHED":
                 return str(run.info.run_id)
             _delete(client, experiment, run)
-        return _write(client, experiment, results)
+        return _write(client, experiment, results, config, workspace)
     except MlflowException as error:
         raise TrackingError(f"{config.uri}: MLflow answered {error}") from error
 
@@ -68,6 +76,9 @@ def _experiment(client: MlflowClient, config: TrackingConfig, workspace: Path) -
     known = client.get_experiment_by_name(config.experiment)
     if known is not None:
         return str(known.experiment_id)
+    if config.uri.startswith(("http://", "https://")):
+        # A server has a place of its own, to which it hands artifacts on.
+        return client.create_experiment(config.experiment)
     location = (workspace / config.artifacts).absolute()
     return client.create_experiment(config.experiment, artifact_location=location.as_uri())
 
@@ -79,11 +90,18 @@ def _find(client: MlflowClient, experiment: str, tag: str, value: str) -> list[R
 
 def _delete(client: MlflowClient, experiment: str, run: Run) -> None:
     for child in _find(client, experiment, PARENT_TAG, run.info.run_id):
+        forget(client, experiment, child.info.run_id)
         client.delete_run(child.info.run_id)
     client.delete_run(run.info.run_id)
 
 
-def _write(client: MlflowClient, experiment: str, results: Results) -> str:
+def _write(
+    client: MlflowClient,
+    experiment: str,
+    results: Results,
+    config: TrackingConfig,
+    workspace: Path,
+) -> str:
     checkpoint = str(results.params["checkpoint"]["name"])
     tags = {
         "chattts.checkpoint": checkpoint,
@@ -91,21 +109,39 @@ def _write(client: MlflowClient, experiment: str, results: Results) -> str:
         "mlflow.source.git.commit": results.git_commit,
         "mlflow.source.name": "pipeline.stages.track",
     }
+    earlier = earlier_run(client, experiment, checkpoint, CONTENT_TAG)
     parent = client.create_run(
         experiment,
         tags={**tags, CONTENT_TAG: results.content_hash},
         run_name=f"{checkpoint} {results.content_hash[:8]}",
     ).info.run_id
-    _log_params(client, parent, flatten(results.params))
+    params = flatten(results.params)
+    _log_params(client, parent, params)
     _log_metrics(client, parent, results.rows)
+    inputs = [dataset_input(workspace / p, p, use) for use, p in config.datasets.items()]
+    if inputs:
+        client.log_inputs(parent, inputs)
     for path in results.files:
         folder = "reports" if path.parent.name == "reports" else None
         client.log_artifact(parent, str(path), folder)
+    _log_tables(client, parent, results)
+    if earlier is not None:
+        log_changes(client, experiment, parent, earlier, params, results.variants)
     for variant in results.variants:
-        _write_variant(client, experiment, parent, variant, tags, results)
+        _write_variant(client, experiment, parent, variant, tags, results, config)
     # The status says that nothing is missing, so it comes last.
     client.set_terminated(parent, "FINISHED")
     return str(parent)
+
+
+def _log_tables(client: MlflowClient, run: str, results: Results) -> None:
+    """Tables that MLflow shows, and as the run's description."""
+    rows = [row for variant in results.variants for row in variant.rows]
+    tables = make_tables(rows)
+    for name, table in tables.items():
+        client.log_table(run, table, f"tables/{name}.json")
+    if tables:
+        client.set_tag(run, NOTE_TAG, "\n".join(as_markdown(t) for t in tables.values()))
 
 
 def _write_variant(
@@ -115,17 +151,37 @@ def _write_variant(
     variant: Variant,
     tags: Mapping[str, str],
     results: Results,
+    config: TrackingConfig,
 ) -> None:
     own_tags = {**tags, PARENT_TAG: parent, "chattts.variant": variant.name}
     run = client.create_run(experiment, tags=own_tags, run_name=variant.name).info.run_id
     own_params = flatten(results.params.get("precision", {}).get(variant.name) or {})
     _log_params(client, run, {"variant": variant.name, **own_params})
-    _log_metrics(client, run, variant.rows)
+    bundle = variant.manifest.parent if variant.manifest and config.registry.enabled else None
+    model = log_model(client, experiment, run, bundle, own_params) if bundle else None
+    _log_metrics(client, run, variant.rows, model)
     if variant.manifest is not None:
         client.log_artifact(run, str(variant.manifest), "bundle")
     for path in variant.samples:
         client.log_artifact(run, str(path), "samples")
+    if model is not None:
+        name = model_name(config.registry, tags["chattts.checkpoint"], variant.name)
+        decision = register(client, config.registry, name, run, model, _judged(variant, results))
+        client.set_tag(run, "chattts.champion", "yes" if decision.promote else "no")
+        client.set_tag(run, "chattts.decision", decision.reason)
     client.set_terminated(run, "FINISHED")
+
+
+def _judged(variant: Variant, results: Results) -> Judged:
+    """A variant with the gates that its reports judged it by."""
+    gates = [
+        gate
+        for context in results.contexts.values()
+        for gate in context.get("gates", [])
+        if gate.get("variant") == variant.name
+    ]
+    machine = results.contexts.get("benchmark", {}).get("machine", {})
+    return Judged(variant.name, variant.rows, gates, machine)
 
 
 def _log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> None:
@@ -137,9 +193,14 @@ def _log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> No
         client.log_batch(run, tags=[RunTag("chattts.cut_params", " ".join(cut)[:MAX_VALUE])])
 
 
-def _log_metrics(client: MlflowClient, run: str, rows: Iterable[Mapping[str, object]]) -> None:
+def _log_metrics(
+    client: MlflowClient,
+    run: str,
+    rows: Iterable[Mapping[str, object]],
+    model: str | None = None,
+) -> None:
     now = int(time.time() * 1000)
-    entities = [Metric(m.name, m.value, now, m.step) for m in named_metrics(rows)]
+    entities = [Metric(m.name, m.value, now, m.step, model_id=model) for m in named_metrics(rows)]
     for batch in _batches(entities, METRICS_PER_BATCH):
         client.log_batch(run, metrics=batch)
 

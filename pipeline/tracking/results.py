@@ -16,6 +16,11 @@ from pipeline.errors import TrackingError
 from pipeline.strict import read_yaml
 
 REPORT_SUFFIXES = (".json", ".md", ".png")
+LISTENING_PAGE = "listen.html"
+# The last release's figures are no result of this run.
+BASELINE = "release.json"
+# Rewritten while the pipeline runs, so no change of the code.
+REWRITTEN = ("reports", "dvc.lock")
 # The track stage writes its own entry after it has run, so a hash with it would never repeat.
 OWN_STAGE = "track"
 
@@ -36,9 +41,10 @@ class Results:
 
     Attributes:
         params: ``params.yaml`` as plain mappings.
-        files: parameters, lock file and reports, which belong to the run as a whole.
+        files: parameters, lock file, reports and listening page, which belong to the whole run.
         variants: every variant named by a report, a bundle or a folder of samples.
         rows: report rows that name no variant.
+        contexts: context of each report that has one, by its name.
         git_commit: commit of the code, with ``-dirty`` where files differ, or ``unknown``.
         lock_hash: sha256 of ``dvc.lock`` without the track stage, or ``none``.
         content_hash: sha256 over all of the above; equal where a record would be a duplicate.
@@ -48,6 +54,7 @@ class Results:
     files: list[Path]
     variants: list[Variant]
     rows: list[dict[str, Any]]
+    contexts: dict[str, dict[str, Any]]
     git_commit: str
     lock_hash: str
     content_hash: str
@@ -65,13 +72,15 @@ def read_results(workspace: Path) -> Results:
     names = sorted(reported | _folders(workspace))
     variants = [_variant(workspace, name, rows) for name in names]
     lock_hash = dvc_lock_hash(workspace / "dvc.lock")
-    files = [workspace / "params.yaml", *reports]
+    pages = [path for path in [workspace / LISTENING_PAGE] if path.is_file()]
+    files = [workspace / "params.yaml", *reports, *pages]
     owned = [path for variant in variants for path in (variant.manifest, *variant.samples) if path]
     return Results(
         params=read_yaml(workspace / "params.yaml"),
         files=[path for path in [*files, workspace / "dvc.lock"] if path.is_file()],
         variants=variants,
         rows=[row for row in rows if not row.get("variant")],
+        contexts={path.stem: _context(path) for path in reports if path.suffix == ".json"},
         git_commit=git_commit(workspace),
         lock_hash=lock_hash,
         content_hash=_content_hash(workspace, [*files, *owned], lock_hash),
@@ -89,11 +98,13 @@ def dvc_lock_hash(path: Path) -> str:
 
 
 def git_commit(folder: Path) -> str:
-    """Commit that is checked out, ``-dirty`` when tracked files differ, ``unknown`` outside git."""
+    """Commit that is checked out, ``-dirty`` when its code differs, ``unknown`` outside git."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return "unknown"
-    return f"{commit}-dirty" if _git(folder, "status", "--porcelain", "-uno") else commit
+    code = (":(top)", *(f":(exclude,top){name}" for name in REWRITTEN))
+    changed = _git(folder, "status", "--porcelain", "-uno", "--", *code)
+    return f"{commit}-dirty" if changed else commit
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -123,7 +134,16 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _reports(folder: Path) -> Iterable[Path]:
     if not folder.is_dir():
         raise TrackingError(f"{folder}: found no reports, expected those of the earlier stages")
-    return (path for path in folder.iterdir() if path.suffix in REPORT_SUFFIXES)
+    return (
+        path
+        for path in folder.iterdir()
+        if path.suffix in REPORT_SUFFIXES and path.name != BASELINE
+    )
+
+
+def _context(path: Path) -> dict[str, Any]:
+    context = json.loads(path.read_text(encoding="utf-8")).get("context")
+    return dict(context) if isinstance(context, dict) else {}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ def workspace(tmp_path: Path) -> Path:
     report = {"context": {"checkpoint": "mini"}, "rows": ROWS}
     (tmp_path / "reports/benchmark.json").write_text(json.dumps(report))
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    # the sentence files that are logged as datasets
+    (tmp_path / "calibration_data").symlink_to(ROOT / "calibration_data")
     return tmp_path
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from mlflow import MlflowClient
+
+from tests.chattts_onnx import tiny_bundle
 
 PARAMS = {
     "seed": 7,
@@ -44,9 +48,18 @@ VALIDATION = [
 ]
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of MLflow: its many migrations take seconds, so they run once."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path, database: Path) -> Path:
     """Reports, samples, bundles, parameters and a lock file below a temporary folder."""
+    shutil.copy(database, tmp_path)
     write_yaml(tmp_path / "params.yaml", PARAMS)
     write_yaml(tmp_path / "dvc.lock", LOCK)
     write_report(tmp_path / "reports/benchmark.json", BENCHMARK)
@@ -61,6 +74,27 @@ def workspace(tmp_path: Path) -> Path:
         samples.mkdir(parents=True)
         (samples / "00.wav").write_bytes(b"RIFF" + variant.encode())
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that speaks."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    tiny_bundle.build(folder)
+    return folder
+
+
+@pytest.fixture
+def speaking(workspace: Path, tiny: Path) -> Path:
+    """The workspace with a bundle that speaks in the place of int8, and without the other."""
+    shutil.rmtree(workspace / "bundles")
+    shutil.copytree(tiny, workspace / "bundles/int8")
+    report = workspace / "reports/validation.json"
+    value = json.loads(report.read_text(encoding="utf-8"))
+    gate = {"variant": "int8", "metric": "top1_agreement", "limit": 0.8, "passed": True}
+    value["context"] = {"gates": [gate]}
+    report.write_text(json.dumps(value), encoding="utf-8")
+    return workspace
 
 
 def write_yaml(path: Path, value: dict[str, Any]) -> None:

@@ -17,6 +17,28 @@ def test_conditions_become_part_of_the_name() -> None:
     assert metric_name(row) == "rtf/batch_4/length_64"
 
 
+@pytest.mark.parametrize(
+    ("metric", "unit", "name"),
+    [
+        ("kl_divergence", "nat", "kl_divergence_nat"),
+        ("log_spectral_distance", "dB", "log_spectral_distance_db"),
+        ("snr_db", "dB", "snr_db"),
+        ("size_bytes", "B", "size_bytes"),
+        ("first_audio_seconds", "s", "first_audio_seconds"),
+        ("steps_per_second", "steps/s", "steps_per_second"),
+        ("throughput", "steps/s", "throughput_steps_per_second"),
+        ("top1_agreement", "share", "top1_agreement_share"),
+        ("word_error_rate", "%", "word_error_rate_percent"),
+        ("steps_per_second_ratio", "×", "steps_per_second_ratio"),
+        ("rtf", "s/s", "rtf"),
+        ("samples", "count", "samples"),
+        ("nodes", None, "nodes"),
+    ],
+)
+def test_the_unit_is_said_once(metric: str, unit: str | None, name: str) -> None:
+    assert metric_name({"metric": metric, "value": 1, "unit": unit}) == name
+
+
 def test_absent_conditions_are_left_out() -> None:
     assert metric_name({"metric": "rtf", "value": 1, "batch": None}) == "rtf"
 

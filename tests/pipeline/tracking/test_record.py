@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def test_record_is_complete_and_written_once(
     assert parent.data.tags["chattts.checkpoint"] == "mini"
     assert parent.data.tags["chattts.dvc_lock"] == results.lock_hash
     assert parent.data.tags["mlflow.source.git.commit"] == results.git_commit
-    assert artifacts(workspace, parent) == {"params.yaml", "dvc.lock", "reports"}
+    assert artifacts(workspace, parent) == {"params.yaml", "dvc.lock", "reports", "tables"}
     assert "reports/benchmark.png" in artifacts(workspace, parent, "reports")
 
     assert {name for name in found if PARENT_TAG in found[name].data.tags} == {
@@ -78,11 +80,55 @@ def test_record_is_complete_and_written_once(
     assert len(runs(workspace)) == 4
 
 
-def test_other_results_are_another_run(workspace: Path, results: Results) -> None:
+def test_other_results_are_another_run_that_says_what_changed(
+    workspace: Path, results: Results
+) -> None:
     first = record(results, CONFIG, workspace)
-    (workspace / "reports/benchmark.md").write_text("| other |\n", encoding="utf-8")
-    assert record(read_results(workspace), CONFIG, workspace) != first
+    benchmark = workspace / "reports/benchmark.json"
+    benchmark.write_text(benchmark.read_text().replace("50.0", "60.0"), encoding="utf-8")
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("minmax", "entropy"), encoding="utf-8")
+    second = record(read_results(workspace), CONFIG, workspace)
+    assert second != first
     assert len(runs(workspace)) == 8
+
+    client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
+    assert client.get_run(second).data.tags["chattts.compared_with"] == first
+    folder = Path(client.download_artifacts(second, "changes", str(workspace)))
+    diff = (folder / "params.diff").read_text().splitlines()
+    assert diff[2:] == [
+        "-precision.int8.calibrator: minmax",
+        "+precision.int8.calibrator: entropy",
+    ]
+    changed = json.loads((folder / "metrics.json").read_text())
+    row = dict(zip(changed["columns"], changed["data"][0], strict=True))
+    assert row == {
+        "metric": "int8/steps_per_second/batch_1/length_64",
+        "before": 50.0,
+        "after": 60.0,
+        "change, %": 20.0,
+    }
+
+
+def test_sentences_are_datasets_and_tables_are_shown(workspace: Path, results: Results) -> None:
+    (workspace / "sentences.jsonl").write_text('{"text": "一"}\n{"text": "two"}\n')
+    config = replace(CONFIG, datasets={"calibration": "sentences.jsonl"})
+    parent = record(results, config, workspace)
+    client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
+    run = client.get_run(parent)
+    (given,) = run.inputs.dataset_inputs
+    assert given.dataset.name == "sentences"
+    assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "calibration"}
+    assert json.loads(given.dataset.profile)["num_rows"] == 2
+    assert "| int8 |" in run.data.tags["mlflow.note.content"]
+    table = Path(client.download_artifacts(parent, "tables/engines.json", str(workspace)))
+    assert json.loads(table.read_text())["columns"][0] == "variant"
+
+
+def test_a_missing_dataset_is_a_named_error(workspace: Path, results: Results) -> None:
+    config = replace(CONFIG, datasets={"calibration": "none.jsonl"})
+    with pytest.raises(TrackingError, match=r"none\.jsonl: found no JSONL"):
+        record(results, config, workspace)
 
 
 def test_a_half_written_record_is_replaced(
