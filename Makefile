@@ -28,12 +28,12 @@ else
 WORKSPACE := workspaces/$(CHECKPOINT)
 endif
 
-.PHONY: help setup repro bench test lint params ui lock clean
+.PHONY: help setup repro bench search sweep ablation calibration-study targets load triton test lint params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
 		awk 'BEGIN {FS = ":.*## "}; {printf "  \033[36m%-8s\033[0m %s\n", $$1, $$2}'
-	@echo "  variables: CHECKPOINT=mini|seeded_full|chattts|local CHECKPOINT_DIR=folder"
+	@echo "  variables: CHECKPOINT=mini|seeded_small|seeded_full|chattts|local CHECKPOINT_DIR=folder"
 	@echo "             OVERRIDES='precision.int8.calibrator=entropy …' VENV=.venv PYTHON=python3"
 
 setup: $(STAMP) ## Create .venv with the exact pins and the CPU or GPU build of ONNX Runtime
@@ -59,15 +59,40 @@ endif
 bench: ## Every variant beside the official package, on the full-size seeded checkpoint
 	@$(MAKE) repro CHECKPOINT=seeded_full
 	@test -x .venv-peer/bin/python || peer/install.sh
+	$(BIN)/python -m pipeline.benchmark.profile --workspace workspaces/seeded_full
+	$(BIN)/python -m pipeline.benchmark.streaming --bundle workspaces/seeded_full/bundles/int8
 	$(BIN)/python -m pipeline.benchmark.peer --workspace workspaces/seeded_full
+
+search: setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
+	cd $(WORKSPACE) && python -m pipeline.search.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
+
+sweep: setup ## The same space by Optuna, several processes; STORAGE= a shared file or database URL
+	cd $(WORKSPACE) && python -m pipeline.search.sweep $(if $(STORAGE),--storage $(STORAGE))
+
+ablation: setup ## What each repair of static INT8 is worth
+	cd $(WORKSPACE) && python -m pipeline.search.ablation
+
+targets: setup ## What is executed in integers, for each INT8 target
+	cd $(WORKSPACE) && python -m pipeline.search.target_proof
+
+calibration-study: setup ## How many calibration samples are enough
+	cd $(WORKSPACE) && python -m pipeline.search.calibration_study
+
+triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/triton.md
+	cd $(WORKSPACE) && python -m pipeline.release.triton --bundle bundles/$(or $(VARIANT),int8)
+
+load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none)
+	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK))
 
 test: lint ## Lint, type check and run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and zizmor and actionlint for the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
+	$(BIN)/actionlint -shellcheck= .github/workflows/*.yml
 
 params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose
@@ -82,4 +107,4 @@ lock: setup ## Write requirements/lock.txt from what is installed
 	@mv requirements/lock.tmp requirements/lock.txt
 
 clean: ## Remove what the pipeline made here; DVC's cache, the environment and reports stay
-	rm -rf build bundles samples mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build bundles samples listen.html dist mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache

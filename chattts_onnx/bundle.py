@@ -59,7 +59,8 @@ def open_bundle(
 
     ``providers`` None takes CUDA where ONNX Runtime offers it, else CPU.  ``threads`` None takes
     the physical cores this process may use; ``audio_threads`` are those of the graphs that make
-    audio, where they run beside the GPT (None: ``threads``).  ``verify`` checks size and sha256 of every file.
+    audio, where they run beside the GPT (None: ``threads``).  ``verify`` checks size and sha256 of
+    every file.
     ``spinning`` lets pool threads spin during a run (never while idle).  ``record_assignment``
     makes :meth:`Bundle.node_assignment` available.  ``session_config`` holds further ONNX Runtime
     session entries.  On a GPU codes are drawn there, too, unless ``device_sampling`` is off; the

@@ -1,7 +1,7 @@
 """The mini checkpoint's files of sentences, ``python -m mini.prompts``.
 
-Sentences to calibrate and to tune on come from the split that is trained on, those to judge by from the held-out
-one.  The same command writes the same bytes.
+Sentences to calibrate and to tune on come from the split that is trained on, those to judge by from
+the held-out one.  The same command writes the same bytes.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from pipeline.fusion.config import FuseConfig
 from pipeline.quality.config import ValidateConfig
 from pipeline.quantization.config import CalibrationConfig, Fp16Config, Int8Config
 from pipeline.quantization.weight_only_config import WeightOnlyConfig
+from pipeline.release.config import ReleaseConfig
+from pipeline.search.config import SearchConfig
+from pipeline.speech.config import SpeechConfig
 from pipeline.strict import parse_strictly, read_yaml
 from pipeline.tracking.config import TrackingConfig
 
@@ -41,7 +44,10 @@ class Params:
     precision: PrecisionConfig
     calibration: CalibrationConfig
     validate: ValidateConfig
+    speech: SpeechConfig
     benchmark: BenchmarkConfig
+    search: SearchConfig
+    release: ReleaseConfig
     tracking: TrackingConfig
 
 

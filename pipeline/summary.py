@@ -15,7 +15,8 @@ from rich.table import Table
 from chattts_onnx.errors import ChatTTSError
 from pipeline.errors import PipelineError
 
-REPORTS = ("benchmark", "validation")
+REPORTS = ("benchmark", "validation", "speech")
+PAGE = "listen.html"
 Row = Mapping[str, Any]
 
 
@@ -39,11 +40,15 @@ COLUMNS = (
     Column("top-1", "top1_agreement", lambda value: f"{value:.2%}", (("head", "all"),)),
     Column("hidden cosine", "hidden_cosine", lambda value: f"{value:.5f}"),
     Column("mel L1", "mel_l1", lambda value: f"{value:.2g}"),
+    Column("WER", "word_error_rate", lambda value: f"{value:.1f}%"),
+    Column("MOS", "dnsmos_p808", lambda value: f"{value:.2f}"),
 )
 
 
 def read_rows(workspace: Path) -> list[Row]:
-    """Rows of the validation and benchmark reports.
+    """Rows of the reports on speed, agreement and speech.
+
+    Speech of random weights is left out, for its figures mean nothing.
 
     Raises:
         PipelineError: a report is missing or unreadable.
@@ -52,7 +57,9 @@ def read_rows(workspace: Path) -> list[Row]:
     for name in REPORTS:
         path = workspace / "reports" / f"{name}.json"
         try:
-            rows += json.loads(path.read_text(encoding="utf-8"))["rows"]
+            report = json.loads(path.read_text(encoding="utf-8"))
+            if name != "speech" or report["context"].get("speaks", True):
+                rows += report["rows"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PipelineError(
                 f"{path}: found no report, expected {{context, rows}}; run `make repro`"
@@ -99,6 +106,9 @@ def main() -> int:
     for variant in variants(rows):
         for path in sorted((Path.cwd() / "samples" / variant).glob("*.wav")):
             console.print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+    page = Path.cwd() / PAGE
+    if page.is_file():
+        console.print(f"  {page} (a browser's)", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -38,7 +38,7 @@ class Line:
 
     def file_name(self, suffix: str) -> str:
         """A name for the archive: unique, in order, without anything that a path could abuse."""
-        safe = _UNSAFE.sub("_", self.id).strip("._")[:60]
+        safe = re.sub(r"\.{2,}", ".", _UNSAFE.sub("_", self.id)).strip("._")[:60]
         stem = (
             f"{self.number:05d}" if safe in ("", str(self.number)) else f"{self.number:05d}_{safe}"
         )

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import torch
 
+from chattts_onnx.manifest import ModelInfo
+
 REPEATS = 7
 # gathered row by row, not read whole; and the rotary tables
 NOT_STREAMED = ("embed.", "cos", "sin")
@@ -40,6 +42,12 @@ def step_bytes(graph: Path) -> int:
         for tensor in model.graph.initializer
         if not tensor.name.startswith(NOT_STREAMED)
     )
+
+
+def cache_bytes(model: ModelInfo, batch: int, length: int) -> int:
+    """Bytes of keys and values that one step of ``batch`` rows reads at ``length`` positions."""
+    token = 2 * model.num_hidden_layers * model.num_key_value_heads * model.head_dim
+    return token * np.dtype(model.kv_dtype).itemsize * length * batch
 
 
 def _size(tensor: onnx.TensorProto) -> int:

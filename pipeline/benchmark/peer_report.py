@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,42 @@ from pipeline.quality.report import format_value, markdown_table
 
 OFFICIAL = "official"
 Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that a variant should reach.
+
+    Attributes:
+        variant: the bundle.
+        text: what is asked, for people.
+        metric: the rows' metric.
+        limit: at least, or at most where ``most`` is set.
+        where: conditions of the row.
+        most: the limit is an upper one.
+    """
+
+    variant: str
+    text: str
+    metric: str
+    limit: float
+    where: Mapping[str, Any]
+    most: bool = False
+
+
+# Set for two cores without VNNI; this machine's row says what it has.
+_AT_512, _SHORT = {"length": 512}, {"look_ahead": 8}
+GOALS = (
+    Goal("int8", "steps/s at 512, × official", "steps_per_second_ratio", 8.0, _AT_512),
+    Goal("w4", "steps/s at 512, × official", "steps_per_second_ratio", 13.0, _AT_512),
+    Goal("int8", "RTF of the sentence", "rtf", 0.7, {}, most=True),
+    Goal("w4", "RTF of the sentence", "rtf", 0.5, {}, most=True),
+    Goal("int8", "first audio, × official", "first_audio_seconds_ratio", 0.12, _SHORT, most=True),
+    Goal("w4", "first audio, × official", "first_audio_seconds_ratio", 0.12, _SHORT, most=True),
+    Goal("int8", "peak memory, × official", "peak_memory_bytes_ratio", 0.35, {}, most=True),
+)
+SCALING = 2.0
+"""At least as many steps/s with 8 requests as with 1, this many times."""
 
 NOTES = """\
 - One process an engine, all on the same checkpoint and number of threads; engines take turns, and
@@ -37,6 +74,7 @@ def peer_sections(rows: Rows, context: Mapping[str, Any], config: BenchmarkConfi
         blocks.append(f"**Busy machine**: {load:g} processes wanted its {cores} cores.")
     rate = context["memory_bytes_per_second"] / 1e9
     blocks += [
+        f"## Goals\n\n{_goals(rows)}\n\nWhat bounds a step: `profile.md`.",
         f"## Speed\n\n{_speed(rows, config)}",
         f"## One sentence\n\n{len(config.sentence)} characters, {config.sentence_steps} steps.\n\n"
         f"{_sentence(rows)}",
@@ -68,6 +106,28 @@ def draw_peer(path: Path, rows: Rows, config: BenchmarkConfig) -> None:
             Panel("peak memory", chosen("peak_memory_bytes")),
         ],
     )  # fmt: skip
+
+
+def _goals(rows: Rows) -> str:
+    lines = []
+    for goal in GOALS:
+        found = _value(rows, goal.variant, goal.metric, **goal.where)
+        lines.append(_goal_line(goal.variant, goal.text, found, goal.limit, goal.most))
+    for variant in dict.fromkeys(goal.variant for goal in GOALS):
+        one, eight = (
+            _value(rows, variant, "throughput_steps_per_second", requests=count) for count in (1, 8)
+        )
+        found = eight / one if one and eight else None
+        lines.append(_goal_line(variant, "8 requests, × steps/s of one", found, SCALING, False))
+    return markdown_table(["variant", "what", "found", "asked", "reached"], lines)
+
+
+def _goal_line(variant: str, text: str, found: float | None, limit: float, most: bool) -> list[str]:
+    asked = f"{'≤' if most else '≥'} {format_value(limit)}"
+    if found is None:
+        return [variant, text, "–", asked, "–"]
+    reached = found <= limit if most else found >= limit
+    return [variant, text, format_value(found), asked, "yes" if reached else "no"]
 
 
 def _variants(rows: Rows) -> list[str]:

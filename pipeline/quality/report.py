@@ -31,8 +31,11 @@ __all__ = [
 Row = dict[str, Any]
 
 REQUIRED = ("variant", "metric", "value", "unit")
-STATISTICS = ("min", "max", "repeats")
-"""Columns that qualify a value instead of naming the conditions it was measured under."""
+STATISTICS = ("min", "max", "repeats", "low", "high")
+"""Columns that qualify a value instead of naming the conditions it was measured under.
+
+``min`` and ``max`` span the repeats, ``low`` and ``high`` a confidence interval.
+"""
 
 
 def make_row(variant: str, metric: str, value: float, unit: str, **conditions: Any) -> Row:
@@ -159,6 +162,8 @@ def _cell(row: Mapping[str, Any]) -> str:
     text = format_value(row["value"])
     if "min" in row and "max" in row and row["min"] != row["max"]:
         text += f" ({format_value(row['min'])} … {format_value(row['max'])})"
+    if row.get("low") is not None and row["low"] != row["high"]:
+        text += f" [{format_value(row['low'])} … {format_value(row['high'])}]"
     return text
 
 

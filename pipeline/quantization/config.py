@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.errors import ConfigError
 from pipeline.quantization.targets import TARGETS
 
-CALIBRATORS = ("minmax", "percentile", "entropy")
+CALIBRATORS = ("minmax", "percentile", "entropy", "mse")
 OP_TYPES = ("MatMul", "Gemm", "Conv")
 
 
@@ -90,17 +90,53 @@ class CalibrationConfig:
 
 
 @dataclass(frozen=True)
+class RepairConfig:
+    """Ways to get back what static INT8 loses; each works alone.  Patterns are those of
+    :attr:`Int8Config.exclude_names`.
+
+    Attributes:
+        smoothing: SmoothQuant's alpha, the share of outliers that moves from activations into
+            weights; None for none.  Folded into norms, so that it costs nothing at run time.
+        smooth_pairs: with smoothing, also scale value against output projection and up against
+            down projection, which is exact and loses nothing in the weights.
+        weight_clipping: clip each output channel's weights where the squared error of the outputs
+            is least.
+        bias_correction: add to each output what rounding the weights takes away on average.
+        per_channel: a weight scale for each output channel; False for one a tensor.
+        wide_activations: MatMuls that read 16-bit activations: two integer products, of the upper
+            and of the lower 8 bits.
+        blocks: MatMuls with INT8 weights in blocks and activations rounded to INT8 at run time
+            (MatMulNBits), no static range.
+    """
+
+    smoothing: float | None = None
+    smooth_pairs: bool = True
+    weight_clipping: bool = False
+    bias_correction: bool = False
+    per_channel: bool = True
+    wide_activations: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.smoothing is not None and not 0 <= self.smoothing <= 1:
+            raise ConfigError(f"smoothing: found {self.smoothing}, expected 0 to 1, or null")
+
+
+@dataclass(frozen=True)
 class Int8Config:
     """Static W8A8 quantization.
 
     Attributes:
         target: a key of :data:`pipeline.quantization.targets.TARGETS`.
-        calibrator: ``minmax``, ``percentile`` or ``entropy``.
+        calibrator: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
         percentile: share of activations kept by the percentile calibrator, in percent.
         op_types: which of MatMul, Gemm and Conv are quantized.
-        exclude_names: shell patterns; a node whose name or weight's name matches stays float.
+        exclude_names: shell patterns; a node stays float if its name or its weight's name
+            matches, alone or behind the graph's name (``gpt/layers.0.*``).
         embedding_tables: store embedding tables as INT8 rows with a scale each.
         require_fused: stop when ONNX Runtime executes a quantized node in float.
+        foreign: build for a target that this machine cannot run.
+        repairs: what is done against the loss.
     """
 
     target: str
@@ -110,6 +146,8 @@ class Int8Config:
     exclude_names: list[str]
     embedding_tables: bool
     require_fused: bool
+    foreign: bool = False
+    repairs: RepairConfig = RepairConfig()
 
     def __post_init__(self) -> None:
         _one_of("target", self.target, tuple(TARGETS))

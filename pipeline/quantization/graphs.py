@@ -55,9 +55,13 @@ def weight_names(node: ir.Node) -> list[str]:
     return [v.name or "" for v in node.inputs if v is not None and v.is_initializer()]
 
 
-def matching_pattern(node: ir.Node, patterns: Sequence[str]) -> str | None:
-    """The first shell pattern that matches the node's name or that of one of its weights."""
+def matching_pattern(node: ir.Node, patterns: Sequence[str], graph: str = "") -> str | None:
+    """The first shell pattern that matches the node's name or that of one of its weights.
+
+    With ``graph`` a pattern may name it too: ``gpt/layers.0.*``.
+    """
     names = [node.name or "", *weight_names(node)]
+    names += [f"{graph}/{name}" for name in names if graph]
     return next((p for p in patterns if any(fnmatchcase(name, p) for name in names)), None)
 
 

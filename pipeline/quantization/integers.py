@@ -40,19 +40,24 @@ def activation_scale(limits: tuple[float, float], target: Target) -> ActivationS
     return ActivationScale(scale, zero_point, "uint8")
 
 
-def quantize_weight(weight: Array, channel_axis: int, limit: int) -> tuple[Array, Array]:
+def quantize_weight(
+    weight: Array, channel_axis: int, limit: int, largest: Array | None = None
+) -> tuple[Array, Array]:
     """Symmetric INT8 with a scale for each index of ``channel_axis``.
 
     Args:
         weight: float32, any shape.
         channel_axis: the axis that keeps its own scales.
         limit: largest magnitude of an integer.
+        largest: the magnitude of each index of the axis that becomes ``limit``; by default its
+            largest.
 
     Returns:
         int8 of the weight's shape, and float32 scales of the axis's length.
     """
-    others = tuple(axis for axis in range(weight.ndim) if axis != channel_axis)
-    largest = np.abs(weight).max(axis=others)
+    if largest is None:
+        others = tuple(axis for axis in range(weight.ndim) if axis != channel_axis)
+        largest = np.abs(weight).max(axis=others)
     scales = np.maximum(largest / np.float32(limit), np.float32(SMALLEST_SCALE)).astype(np.float32)
     shape = [1] * weight.ndim
     shape[channel_axis] = -1

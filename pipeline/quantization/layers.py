@@ -54,15 +54,18 @@ class Exclusion:
 
 
 def find_layers(
-    graph: ir.Graph, op_types: Sequence[str], exclude_names: Sequence[str]
+    graph: ir.Graph, op_types: Sequence[str], exclude_names: Sequence[str], name: str = ""
 ) -> tuple[list[Layer], list[Exclusion]]:
-    """Quantizable nodes of ``graph``, and the MatMul, Gemm and Conv nodes that stay float."""
+    """Quantizable nodes of ``graph``, and the MatMul, Gemm and Conv nodes that stay float.
+
+    ``name`` is the graph's name in its bundle, with which patterns may begin.
+    """
     layers: list[Layer] = []
     excluded: list[Exclusion] = []
     for node in graph:
         if node.domain not in ("", "ai.onnx") or node.op_type not in ("MatMul", "Gemm", "Conv"):
             continue
-        reason = _obstacle(node, op_types, exclude_names)
+        reason = _obstacle(node, op_types, exclude_names, name)
         if reason is None:
             layers.append(_describe(node))
         else:
@@ -70,10 +73,12 @@ def find_layers(
     return layers, excluded
 
 
-def _obstacle(node: ir.Node, op_types: Sequence[str], exclude_names: Sequence[str]) -> str | None:
+def _obstacle(
+    node: ir.Node, op_types: Sequence[str], exclude_names: Sequence[str], graph: str
+) -> str | None:
     if node.op_type not in op_types:
         return f"{node.op_type} is not among op_types"
-    pattern = matching_pattern(node, exclude_names)
+    pattern = matching_pattern(node, exclude_names, graph)
     if pattern is not None:
         return f"matches exclude_names {pattern!r}"
     activation, weight = node.inputs[0], node.inputs[1]

@@ -21,6 +21,12 @@ from pipeline.quantization.targets import Target
 
 Array = NDArray[Any]
 RangeOf = Callable[[str], tuple[float, float]]
+LimitsOf = Callable[[Layer], Array | None]
+
+
+def largest_by_default(layer: Layer) -> Array | None:
+    """Limits of weights without clipping: see :func:`integers.quantize_weight`."""
+    return None
 
 
 class QdqInserter:
@@ -30,12 +36,21 @@ class QdqInserter:
         graph: the graph to change.
         target: integer formats.
         range_of: name of an activation to its range (low, high).
+        limits_of: a layer to the magnitude of each output channel's weights that becomes the
+            largest integer, or None for the largest weight.
     """
 
-    def __init__(self, graph: ir.Graph, target: Target, range_of: RangeOf) -> None:
+    def __init__(
+        self,
+        graph: ir.Graph,
+        target: Target,
+        range_of: RangeOf,
+        limits_of: LimitsOf = largest_by_default,
+    ) -> None:
         self._graph = graph
         self._target = target
         self._range_of = range_of
+        self._limits_of = limits_of
         self._activations: dict[str, tuple[ir.Value, ActivationScale]] = {}
         self._weights: dict[str, tuple[ir.Value, Array]] = {}
 
@@ -58,6 +73,34 @@ class QdqInserter:
         node.replace_input_with(1, weight)
         if node.op_type == "Conv" and self._target.conv_output:
             self._quantize_output(node)
+
+    def insert_wide(self, layer: Layer, limits: tuple[float, float]) -> None:
+        """Let a MatMul read 16 bits of its activation over the range ``limits``.
+
+        The upper 8 bits are quantized as ever, what they give too much is quantized again, and its
+        product is taken off: the CPU provider has no kernel for 16-bit activations.  (It makes a
+        float Gemm of a MatMul and an Add behind it, so that nothing is added.)
+        """
+        node, value, weight = layer.node, layer.activation, layer.weight
+        name = f"{value.name}/wide@{layer.name}"
+        upper = activation_scale(limits, self._target)
+        lower = activation_scale((-upper.scale / 2, upper.scale / 2), self._target)
+        upper_nodes, high = self._pair(value, upper, f"{name}/upper")
+        rest = ir.node("Sub", [high, value], name=f"{name}/rest")
+        rest.outputs[0].name = f"{name}/left_over"
+        rest.outputs[0].dtype, rest.outputs[0].shape = ir.DataType.FLOAT, value.shape
+        lower_nodes, low = self._pair(rest.outputs[0], lower, f"{name}/lower")
+        weights, _ = self._dequantized_weight(layer)
+        second = ir.node("MatMul", [low, weights], name=f"{layer.name}/lower")
+        both = [node.outputs[0], second.outputs[0]]
+        total = ir.node("Sub", both, name=f"{layer.name}/difference")
+        second.outputs[0].name = f"{layer.name}/lower_product"
+        node.replace_input_with(0, high)
+        node.replace_input_with(1, weights)
+        self._graph.insert_before(node, [*upper_nodes, rest, *lower_nodes, second])
+        insert_behind(self._graph, node, total)
+        if weight.name and not weight.uses():
+            del self._graph.initializers[weight.name]
 
     def _dequantized_activation(self, value: ir.Value) -> tuple[ir.Value, ActivationScale]:
         name = value.name or ""
@@ -99,9 +142,11 @@ class QdqInserter:
             if output is value:
                 self._graph.outputs[index] = result
 
-    def _pair(self, value: ir.Value, scale: ActivationScale) -> tuple[list[ir.Node], ir.Value]:
+    def _pair(
+        self, value: ir.Value, scale: ActivationScale, name: str = ""
+    ) -> tuple[list[ir.Node], ir.Value]:
         """QuantizeLinear and DequantizeLinear of ``value``."""
-        name = value.name or ""
+        name = name or value.name or ""
         parameters = [
             self._constant(f"{name}/scale", np.array(scale.scale, np.float32)),
             self._constant(f"{name}/zero_point", scale.zero_point_array()),
@@ -125,7 +170,10 @@ class QdqInserter:
         if name not in self._weights:
             assert weight.const_value is not None
             quantized, scales = quantize_weight(
-                weight.const_value.numpy(), layer.channel_axis, self._target.weight_limit
+                weight.const_value.numpy(),
+                layer.channel_axis,
+                self._target.weight_limit,
+                self._limits_of(layer),
             )
             result = self._dequantize(name, quantized, scales, layer, layer.channel_axis)
             self._weights[name] = (result, scales)
@@ -171,3 +219,21 @@ def constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     value.shape = ir.Shape(array.shape)
     graph.initializers[name] = value
     return value
+
+
+def insert_behind(graph: ir.Graph, node: ir.Node, follower: ir.Node) -> None:
+    """Put ``follower``, which reads what ``node`` writes, between it and all others.
+
+    The follower's result takes the name, so that what is known of the tensor stays true.
+    """
+    value, result = node.outputs[0], follower.outputs[0]
+    result.shape, result.type = value.shape, value.type
+    uses = [use for use in value.uses() if use.node is not follower]
+    graph.insert_after(node, follower)
+    for use in uses:
+        use.node.replace_input_with(use.idx, result)
+    name = value.name
+    value.name, result.name = f"{name}/before_{follower.op_type.lower()}", name
+    for index, output in enumerate(graph.outputs):
+        if output is value:
+            graph.outputs[index] = result

@@ -1,4 +1,4 @@
-"""From a histogram to the range that quantization keeps: MinMax, Percentile or Entropy."""
+"""From a histogram to the range that quantization keeps: MinMax, Percentile, Entropy or MSE."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QuantizationError
+from pipeline.quantization.clipping import mse_range
 from pipeline.quantization.histogram import Histogram
 
 QUANTIZED_LEVELS = 128
@@ -13,15 +14,16 @@ QUANTIZED_LEVELS = 128
 
 
 def activation_range(
-    histogram: Histogram, calibrator: str, percentile: float
+    histogram: Histogram, calibrator: str, percentile: float, symmetric: bool = False
 ) -> tuple[float, float]:
     """The range (low <= 0, high >= 0) to spread over the integers.
 
     Args:
         histogram: of all values the tensor took.
-        calibrator: ``minmax``, ``percentile`` or ``entropy``.
+        calibrator: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
         percentile: for ``percentile``, the share of values inside the range, in percent; the rest
             is cut in equal parts on both sides.
+        symmetric: for ``mse``, the integers have no zero point.
 
     Raises:
         QuantizationError: the histogram is empty, or the calibrator is unknown.
@@ -38,9 +40,11 @@ def activation_range(
     elif calibrator == "entropy":
         threshold = _entropy_threshold(histogram)
         low, high = max(low, -threshold), min(high, threshold)
+    elif calibrator == "mse":
+        low, high = mse_range(histogram, symmetric)
     elif calibrator != "minmax":
         raise QuantizationError(
-            f"found calibrator {calibrator!r}, expected minmax, percentile or entropy"
+            f"found calibrator {calibrator!r}, expected minmax, percentile, entropy or mse"
         )
     # zero must be exact: padding and masked positions are zeros
     return min(low, 0.0), max(high, 0.0)

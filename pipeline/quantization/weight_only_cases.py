@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pipeline.quantization.weight_only_config import WeightOnlyConfig
 
 SEARCH = 16
-USUAL_BLOCK = {8: 128, 4: 32}
-OTHER_BLOCK = {8: 32, 4: 128}
+USUAL_BLOCK = {8: 64, 4: 32}
+OTHER_BLOCK = {8: 128, 4: 128}
 DAMPINGS = (0.3, 0.1, 0.01)
 
 

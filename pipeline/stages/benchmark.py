@@ -18,6 +18,7 @@ from pipeline.benchmark.client import Worker
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
+from pipeline.benchmark.latency import latency_section, measure_latency
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.report import draw_benchmark, sections
@@ -48,6 +49,8 @@ def run(params: Params, workspace: Path) -> None:
     load = machine_load()
     samples = measure(engines(config, workspace, threads, params.seed), config)
     rows = summarize(samples)
+    bundles = {variant: workspace / BUNDLES / variant for variant in config.variants}
+    waits = measure_latency(bundles, threads)
     context = report_context(
         asdict(read_record(workspace / CHECKPOINT)),
         sorted({str(entry["provider"]) for entry in samples.descriptions.values()}),
@@ -59,7 +62,9 @@ def run(params: Params, workspace: Path) -> None:
         seed=params.seed,
     )
     blocks = sections(rows, context, config)
-    write_report(workspace / REPORT, context, rows, title="Benchmark", sections=blocks)
+    if waits:
+        blocks.insert(-1, latency_section(waits))
+    write_report(workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks)
     draw_benchmark((workspace / REPORT).with_suffix(".png"), rows, config)
     write_json(workspace / MARKER, {"machine": machine_context()})
 

@@ -1,7 +1,7 @@
 """Stage ``calibrate``: activation statistics of real prompts through prefill and code positions.
 
 Reads ``bundles/fp32`` and the calibration sentences; writes ``build/calibration`` (histograms from
-which every calibrator works, so that another choice re-runs only ``int8``) and
+which every calibrator works, so that another choice re-runs only ``int8``, and what was spoken) and
 ``reports/calibration.{json,md}``.
 """
 
@@ -20,6 +20,7 @@ from pipeline.quality.report import report_context, write_report
 from pipeline.quantization.calibration_report import calibration_rows, calibration_section
 from pipeline.quantization.recorder import PROVIDERS, record
 from pipeline.quantization.recording import Recording, graph_feeds
+from pipeline.quantization.recordings_file import save_recordings
 from pipeline.quantization.sizes import graph_hashes
 from pipeline.quantization.statistics import GraphStatistics, collect, save_statistics
 from pipeline.stages._runner import stage_main
@@ -64,6 +65,7 @@ def run(params: Params, workspace: Path) -> None:
     }
     with output_directory(workspace / STATISTICS) as folder:
         save_statistics(folder, statistics, graph_hashes(manifest))
+        save_recordings(folder, recordings)
     context = report_context(manifest.checkpoint, PROVIDERS, **counts)
     write_report(
         workspace / REPORT,

@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+import onnxruntime as ort
 from rich.console import Console
 
-from chattts_onnx.manifest import Manifest
 from pipeline.atomic import output_directory
 from pipeline.bundles import derive_bundle
 from pipeline.config import Params
+from pipeline.quality.machine import machine_context
 from pipeline.quality.report import report_context, write_report
+from pipeline.quantization.int8_bundle import opened_builder
 from pipeline.quantization.int8_report import int8_rows, int8_section
-from pipeline.quantization.sizes import graph_hashes
-from pipeline.quantization.static_int8 import Int8Graph, quantize_graph
-from pipeline.quantization.statistics import load_statistics
-from pipeline.quantization.targets import TARGETS
+from pipeline.quantization.static_int8 import Int8Graph
+from pipeline.quantization.targets import TARGETS, check_machine
 from pipeline.stages._runner import stage_main
 
 SOURCE = Path("bundles/fp32")
@@ -33,24 +33,25 @@ def run(params: Params, workspace: Path) -> None:
     """See the module's docstring.
 
     Raises:
+        ConfigError: the target has no static graph, or this machine cannot run it.
         BundleError: the FP32 bundle is missing or damaged.
         QuantizationError: the calibration is missing or of another bundle, or a quantized node
             would not run in integers.
     """
     config = params.precision.int8
+    isa = machine_context()["isa"]
+    check_machine(config.target, isa, ort.get_available_providers(), config.foreign)
     source = workspace / SOURCE
-    manifest = Manifest.load(source, verify=False)
-    statistics = load_statistics(workspace / STATISTICS, graph_hashes(manifest))
     results: dict[str, Int8Graph] = {}
     with (
+        opened_builder(source, workspace / STATISTICS) as builder,
         Console(stderr=True).status("int8") as status,
         output_directory(workspace / DESTINATION) as folder,
     ):
+        manifest = builder.manifest
         for name, graph in manifest.graphs.items():
             status.update(f"int8: {name}")
-            results[name] = quantize_graph(
-                source / graph.file, name, statistics[name], config, folder / graph.file
-            )
+            results[name] = builder.build(name, config, folder / graph.file)
         notes = {**manifest.notes, "int8": asdict(config)}
         made = derive_bundle(source, folder, "int8", notes=notes)
     target = TARGETS[config.target]

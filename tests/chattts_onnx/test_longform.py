@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chattts_onnx import Bundle, InputError, StreamOptions
-from chattts_onnx.longform import _trailing_quiet, narrate
+from chattts_onnx.longform import narrate, trailing_quiet
 from chattts_onnx.text import Report
 
 TEXT = "hello world. good morning. one two three. hello one. hello two. hello three."
@@ -29,7 +29,7 @@ def test_pieces_are_those_said_alone_with_pauses_between(bundle: Bundle) -> None
         alone = bundle.say(f"{text}.", "anna", seed=3 + i, params=params)
         np.testing.assert_allclose(speech[i], alone, atol=1e-4)
     for before, gap in zip(speech, silence, strict=False):
-        quiet = _trailing_quiet(before, 0)
+        quiet = trailing_quiet(before, 0)
         assert len(gap) + quiet == round(0.35 * bundle.sample_rate)
 
 

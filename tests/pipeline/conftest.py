@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from pipeline.export.config import ExportConfig
 from pipeline.export.run import export_all
 from pipeline.reference.load import Modules, load_modules
 from pipeline.strict import parse_strictly
+from tests.pipeline.project import commit, copy_project, dvc, stages
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +41,27 @@ def smoke_export(smoke_modules: Modules, tmp_path_factory: pytest.TempPathFactor
     folder.mkdir()
     export_all(smoke_modules, ExportConfig(opset=23, parity_cases=2, tolerance=1e-4), folder, 1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A project whose smoke pipeline has run, with the seconds each stage took."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    seconds = {}
+    for name in stages():
+        started = time.monotonic()
+        dvc(project, "repro", "--single-item", name)
+        seconds[name] = time.monotonic() - started
+    commit(project)
+    return project, seconds
+
+
+@pytest.fixture
+def project(finished: tuple[Path, dict[str, float]], tmp_path: Path) -> Iterator[Path]:
+    """A copy of the finished project without DVC's memory of earlier runs."""
+    copy = tmp_path / "project"
+    shutil.copytree(finished[0], copy, symlinks=True)
+    # Else DVC would take outputs from there instead of running a stage.
+    shutil.rmtree(copy / ".dvc/cache/runs", ignore_errors=True)
+    yield copy
+    shutil.rmtree(copy)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from omegaconf import OmegaConf
 
@@ -33,6 +34,23 @@ def outputs(stage: dict[str, Any]) -> list[Path]:
     """All outputs of a stage, metrics and plots included."""
     entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
     return [Path(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries]
+
+
+def descendants(name: str) -> set[str]:
+    """Stages that need an output of ``name``, directly or not."""
+    known = stages()
+    found: set[str] = set()
+    made = [path.as_posix() for path in outputs(known[name])]
+    for stage, entry in known.items():
+        uses = any(dep == out or dep.startswith(f"{out}/") for dep in entry["deps"] for out in made)
+        if uses:
+            found |= {stage, *descendants(stage)}
+    return found
+
+
+def marked(test: Any) -> Any:
+    """Slow, and in one process, since all of these start from one finished pipeline."""
+    return pytest.mark.slow(pytest.mark.xdist_group("finished_pipeline")(test))
 
 
 def copy_project(folder: Path) -> Path:

@@ -29,7 +29,7 @@ def test_the_committed_parameters_load() -> None:
     params = load_params(ROOT / "params.yaml")
     assert params.checkpoint.name == "mini"
     assert params.tools["torch"] == "2.13.0"
-    assert params.precision.int8.calibrator in ("minmax", "percentile", "entropy")
+    assert params.precision.int8.calibrator in ("minmax", "percentile", "entropy", "mse")
 
 
 @pytest.mark.parametrize("group", [field.name for field in fields(Params)])

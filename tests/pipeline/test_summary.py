@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.summary import main
+from pipeline.summary import main, read_rows
 
 VALIDATION = [
     {"variant": "int8", "metric": "top1_agreement", "value": 0.25, "unit": "share", "head": "0"},
@@ -24,18 +24,23 @@ BENCHMARK = [
     {"variant": "int8", "metric": "steps_per_second", "value": 54.25, "unit": "1/s", "batch": 1},
     {"variant": "int8", "metric": "size_bytes", "value": 2_500_000, "unit": "B"},
 ]
+SPEECH = [
+    {"variant": "int8", "metric": "word_error_rate", "value": 4.26, "unit": "%", "low": 2.0},
+    {"variant": "int8", "metric": "dnsmos_p808", "value": 3.414, "unit": "MOS"},
+]
 
 
 def test_table_and_wav_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "reports").mkdir()
-    for name, rows in (("validation", VALIDATION), ("benchmark", BENCHMARK)):
+    for name, rows in (("validation", VALIDATION), ("benchmark", BENCHMARK), ("speech", SPEECH)):
         text = json.dumps({"context": {}, "rows": rows})
         (tmp_path / f"reports/{name}.json").write_text(text)
     wav = tmp_path / "samples/int8/00.wav"
     wav.parent.mkdir(parents=True)
     wav.write_bytes(b"RIFF")
+    (tmp_path / "listen.html").touch()
     monkeypatch.chdir(tmp_path)
     assert main() == 0
     printed = capsys.readouterr().out
@@ -44,9 +49,21 @@ def test_table_and_wav_files(
         for line in printed.splitlines()
         if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) > 1
     }
-    assert lines["reference"] == ["–", "–", "9.5", "–", "–", "–", "–", "–", "–"]
-    assert lines["int8"] == ["2.5 MB", "–", "54.2", "–", "–", "–", "98.76%", "–", "–"]
+    assert lines["reference"] == ["–", "–", "9.5", *["–"] * 8]
+    assert lines["int8"] == [
+        *("2.5 MB", "–", "54.2", "–", "–", "–", "98.76%", "–", "–", "4.3%", "3.41")
+    ]
     assert str(wav) in printed
+    assert str(tmp_path / "listen.html") in printed
+
+
+def test_speech_of_random_weights_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    for name in ("validation", "benchmark", "speech"):
+        rows = SPEECH if name == "speech" else []
+        text = json.dumps({"context": {"speaks": False}, "rows": rows})
+        (tmp_path / f"reports/{name}.json").write_text(text)
+    assert read_rows(tmp_path) == []
 
 
 def test_missing_reports_are_a_message(

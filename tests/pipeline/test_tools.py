@@ -64,5 +64,6 @@ def test_locked_versions_are_the_declared_ones() -> None:
         path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt")
     )
     known = {line.lower().replace("_", "-") for line in locked.splitlines()}
-    declared = {pin.lower().replace("_", "-") for pin in [*extras["build"], *extras["dev"]]}
+    pins = [pin for extra in extras.values() for pin in extra]
+    declared = {re.sub(r"\[.*\]", "", pin).lower().replace("_", "-") for pin in pins}
     assert declared <= known

@@ -33,7 +33,7 @@ def test_shipped_parameters_run_everywhere() -> None:
     ("field", "value", "message"),
     [
         ("target", "cpu-sse2", "expected one of cpu-avx2, cpu-vnni, tensorrt"),
-        ("calibrator", "mse", "expected one of minmax, percentile, entropy"),
+        ("calibrator", "median", "expected one of minmax, percentile, entropy, mse"),
         ("op_types", ["Softmax"], "expected one of MatMul, Gemm, Conv"),
         ("percentile", 12.0, "more than 50"),
     ],

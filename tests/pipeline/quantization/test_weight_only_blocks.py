@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from pipeline.quality.machine import machine_context
 from pipeline.quantization.blocks import BlockFormat, BlockWeight, to_blocks
 from pipeline.quantization.graphs import load_graph
 from pipeline.quantization.layers import find_layers
 from pipeline.quantization.matmul_nbits import replace_matmul
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 FORMATS = [
     BlockFormat(bits, size, symmetric)
@@ -71,6 +76,31 @@ def test_onnx_runtime_reads_the_layout(layout: BlockFormat, inputs: int) -> None
         replace_matmul(model, layer, weight, level)
         found = run(model, x)
         assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
+
+
+def configured_formats() -> list[BlockFormat]:
+    """Those of the bundles w8 and w4, as committed."""
+    found = []
+    for variant in ("w8", "w4"):
+        config = OmegaConf.load(REPOSITORY / "conf" / "precision" / variant / "default.yaml")
+        for entry in (config, *config["overrides"]):
+            found.append(BlockFormat(entry["bits"], entry["block_size"], entry["symmetric"]))
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.skipif(
+    "avx512_vnni" not in machine_context()["isa"], reason="measured on kernels for AVX-512 VNNI"
+)
+@pytest.mark.parametrize("layout", configured_formats(), ids=str)
+def test_a_row_alone_is_bit_for_bit_the_row_of_a_batch(layout: BlockFormat) -> None:
+    """Else a request's codes would depend on what else runs."""
+    model = matmul_model(768, 48)
+    (layer,), _ = find_layers(model.graph, ("MatMul",), ())
+    replace_matmul(model, layer, random_weight(layout, 48, 768), 4)
+    x = np.random.default_rng(2).standard_normal((9, 768)).astype(np.float32)
+    together = run(model, x)
+    for count in (1, 2, 3, 8):
+        np.testing.assert_array_equal(run(model, x[:count]), together[:count])
 
 
 def test_the_replacement_keeps_the_interface() -> None:

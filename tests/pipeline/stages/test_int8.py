@@ -9,7 +9,7 @@ import pytest
 
 from chattts_onnx.bundle import open_bundle
 from pipeline.config import Params
-from pipeline.errors import QuantizationError
+from pipeline.errors import ConfigError, QuantizationError
 from pipeline.stages import calibrate, int8
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 
@@ -48,10 +48,14 @@ def test_every_graph_runs_in_integers(workspace: Path) -> None:
         (row["graph"], row["op_type"]): row["value"] for row in rows(workspace, "executed_nodes")
     }
     for (graph, op_type), count in quantized.items():
-        integer = {"MatMul": "MatMulIntegerToFloat", "Conv": "QLinearConv"}[op_type]
+        integer = {
+            "MatMul": "MatMulIntegerToFloat",
+            "MatMulNBits": "MatMulNBits",
+            "Conv": "QLinearConv",
+        }[op_type]
         assert executed[graph, integer] == count
     assert {graph for graph, _ in quantized} == {
-        "gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos",
+        "gpt", "text_head", "decoder", "dvae_decode", "vocos",
     }  # fmt: skip
     stay = {row["node"]: row["reason"] for row in rows(workspace, "excluded")}
     assert all("exclude_names" in reason for reason in stay.values())
@@ -106,3 +110,12 @@ def test_a_failure_leaves_no_bundle(tmp_path: Path, workspace: Path) -> None:
     with pytest.raises(QuantizationError, match="found no calibration of tensor"):
         int8.run(smoke_params(), tmp_path)
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["fp32"]
+
+
+@pytest.mark.parametrize(("target", "message"), [("cuda", "bundle 'w8'"), ("tensorrt", "foreign")])
+def test_a_target_that_cannot_run_is_refused_first(
+    tmp_path: Path, target: str, message: str
+) -> None:
+    """Before anything is read: the folder is empty."""
+    with pytest.raises(ConfigError, match=message):
+        int8.run(with_int8(target=target), tmp_path)

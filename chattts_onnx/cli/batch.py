@@ -1,0 +1,181 @@
+"""``chattts-onnx batch``: a corpus to shards of audio with a manifest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .common import Commands, add_bundle, add_runtime, bundle_folder, new_command, open_named_bundle
+from .say_text import add_reading, text_options
+
+if TYPE_CHECKING:
+    from ..bulk import Findings, Job, Tally
+
+# Lines failed, all others are spoken.
+EXIT_SOME_FAILED = 1
+_EXAMPLES = """  chattts-onnx batch corpus.jsonl -o speech -b bundles/int8 --voice 7
+  chattts-onnx batch corpus.csv -o speech -b bundles/int8 --column text=sentence --dry-run
+  chattts-onnx batch *.parquet -o speech -b bundles/int8 --format flac --shard-lines 5000
+  chattts-onnx batch corpus.jsonl -o /shared/speech -b /shared/int8 --ray auto --workers 4
+"""
+
+
+def add_command(commands: Commands) -> None:
+    """Declare the command."""
+    batch = new_command(commands, "batch", "speak a corpus into shards of audio files", _EXAMPLES)
+    batch.add_argument("corpus", nargs="+", type=Path, help="JSONL, CSV, TSV or Parquet files")
+    batch.add_argument("-o", "--output", type=Path, required=True, help="folder; resumed if begun")
+    add_bundle(batch)
+    add_runtime(batch)
+    _add_corpus(batch)
+    _add_speech(batch)
+    add_reading(batch)
+    _add_output(batch)
+    _add_ray(batch)
+    batch.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
+    """Speak, or say what would be spoken; 1 when lines failed."""
+    from ..bulk import check, run
+
+    bundle_folder(parsed)
+    job = make_job(parsed)
+    if parsed.strict or parsed.dry_run:
+        found = check(job.corpus, open_named_bundle(parsed), job.settings)
+        if parsed.dry_run:
+            return _tell(job, found)
+        found.require_good()
+    progress = _Progress(parsed.quiet)
+    if parsed.ray is not None:
+        from ..bulk.cluster import Cluster, run_on_ray
+
+        cluster = Cluster(
+            parsed.ray, parsed.workers, parsed.cpus_per_worker, parsed.gpus_per_worker
+        )
+        summary = run_on_ray(job, cluster, parsed.slots, _runtime(parsed), progress)
+    else:
+        summary = run(job, open_named_bundle(parsed), parsed.slots, progress)
+    progress.clear()
+    print(f"{job.output}: {summary}", file=sys.stderr)
+    return EXIT_SOME_FAILED if summary.failed else 0
+
+
+def make_job(parsed: argparse.Namespace) -> Job:
+    """The job the arguments describe, its corpus counted."""
+    from ..bulk import Corpus, Defaults, Job, Settings, scan
+
+    columns = tuple(_column(text) for text in parsed.column)
+    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter)
+    names = ("max_new_tokens", "temperature")
+    params = tuple((n, getattr(parsed, n)) for n in names if getattr(parsed, n) is not None)
+    settings = Settings(
+        defaults=Defaults(parsed.voice, parsed.seed, parsed.speed),
+        format=parsed.format,
+        container=parsed.container,
+        shard_lines=parsed.shard_lines,
+        params=params,
+        normalize=not parsed.no_normalize,
+        text_options=text_options(parsed),
+        piece_tokens=parsed.piece_tokens,
+        keep_text=not parsed.no_text,
+    )
+    found = scan(corpus, settings.shard_lines)
+    return Job(corpus, found, bundle_folder(parsed), parsed.output, settings)
+
+
+def _add_corpus(batch: argparse.ArgumentParser) -> None:
+    group = batch.add_argument_group("corpus")
+    group.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="name of a column: text, id, voice, seed or speed; may be repeated",
+    )
+    group.add_argument("--delimiter", help="of CSV (default: a comma, in .tsv a tab)")
+    group.add_argument("--strict", action="store_true", help="refuse a corpus with bad lines")
+    group.add_argument("--dry-run", action="store_true", help="count and check, speak nothing")
+
+
+def _add_speech(batch: argparse.ArgumentParser) -> None:
+    group = batch.add_argument_group("speech, where a line has no column of its own")
+    group.add_argument("--voice", help="seed, name, file (FILE#NAME) or text form")
+    group.add_argument("--seed", type=int, default=0, help="starts each line's seed (default: 0)")
+    group.add_argument("--speed", type=int, choices=range(10), metavar="0..9")
+    group.add_argument("--max-new-tokens", type=int, help="46.875 are a second")
+    group.add_argument("--temperature", type=float)
+
+
+def _add_output(batch: argparse.ArgumentParser) -> None:
+    group = batch.add_argument_group("output")
+    group.add_argument("--format", choices=("wav", "flac"), default="wav")
+    group.add_argument("--container", choices=("tar", "folder"), default="tar", help="of a shard")
+    group.add_argument("--shard-lines", type=int, default=1000, help="lines of a shard")
+    group.add_argument("--no-text", action="store_true", help="only its hash in the manifest")
+    group.add_argument("--slots", type=int, default=8, help="lines spoken at once (default: 8)")
+    group.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _add_ray(batch: argparse.ArgumentParser) -> None:
+    group = batch.add_argument_group("cluster")
+    group.add_argument(
+        "--ray", metavar="ADDRESS", help="speak on a Ray cluster: its address, auto, or local"
+    )
+    group.add_argument("--workers", type=int, default=1, help="bundles opened on the cluster")
+    group.add_argument("--cpus-per-worker", type=float, default=1)
+    group.add_argument("--gpus-per-worker", type=float, default=0)
+
+
+def _runtime(parsed: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "providers": parsed.provider,
+        "threads": parsed.threads,
+        "verify": not parsed.no_verify,
+    }
+
+
+def _column(text: str) -> tuple[str, str]:
+    ours, separator, theirs = text.partition("=")
+    if not separator or not theirs:
+        raise InputError(f"--column is {text!r}; expected OURS=THEIRS such as text=sentence.")
+    return ours, theirs
+
+
+def _tell(job: Job, found: Findings) -> int:
+    from ..bulk import Store
+
+    finished = len(job.shards) - len(Store(job).pending())
+    print(f"{found.lines:,} lines in {len(job.shards):,} shards, {finished:,} of them finished")
+    print(f"{found.characters:,} characters, {found.pieces:,} pieces, {found.tokens:,} tokens")
+    print(f"{found.failed:,} lines can't be spoken")
+    for number, error in found.bad:
+        print(f"  line {number}: {error}")
+    if found.failed > len(found.bad):
+        print(f"  and {found.failed - len(found.bad):,} more")
+    return EXIT_SOME_FAILED if found.failed else 0
+
+
+class _Progress:
+    """One line that is written over on a terminal; elsewhere a line a minute."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._live = sys.stderr.isatty()
+        self._every = float("inf") if quiet else 0.5 if self._live else 60.0
+        self._shown = time.monotonic()
+
+    def __call__(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._shown >= self._every:
+            self._shown = now
+            end, start = ("", "\r\033[K") if self._live else ("\n", "")
+            print(f"{start}{tally}", end=end, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Leave the terminal's line."""
+        if self._live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,113 @@
+"""What ``reports/search.md`` shows, and the picture of cost against fidelity."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic import write_bytes
+from pipeline.quality.gates import GateResult
+from pipeline.quality.report import format_value, markdown_table
+from pipeline.search.effect import loss_of
+from pipeline.search.greedy import Outcome
+from pipeline.search.journal import Entry
+from pipeline.search.space import FLOAT, LayerInfo, form_of
+
+COLOURS = {"search": "#5e81ac", "optuna": "#d08770"}
+
+
+def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
+    """Which repairs and exclusions were chosen."""
+    config, repairs = outcome.config, outcome.config.repairs
+    lines = [
+        f"- calibrator: {config.calibrator}",
+        f"- smoothing: {'none' if repairs.smoothing is None else repairs.smoothing}",
+        f"- weight clipping: {'yes' if repairs.weight_clipping else 'no'}",
+        f"- bias correction: {'yes' if repairs.bias_correction else 'no'}",
+    ]
+    for form in ("blocks", FLOAT):
+        chosen = [layer.path for layer in layers if form_of(config, layer) == form]
+        lines.append(f"- {form}: {', '.join(chosen) or 'none'} ({len(chosen)} of {len(layers)})")
+    kept = ", ".join(f"{name} {'kept' if ok else 'broken'}" for name, ok in outcome.passed.items())
+    lines.append(f"- gates: {kept or 'none judged'}")
+    if outcome.spent:
+        lines.append(f"- ended early: {outcome.spent}")
+    return "## Found\n\n" + "\n".join(lines)
+
+
+def gate_table(results: Iterable[Sequence[Any]]) -> str:
+    """Gates, without margin, of what was found and of everything quantized, on both data sets."""
+    lines = []
+    for name, data, result in results:
+        assert isinstance(result, GateResult)
+        where = ", ".join(f"{key} {value}" for key, value in result.where.items()) or "all"
+        bound = ("≤ " if result.direction == "max" else "≥ ") + f"{result.limit:g}"
+        mark = "kept" if result.passed else "**broken**"
+        lines.append([name, data, result.metric, where, format_value(result.value), bound, mark])
+    header = ["candidate", "sentences", "metric", "condition", "worst", "limit", "gate"]
+    note = "Nothing was decided on the held-out sentences; they were measured once, at the end."
+    return f"## Gates\n\n{note}\n\n{markdown_table(header, lines)}"
+
+
+def steps_table(entries: Sequence[Entry]) -> str:
+    """Every measurement, in order."""
+    lines = [
+        [
+            str(entry["n"]), entry["component"], entry["step"], f"{entry['cost'] / 1e6:.3f}",
+            format_value(loss_of(entry["rows"])), format_value(entry["violation"]),
+            f"{entry['seconds']:.1f}",
+        ]
+        for entry in entries
+    ]  # fmt: skip
+    header = ["n", "component", "step", "MB of weights", "loss", "violation", "s"]
+    note = (
+        "`loss` is the mean logit KL, the mel error (ln) or the share of codes that differ; "
+        "`violation` sums how far broken gates are beyond their limits (margin included)."
+    )
+    return f"## Steps\n\n{note}\n\n{markdown_table(header, lines)}"
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points that no other one beats in both (cost, loss), by cost."""
+    best: list[tuple[float, float]] = []
+    for point in sorted(set(points)):
+        if not best or point[1] < best[-1][1]:
+            best.append(point)
+    return best
+
+
+def draw_front(
+    path: Path, series: Mapping[str, Sequence[Entry]], speeds: Mapping[str, float] | None = None
+) -> None:
+    """Cost of the GPT's weights against its logit KL for every candidate, with the Pareto front."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    every: list[tuple[float, float]] = []
+    for name, entries in series.items():
+        points = [
+            (float(e["cost"]), loss_of(e["rows"])) for e in entries
+            if e["component"] == "gpt" and not str(e["step"]).startswith("only ")
+        ]  # fmt: skip
+        if not points:
+            continue
+        every += points
+        costs, losses = zip(*points, strict=True)
+        axes.scatter(costs, losses, s=18, label=name, color=COLOURS.get(name))
+    if every:
+        line = front(every)
+        costs, losses = zip(*line, strict=True)
+        axes.plot(costs, losses, color="#4c566a", linewidth=1, label="Pareto front")
+        axes.set_yscale("log")
+        axes.legend(fontsize=8)
+    axes.set_xlabel("bytes of the GPT's weights read a step")
+    axes.set_ylabel("KL(FP32 ‖ candidate), nat")
+    if speeds:
+        text = ", ".join(f"{name} {value:.0f}" for name, value in speeds.items())
+        axes.set_title(f"steps/s at batch 1: {text}", fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,126 @@
+"""Rows, tables and heat maps of the sensitivity report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.quality.report import Row, format_value, make_row, markdown_table
+from pipeline.sensitivity.heatmap import Heat
+from pipeline.sensitivity.noise import LayerNoise
+from pipeline.sensitivity.outliers import OUTLIER, SHOWN, PhaseRange, shared
+
+VARIANT = "int8"
+Effects = Mapping[str, Mapping[str, float]]
+
+RANDOM = (
+    "**Random weights**: which layers are sensitive is a property of trained weights; this shows "
+    "how the report reads."
+)
+NOTES = """\
+- `effect`: loss of the model's output with this layer alone quantized: mean logit KL (nat) for the
+  GPT and the text head, mel error (ln) for what makes sound, share of codes that differ for
+  `dvae_encode`.
+- SQNR in dB: of the `weight`, of the `activation` that the layer reads (text and code positions
+  apart), of what the layer writes when it `alone` is quantized, and of what it writes in the graph
+  that is quantized as a whole (`accumulated`)."""
+
+
+def sensitivity_rows(
+    effects: Effects, noise: Sequence[LayerNoise], ranges: Sequence[PhaseRange]
+) -> list[Row]:
+    """All figures as report rows."""
+    rows = [
+        make_row(VARIANT, "effect", value, "loss", layer=layer)
+        for by_layer in effects.values()
+        for layer, value in by_layer.items()
+    ]
+    for entry in noise:
+        where = {"layer": f"{entry.graph}/{entry.layer}"}
+        rows.append(make_row(VARIANT, "weight_sqnr", entry.weight.sqnr_db, "dB", **where))
+        for phase, power in entry.activations.items():
+            row = make_row(VARIANT, "activation_sqnr", power.sqnr_db, "dB", **where, phase=phase)
+            rows.append(row)
+        if entry.alone is not None:
+            rows.append(make_row(VARIANT, "alone_sqnr", entry.alone.sqnr_db, "dB", **where))
+        rows.append(make_row(VARIANT, "accumulated_sqnr", entry.accumulated.sqnr_db, "dB", **where))
+    for item in ranges:
+        place = {"graph": item.graph, "tensor": item.tensor, "phase": item.phase}
+        unit, limits = "× median channel", {"min": item.minimum, "max": item.maximum}
+        rows.append(make_row(VARIANT, "channel_ratio", item.ratio, unit, **place, **limits))
+        rows.append(make_row(VARIANT, "outlier_channels", len(item.channels), "count", **place))
+    return rows
+
+
+def sections(
+    context: Mapping[str, Any],
+    effects: Effects,
+    noise: Sequence[LayerNoise],
+    ranges: Sequence[PhaseRange],
+) -> list[str]:
+    """The tables for people; the most harmful layer of each graph first."""
+    blocks = [RANDOM] if context["checkpoint"].get("weights") == "random" else []
+    return [*blocks, NOTES, layer_table(effects, noise), range_table(ranges)]
+
+
+def layer_table(effects: Effects, noise: Sequence[LayerNoise]) -> str:
+    """One line a layer."""
+    known = {path: value for by_layer in effects.values() for path, value in by_layer.items()}
+
+    def harm(entry: LayerNoise) -> float:
+        return known.get(f"{entry.graph}/{entry.layer}", 0.0)
+
+    lines = []
+    for graph in dict.fromkeys(entry.graph for entry in noise):
+        for entry in sorted((e for e in noise if e.graph == graph), key=harm, reverse=True):
+            phases = entry.activations
+            activation = " / ".join(
+                f"{phase} {power.sqnr_db:.1f}" for phase, power in phases.items()
+            )
+            lines.append(
+                [
+                    f"{graph}/{entry.layer}", format_value(harm(entry)),
+                    f"{entry.weight.sqnr_db:.1f}", activation,
+                    "–" if entry.alone is None else f"{entry.alone.sqnr_db:.1f}",
+                    f"{entry.accumulated.sqnr_db:.1f}",
+                ]
+            )  # fmt: skip
+    header = ["layer", "effect", "weight", "activation", "alone", "accumulated"]
+    return f"## Layers, the most harmful of each graph first\n\n{markdown_table(header, lines)}"
+
+
+def range_table(ranges: Sequence[PhaseRange]) -> str:
+    """One line a tensor and phase that has outlier channels, the worst first."""
+    common = shared(list(ranges))
+    lines = []
+    for item in sorted(ranges, key=lambda entry: -entry.ratio):
+        both = common.get((item.graph, item.tensor))
+        named = ", ".join(str(channel) for channel in item.channels[:SHOWN])
+        more = " …" if len(item.channels) > SHOWN else ""
+        lines.append(
+            [
+                f"{item.graph}/{item.tensor}", item.phase, f"{item.minimum:.4g}",
+                f"{item.maximum:.4g}", f"{item.ratio:.1f}", f"{named}{more}" or "–",
+                "–" if both is None else str(len(both)),
+            ]
+        )  # fmt: skip
+    header = ["tensor", "positions", "min", "max", "widest / median", "outlier channels", "in both"]
+    note = (
+        f"An outlier channel reaches more than {OUTLIER:g} times what the median channel does; "
+        "`in both` counts those that text and code positions share."
+    )
+    return f"## Activation ranges\n\n{note}\n\n{markdown_table(header, lines)}"
+
+
+def heats(effects: Effects, noise: Sequence[LayerNoise]) -> list[Heat]:
+    """Effects of the GPT's layers and of what makes sound, and the GPT's accumulated SQNR."""
+    maps = []
+    for component, by_layer in effects.items():
+        values = {path.split("/", 1)[1]: value for path, value in by_layer.items()}
+        what = "logit KL" if component == "gpt" else "loss"
+        maps.append(Heat(f"{component}: {what}, one layer quantized", values, log=True))
+    gathered = {e.layer: e.accumulated.sqnr_db for e in noise if e.graph == "gpt"}
+    alone = {e.layer: e.alone.sqnr_db for e in noise if e.graph == "gpt" and e.alone is not None}
+    maps.insert(1, Heat("gpt: SQNR of outputs, this layer alone (dB)", alone, reverse=True))
+    maps.insert(2, Heat("gpt: SQNR of outputs, accumulated (dB)", gathered, reverse=True))
+    return maps
