@@ -49,5 +49,10 @@ export PATH="$target/bin:\$PATH"
 exec "$server/bin/tritonserver" --backend-directory="$backends" "\$@"
 WRAPPER
 chmod +x "$target/bin/tritonserver"
-"$target/bin/tritonserver" --help &> /dev/null
+# It starts, libraries and all; asked for help it prints its options and exits with 1.
+usage="$("$target/bin/tritonserver" --help 2>&1 || true)"
+if [[ "$usage" != Usage:* ]]; then
+    echo "tritonserver does not start: $usage" >&2
+    exit 1
+fi
 echo "tritonserver is ready: $target/bin/tritonserver"
