@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ class Speaker:
         running: dict[Request, _Utterance] = {}
         # Decoding in a second thread leaves the batch running; one thread keeps pieces in order.
         with ThreadPoolExecutor(1, "audio") as audio:
-            decoding: deque[tuple[_Utterance, Future[None]]] = deque()
+            decoding: _Decoding = deque()
             try:
                 while True:
                     yield from self._refill(source, running)
@@ -86,12 +86,12 @@ class Speaker:
                     for request in self._step():
                         spoken = running.pop(request)
                         self._continue(spoken, request, running)
-                        decoding.append((spoken, audio.submit(spoken.take, request)))
+                        decoding.append((spoken, request, audio.submit(spoken.take, request)))
                     yield from self._collect(decoding, wait=not running)
             finally:
                 self._batch.abort(BulkError("the job was stopped."))
                 audio.shutdown(cancel_futures=True)
-                for spoken in {*running.values(), *(spoken for spoken, _ in decoding)}:
+                for spoken in {*running.values(), *(spoken for spoken, _, _ in decoding)}:
                     spoken.abort()
 
     def _refill(
@@ -132,11 +132,9 @@ class Speaker:
         else:
             spoken.last = ended
 
-    def _collect(
-        self, decoding: deque[tuple[_Utterance, Future[None]]], wait: bool
-    ) -> Iterator[tuple[Task, Entry]]:
-        while decoding and (wait or decoding[0][1].done() or len(decoding) > 2 * self.slots):
-            spoken, future = decoding[0]
+    def _collect(self, decoding: _Decoding, wait: bool) -> Iterator[tuple[Task, Entry]]:
+        while decoding and (wait or decoding[0][2].done() or len(decoding) > 2 * self.slots):
+            spoken, request, future = decoding[0]
             try:
                 future.result()
             except OSError as error:
@@ -144,7 +142,8 @@ class Speaker:
             except Exception as error:
                 raise BulkError(f"{spoken.task.path} was not made: {error}") from error
             decoding.popleft()
-            if spoken.done:
+            # Its other pieces may all be decoded by the time that the first one is collected.
+            if request is spoken.last:
                 yield spoken.task, spoken.entry()
 
 
@@ -202,6 +201,9 @@ def _first(
     return request(head[0], 0), request, chain(head, pieces)
 
 
+_Decoding: TypeAlias = "deque[tuple[_Utterance, Request, Future[None]]]"
+
+
 class _Utterance:
     """One line on its way: its pieces in turn, their audio joined in a file.
 
@@ -212,7 +214,6 @@ class _Utterance:
         self.task = task
         self.last: Request | None = None
         self.error: ChatTTSError | None = None
-        self.done = False
         self._bundle, self._options, self._format = bundle, options, form
         self._sink: Sink | None = None
         self._make: Callable[[Piece, int], Request] | None = None
@@ -258,7 +259,7 @@ class _Utterance:
             self._sink.close()
         else:
             self.abort()
-        self._sink, self.done = None, True
+        self._sink = None
 
     def abort(self) -> None:
         """Leave no file behind."""

@@ -3,7 +3,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,33 @@ def test_a_long_line_is_spoken_in_pieces_as_say_does(bundle: Bundle, tmp_path: P
     expected = bundle.say(text, seed=5, params=params, piece_tokens=12)
     assert len(expected) > 4 * bundle.sample_rate * 0.15
     np.testing.assert_allclose(audio, np.clip(expected, -1, 1), atol=2 / 32768)
+
+
+class _Unseen(Future[None]):
+    """The work of a thread that nobody looks after while there is anything else to do."""
+
+    def done(self) -> bool:
+        return False
+
+
+class _Ahead(ThreadPoolExecutor):
+    """A thread that is always done with what it was given."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = _Unseen()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_line_ends_once_however_early_its_audio_is_ready(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chattts_onnx.bulk.speaking.ThreadPoolExecutor", _Ahead)
+    corpus = write_jsonl(tmp_path / "c.jsonl", [{"text": "hello world, one two three. " * 6}])
+    job = make_job(corpus, bundle.path, tmp_path / "out", piece_tokens=12)
+    summary = run(job, bundle)
+    assert (summary.lines, summary.failed) == (1, 0)
+    assert len(manifest(job.output)) == 1
 
 
 @pytest.mark.parametrize("container", ["tar", "folder"])
