@@ -55,7 +55,7 @@ def test_every_graph_runs_in_integers(workspace: Path) -> None:
         }[op_type]
         assert executed[graph, integer] == count
     assert {graph for graph, _ in quantized} == {
-        "gpt", "text_head", "decoder", "dvae_decode", "vocos",
+        "gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos",
     }  # fmt: skip
     stay = {row["node"]: row["reason"] for row in rows(workspace, "excluded")}
     assert all("exclude_names" in reason for reason in stay.values())
