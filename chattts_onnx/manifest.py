@@ -17,6 +17,7 @@ from .errors import BundleError
 from .integrity import FileInfo, hash_files, verify_files
 
 FORMAT_VERSION = 1
+KV_DTYPES = ("float32", "float16", "int8")
 MANIFEST_NAME = "manifest.json"
 REQUIRED_GRAPHS = ("gpt", "decoder", "vocos")
 
@@ -243,6 +244,6 @@ def _tensor(value: Mapping[str, Any]) -> TensorInfo:
 def _model(value: Mapping[str, Any]) -> ModelInfo:
     field_ = _build(ReceptiveField, value["receptive_field"])
     model = _build(ModelInfo, {**value, "receptive_field": field_})
-    if model.kv_dtype not in ("float32", "float16"):
-        raise ValueError(f"kv_dtype {model.kv_dtype!r} is neither float32 nor float16")
+    if model.kv_dtype not in KV_DTYPES:
+        raise ValueError(f"kv_dtype {model.kv_dtype!r} is none of {', '.join(KV_DTYPES)}")
     return model

@@ -32,6 +32,9 @@ OVERRIDES = (
     "export.parity_cases=1",
 )
 
+# The bundles for CUDA are made from these and keep an FP16 cache.
+FLOAT_CACHE = tuple(f"precision.{name}.cache.bits=null" for name in ("int8", "w8", "w4"))
+
 
 def load_params(setup: Setup) -> Params:
     """Parameters of the checkpoint with the versions that are installed."""
@@ -43,7 +46,7 @@ def load_params(setup: Setup) -> Params:
         if setup.checkpoint == "smoke"
         else [f"checkpoint={setup.checkpoint}", *OVERRIDES]
     )
-    params = parse_strictly(compose_params(chosen), Params)
+    params = parse_strictly(compose_params([*chosen, *FLOAT_CACHE]), Params)
     tools = {name: installed_version(name) or "absent" for name in params.tools}
     return replace(params, tools={**tools, "onnxruntime": ort.__version__})
 

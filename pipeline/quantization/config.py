@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipeline.errors import ConfigError
+from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.targets import TARGETS
 
 CALIBRATORS = ("minmax", "percentile", "entropy", "mse")
@@ -137,6 +138,7 @@ class Int8Config:
         require_fused: stop when ONNX Runtime executes a quantized node in float.
         foreign: build for a target that this machine cannot run.
         repairs: what is done against the loss.
+        cache: keys and values.
     """
 
     target: str
@@ -148,6 +150,7 @@ class Int8Config:
     require_fused: bool
     foreign: bool = False
     repairs: RepairConfig = RepairConfig()
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
         _one_of("target", self.target, tuple(TARGETS))

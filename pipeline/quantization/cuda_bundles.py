@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import onnx_ir as ir
+
 from chattts_onnx.manifest import Manifest, ModelInfo
 from pipeline.atomic import output_directory
 from pipeline.bundles import derive_bundle
@@ -37,6 +39,7 @@ def half_attention(source: Path, destination: Path) -> int:
     """
     types = element_types(source)
     model = load_graph(source)
+    _check_cache(source, model)
     prepare(model)
     attention = [node for node in model.graph if node.op_type == ATTENTION]
     if not attention:
@@ -70,8 +73,18 @@ def half_bundle(
     with output_directory(destination) as folder:
         for name, graph in manifest.graphs.items():
             feeds = list(batches(name, manifest.model))
+            _check_cache(source / graph.file, load_graph(source / graph.file))
             convert_graph(source / graph.file, feeds, config, folder / graph.file)
         return derive_bundle(source, folder, variant, model=_half_cache(manifest.model))
+
+
+def _check_cache(source: Path, model: ir.Model) -> None:
+    found = {v.dtype for v in model.graph.inputs if (v.name or "").startswith("past_key_values.")}
+    if ir.DataType.INT8 in found:
+        raise QuantizationError(
+            f"{source}: found INT8 keys and values, expected FP32 ones to make FP16 of; build the "
+            "bundle with precision.<variant>.cache.bits=null"
+        )
 
 
 def _half_cache(model: ModelInfo) -> ModelInfo:

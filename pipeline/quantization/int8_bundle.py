@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from chattts_onnx.manifest import Manifest
 from pipeline.errors import QuantizationError
@@ -21,6 +24,7 @@ from pipeline.quantization.smoothing import smooth
 from pipeline.quantization.static_int8 import Int8Graph, quantize_graph
 from pipeline.quantization.statistics import GraphStatistics, collect, load_statistics
 
+Array = NDArray[Any]
 Smoothing = tuple[str, float, bool]
 
 
@@ -47,15 +51,23 @@ class Int8Builder:
     _smoothed: dict[Smoothing, tuple[Path, GraphStatistics]] = field(default_factory=dict)
 
     def build(
-        self, name: str, config: Int8Config, destination: Path, count_operators: bool = True
+        self,
+        name: str,
+        config: Int8Config,
+        destination: Path,
+        count_operators: bool = True,
+        cache: Array | None = None,
     ) -> Int8Graph:
         """Write the INT8 form of the graph ``name`` to ``destination``.
+
+        ``cache`` holds scales of INT8 keys and values; ``config.cache`` is not looked at, so that
+        a search can open what it builds as the FP32 bundle it compares with.
 
         Raises:
             QuantizationError: see :func:`pipeline.quantization.static_int8.quantize_graph`.
         """
         path, statistics = self.prepared(name, config)
-        return quantize_graph(path, name, statistics, config, destination, count_operators)
+        return quantize_graph(path, name, statistics, config, destination, count_operators, cache)
 
     def prepared(self, name: str, config: Int8Config) -> tuple[Path, GraphStatistics]:
         """The FP32 graph that is quantized, smoothed where wanted, and its statistics."""

@@ -21,6 +21,7 @@ from pipeline.quantization.embeddings import quantize_embeddings
 from pipeline.quantization.fused import check_fused, optimized_operators
 from pipeline.quantization.graphs import load_graph, matching_pattern, save_graph
 from pipeline.quantization.integers import quantize_weight
+from pipeline.quantization.kv_cache import quantize_cache
 from pipeline.quantization.layers import Exclusion, Layer, find_layers
 from pipeline.quantization.matmul_nbits import OP_TYPE, replace_matmul
 from pipeline.quantization.qdq import QdqInserter
@@ -68,6 +69,7 @@ def quantize_graph(
     config: Int8Config,
     destination: Path,
     count_operators: bool = True,
+    cache: Array | None = None,
 ) -> Int8Graph:
     """Write ``destination``, the INT8 form of the FP32 graph ``source``.
 
@@ -82,6 +84,7 @@ def quantize_graph(
         destination: the .onnx to write.
         count_operators: let ONNX Runtime optimize the graph and count what it runs; a search that
             opens the graph anyway saves the time.
+        cache: scales of INT8 keys and values, see :func:`.kv_cache.quantize_cache`.
 
     Raises:
         QuantizationError: a tensor lacks statistics, or a quantized node would run in float
@@ -119,6 +122,8 @@ def quantize_graph(
     embeddings: list[str] = []
     if config.embedding_tables:
         embeddings = quantize_embeddings(model.graph, config.exclude_names)
+    if cache is not None:
+        quantize_cache(model.graph, cache)
     save_graph(model, destination)
     operators = optimized_operators(destination) if count_operators else {}
     result = Int8Graph(names, embeddings, plan.excluded, operators, corrections)

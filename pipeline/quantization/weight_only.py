@@ -19,6 +19,7 @@ from pipeline.quantization.fused import optimized_operators
 from pipeline.quantization.graphs import load_graph, save_graph
 from pipeline.quantization.hessians import hessians
 from pipeline.quantization.instrument import Feeds
+from pipeline.quantization.kv_cache import quantize_cache
 from pipeline.quantization.layers import Exclusion, Layer, find_layers
 from pipeline.quantization.matmul_nbits import OP_TYPE, replace_matmul
 from pipeline.quantization.weight_only_config import LayerFormat, WeightOnlyConfig
@@ -74,7 +75,12 @@ def format_text(layout: LayerFormat) -> str:
 
 
 def quantize_weights(
-    source: Path, graph: str, config: WeightOnlyConfig, batches: Batches, destination: Path
+    source: Path,
+    graph: str,
+    config: WeightOnlyConfig,
+    batches: Batches,
+    destination: Path,
+    cache: Array | None = None,
 ) -> WeightOnlyGraph:
     """Write ``destination``, the weight-only form of the FP32 graph ``source``.
 
@@ -84,6 +90,7 @@ def quantize_weights(
         config: formats and algorithms.
         batches: inputs of the graph, called only where a layer's algorithm needs data.
         destination: the .onnx to write.
+        cache: scales of INT8 keys and values, see :func:`.kv_cache.quantize_cache`.
 
     Raises:
         QuantizationError: a Hessian is unusable, or ONNX Runtime does not run every quantized
@@ -106,6 +113,8 @@ def quantize_weights(
     embeddings: list[str] = []
     if config.embedding_tables:
         embeddings = quantize_embeddings(model.graph, config.exclude_names)
+    if cache is not None:
+        quantize_cache(model.graph, cache)
     save_graph(model, destination)
     operators = optimized_operators(destination)
     _check_executed(graph, len(quantized), operators)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from pipeline.errors import ConfigError
 from pipeline.quantization.blocks import BlockFormat
 from pipeline.quantization.config import RecordingConfig
+from pipeline.quantization.kv_cache import CacheConfig
 
 ALGORITHMS = ("rtn", "hqq", "gptq")
 BITS = (4, 8)
@@ -60,6 +61,7 @@ class WeightOnlyConfig:
         exclude_names: shell patterns; a node whose name or weight's name matches stays float.
         embedding_tables: store embedding tables as INT8 rows with a scale each.
         recording: the prompts that GPTQ learns from.
+        cache: keys and values.
     """
 
     bits: int
@@ -73,6 +75,7 @@ class WeightOnlyConfig:
     exclude_names: list[str]
     embedding_tables: bool
     recording: RecordingConfig
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
         _check_format(self.bits, self.block_size, self.algorithm)

@@ -1,7 +1,8 @@
 """Stage ``calibrate``: activation statistics of real prompts through prefill and code positions.
 
 Reads ``bundles/fp32`` and the calibration sentences; writes ``build/calibration`` (histograms from
-which every calibrator works, so that another choice re-runs only ``int8``, and what was spoken) and
+which every calibrator works, so that another choice re-runs only ``int8``, what was spoken, and
+ranges of keys and values) and
 ``reports/calibration.{json,md}``.
 """
 
@@ -18,6 +19,7 @@ from pipeline.atomic import output_directory
 from pipeline.config import Params
 from pipeline.quality.report import report_context, write_report
 from pipeline.quantization.calibration_report import calibration_rows, calibration_section
+from pipeline.quantization.kv_cache import Array, collect_magnitudes, save_magnitudes
 from pipeline.quantization.recorder import PROVIDERS, record
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.quantization.recordings_file import save_recordings
@@ -58,6 +60,7 @@ def run(params: Params, workspace: Path) -> None:
             for feeds in graph_feeds(name, manifest.model, recording)
         )
         statistics[name] = collect(source / graph.file, name, batches, config.histogram_bins)
+    magnitudes = _cache_magnitudes(source, manifest, recordings, console)
     counts = {
         "samples": len(recordings),
         "text_positions": sum(len(item.text_ids) for item in recordings),
@@ -66,6 +69,7 @@ def run(params: Params, workspace: Path) -> None:
     with output_directory(workspace / STATISTICS) as folder:
         save_statistics(folder, statistics, graph_hashes(manifest))
         save_recordings(folder, recordings)
+        save_magnitudes(folder, magnitudes)
     context = report_context(manifest.checkpoint, PROVIDERS, **counts)
     write_report(
         workspace / REPORT,
@@ -74,6 +78,18 @@ def run(params: Params, workspace: Path) -> None:
         title="Calibration",
         sections=[calibration_section(statistics)],
     )
+
+
+def _cache_magnitudes(
+    source: Path, manifest: Manifest, recordings: list[Recording], console: Console
+) -> Array:
+    gpt, model = manifest.graph("gpt"), manifest.model
+    batches = (
+        feeds
+        for recording in _watched(recordings, "keys and values", console)
+        for feeds in graph_feeds("gpt", model, recording)
+    )
+    return collect_magnitudes(source / gpt.file, model, batches)
 
 
 def _watched(recordings: list[Recording], graph: str, console: Console) -> Iterable[Recording]:

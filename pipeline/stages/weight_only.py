@@ -1,7 +1,8 @@
 """What the stages ``w8`` and ``w4`` share: a bundle whose MatMul weights are blocks of integers.
 
-Reads ``bundles/fp32`` and, where a layer's algorithm learns from data, calibration sentences;
-writes ``bundles/<variant>`` and ``reports/<variant>.{json,md}``.
+Reads ``bundles/fp32``, the calibrated ranges of keys and values, and, where a layer's algorithm
+learns from data, calibration sentences; writes ``bundles/<variant>`` and
+``reports/<variant>.{json,md}``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pipeline.atomic import output_directory
 from pipeline.bundles import derive_bundle
 from pipeline.quality.report import report_context, write_report
 from pipeline.quantization.instrument import Feeds
+from pipeline.quantization.kv_cache import cache_model, cache_scales
 from pipeline.quantization.recorder import PROVIDERS, record
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.quantization.weight_only import WeightOnlyGraph, quantize_weights
@@ -25,6 +27,7 @@ from pipeline.quantization.weight_only_config import WeightOnlyConfig
 from pipeline.quantization.weight_only_report import weight_only_rows, weight_only_section
 
 SOURCE = Path("bundles/fp32")
+CALIBRATION = Path("build/calibration")
 BUNDLES = Path("bundles")
 REPORTS = Path("reports")
 
@@ -35,11 +38,13 @@ def build_variant(variant: str, config: WeightOnlyConfig, seed: int, workspace: 
     Raises:
         BundleError: the FP32 bundle is missing or damaged.
         ConfigError: an algorithm needs sentences that are missing, malformed or too few.
-        QuantizationError: a layer cannot be quantized, or would not run as MatMulNBits.
+        QuantizationError: a layer cannot be quantized, or would not run as MatMulNBits, or the
+            calibration is missing.
     """
     source = workspace / SOURCE
     manifest = Manifest.load(source, verify=False)
     results: dict[str, WeightOnlyGraph] = {}
+    cache = cache_scales(config.cache, workspace / CALIBRATION)
     recordings = Recordings(source, workspace, config, seed)
     with (
         Console(stderr=True).status(variant) as status,
@@ -49,10 +54,16 @@ def build_variant(variant: str, config: WeightOnlyConfig, seed: int, workspace: 
             status.update(f"{variant}: {name}")
             batches = partial(recordings.feeds, name, manifest.model)
             results[name] = quantize_weights(
-                source / graph.file, name, config, batches, folder / graph.file
+                source / graph.file,
+                name,
+                config,
+                batches,
+                folder / graph.file,
+                cache if name == "gpt" else None,
             )
         notes = {**manifest.notes, "weight_only": asdict(config)}
-        made = derive_bundle(source, folder, variant, notes=notes)
+        model = cache_model(manifest.model, config.cache)
+        made = derive_bundle(source, folder, variant, notes=notes, model=model)
     context = report_context(
         manifest.checkpoint,
         PROVIDERS,

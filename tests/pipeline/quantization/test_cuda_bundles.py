@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 
 from chattts_onnx import Bundle, open_bundle
 from chattts_onnx.manifest import Manifest, ModelInfo
+from pipeline.config import Params
 from pipeline.errors import QuantizationError
 from pipeline.quantization.cuda_bundles import attention_bundle, half_attention, half_bundle
+from pipeline.quantization.graphs import load_graph
 from pipeline.quantization.instrument import Feeds
+from pipeline.quantization.kv_cache import CacheConfig, quantize_cache
 from pipeline.quantization.recorder import record
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.stages import w8
@@ -25,13 +30,19 @@ FLOAT, FLOAT16, UINT8 = (
 )
 
 
+def float_cache(params: Params) -> Params:
+    """With float keys and values in ``w8``."""
+    changed = replace(params.precision.w8, cache=CacheConfig(None))
+    return replace(params, precision=replace(params.precision, w8=changed))
+
+
 @pytest.fixture(scope="module")
 def workspace(
     smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("cuda_bundles") / "workspace"
     make_workspace(folder, smoke_checkpoint, smoke_export)
-    w8.run(smoke_params(), folder)
+    w8.run(float_cache(smoke_params()), folder)
     return folder
 
 
@@ -100,3 +111,16 @@ def test_a_graph_without_attention_is_refused(workspace: Path, tmp_path: Path) -
         shutil.copy(path, tmp_path)
     with pytest.raises(QuantizationError, match="GroupQueryAttention"):
         half_attention(tmp_path / "vocos.onnx", tmp_path / "out.onnx")
+
+
+def test_int8_keys_and_values_are_refused(
+    workspace: Path, recordings: list[Recording], tmp_path: Path
+) -> None:
+    source = tmp_path / "w8"
+    shutil.copytree(workspace / "bundles" / "w8", source)
+    model = load_graph(source / "gpt.onnx")
+    scales = np.ones((2, 2, 2, 32), np.float32)
+    quantize_cache(model.graph, scales)
+    ir.save(model, source / "small.onnx", external_data="small.data")
+    with pytest.raises(QuantizationError, match=r"cache\.bits=null"):
+        half_attention(source / "small.onnx", tmp_path / "half.onnx")

@@ -12,7 +12,7 @@ from chattts_onnx.bundle import open_bundle
 from chattts_onnx.errors import BundleError
 from pipeline.config import Params
 from pipeline.errors import ConfigError
-from pipeline.stages import w4, w8
+from pipeline.stages import calibrate, w4, w8
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 
 GRAPHS = {"gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos"}
@@ -32,6 +32,7 @@ def workspace(
 ) -> Path:
     folder = tmp_path_factory.mktemp("weight_only") / "workspace"
     make_workspace(folder, smoke_checkpoint, smoke_export)
+    calibrate.run(smoke_params(), folder)
     for stage in STAGES.values():
         stage.run(smoke_params(), folder)
     return folder
@@ -116,6 +117,7 @@ def test_a_failure_leaves_no_bundle(tmp_path: Path, workspace: Path) -> None:
     """GPTQ without its sentences; nothing that looks finished stays behind."""
     (tmp_path / "bundles").mkdir()
     (tmp_path / "bundles" / "fp32").symlink_to(workspace / "bundles" / "fp32")
+    (tmp_path / "build").symlink_to(workspace / "build")
     with pytest.raises(ConfigError, match="no such file"):
         w4.run(with_variant("w4", algorithm="gptq"), tmp_path)
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["fp32"]
