@@ -17,6 +17,7 @@ from pipeline.quantization.config import Int8Config
 from pipeline.quantization.graphs import load_graph, save_graph
 from pipeline.quantization.histogram import Histogram
 from pipeline.quantization.instrument import Feeds
+from pipeline.quantization.kv_cache import cache_scales, load_magnitudes
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.quantization.recordings_file import load_recordings
 from pipeline.quantization.sizes import graph_hashes
@@ -40,6 +41,7 @@ class Int8Builder:
         manifest: its manifest.
         statistics: of its activations, by graph.
         recordings: what it spoke when they were collected.
+        magnitudes: of its keys and values, see :func:`.kv_cache.collect_magnitudes`.
         scratch: folder for smoothed graphs.
     """
 
@@ -47,6 +49,7 @@ class Int8Builder:
     manifest: Manifest
     statistics: Mapping[str, GraphStatistics]
     recordings: list[Recording]
+    magnitudes: Array
     scratch: Path
     _smoothed: dict[Smoothing, tuple[Path, GraphStatistics]] = field(default_factory=dict)
 
@@ -56,17 +59,14 @@ class Int8Builder:
         config: Int8Config,
         destination: Path,
         count_operators: bool = True,
-        cache: Array | None = None,
     ) -> Int8Graph:
         """Write the INT8 form of the graph ``name`` to ``destination``.
-
-        ``cache`` holds scales of INT8 keys and values; ``config.cache`` is not looked at, so that
-        a search can open what it builds as the FP32 bundle it compares with.
 
         Raises:
             QuantizationError: see :func:`pipeline.quantization.static_int8.quantize_graph`.
         """
         path, statistics = self.prepared(name, config)
+        cache = cache_scales(config.cache, self.magnitudes) if name == "gpt" else None
         return quantize_graph(path, name, statistics, config, destination, count_operators, cache)
 
     def prepared(self, name: str, config: Int8Config) -> tuple[Path, GraphStatistics]:
@@ -112,15 +112,16 @@ def opened_builder(source: Path, calibration: Path) -> Iterator[Int8Builder]:
     """
     manifest = Manifest.load(source, verify=False)
     statistics = load_statistics(calibration, graph_hashes(manifest))
-    recordings = load_recordings(calibration)
+    recordings, magnitudes = load_recordings(calibration), load_magnitudes(calibration)
     with tempfile.TemporaryDirectory(prefix="int8-") as scratch:
-        yield Int8Builder(source, manifest, statistics, recordings, Path(scratch))
+        yield Int8Builder(source, manifest, statistics, recordings, magnitudes, Path(scratch))
 
 
 def link_rest(source: Path, folder: Path, made: Collection[str]) -> None:
     """Let ``folder`` hold links to all files of the bundle ``source`` but ``made`` graphs'.
 
-    A bundle made this way is opened without verification: its manifest is FP32's.
+    A bundle made this way is opened without verification: its manifest is FP32's, unless ``folder``
+    has one.
     """
     for path in source.iterdir():
         graph = path.name.split(".", 1)[0]

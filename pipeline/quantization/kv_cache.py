@@ -92,15 +92,11 @@ def load_magnitudes(folder: Path) -> Array:
     return magnitudes
 
 
-def cache_scales(config: CacheConfig, calibration: Path) -> Array | None:
-    """Scales for :func:`quantize_cache` by the calibration in a folder; None: the cache is float.
-
-    Raises:
-        QuantizationError: the calibration is missing or damaged.
-    """
+def cache_scales(config: CacheConfig, magnitudes: Array) -> Array | None:
+    """Scales for :func:`quantize_cache` from calibrated magnitudes; None: the cache is float."""
     if config.bits is None:
         return None
-    return load_magnitudes(calibration) * np.float32(config.headroom / LIMIT)
+    return magnitudes * np.float32(config.headroom / LIMIT)
 
 
 def cache_model(model: ModelInfo, config: CacheConfig) -> ModelInfo:

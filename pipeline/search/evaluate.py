@@ -6,18 +6,22 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 
+from chattts_onnx.manifest import MANIFEST_NAME
+from pipeline.atomic import write_json
+from pipeline.bundles import graph_info
 from pipeline.errors import PipelineError
 from pipeline.quality.config import GateConfig
 from pipeline.quality.machine import machine_context
 from pipeline.quality.report import Row
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.int8_bundle import Int8Builder, link_rest, opened_builder
+from pipeline.quantization.kv_cache import cache_model
 from pipeline.quantization.sizes import graph_hashes
 from pipeline.quantization.targets import check_machine
 from pipeline.search.config import SearchConfig
@@ -127,8 +131,18 @@ class Evaluator:
         for graph in graphs:
             file = self.builder.manifest.graph(graph).file
             self.builder.build(graph, config, folder / file, count_operators=False)
+        if "gpt" in graphs:
+            self._describe(config, folder)
         link_rest(self.builder.source, folder, graphs)
         return folder
+
+    def _describe(self, config: Int8Config, folder: Path) -> None:
+        """A manifest that knows the type of the candidate's keys and values."""
+        source = self.builder.manifest
+        gpt = graph_info(folder / source.graph("gpt").file)
+        model = cache_model(source.model, config.cache)
+        manifest = replace(source, model=model, graphs={**source.graphs, "gpt": gpt})
+        write_json(folder / MANIFEST_NAME, manifest.to_dict())
 
     def _measure(
         self, config: Int8Config, component: str, step: str, layers: list[LayerInfo]

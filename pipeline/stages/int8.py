@@ -19,7 +19,7 @@ from pipeline.quality.machine import machine_context
 from pipeline.quality.report import report_context, write_report
 from pipeline.quantization.int8_bundle import opened_builder
 from pipeline.quantization.int8_report import int8_rows, int8_section
-from pipeline.quantization.kv_cache import cache_model, cache_scales
+from pipeline.quantization.kv_cache import cache_model
 from pipeline.quantization.static_int8 import Int8Graph
 from pipeline.quantization.targets import TARGETS, check_machine
 from pipeline.stages._runner import stage_main
@@ -50,11 +50,9 @@ def run(params: Params, workspace: Path) -> None:
         output_directory(workspace / DESTINATION) as folder,
     ):
         manifest = builder.manifest
-        cache = cache_scales(config.cache, workspace / STATISTICS)
         for name, graph in manifest.graphs.items():
             status.update(f"int8: {name}")
-            scales = cache if name == "gpt" else None
-            results[name] = builder.build(name, config, folder / graph.file, cache=scales)
+            results[name] = builder.build(name, config, folder / graph.file)
         notes = {**manifest.notes, "int8": asdict(config)}
         model = cache_model(manifest.model, config.cache)
         made = derive_bundle(source, folder, "int8", notes=notes, model=model)

@@ -16,6 +16,7 @@ from pipeline.config import Params
 from pipeline.quality.config import GateConfig
 from pipeline.quality.report import report_context, write_report
 from pipeline.quantization.config import Int8Config
+from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.recorder import PROVIDERS
 from pipeline.search.effect import measured_effects
 from pipeline.search.evaluate import Evaluator, opened_evaluator
@@ -42,7 +43,9 @@ def run(params: Params, workspace: Path) -> None:
     """
     few = min(params.search.prompts, params.search.sensitivity_prompts)
     search = replace(params.search, prompts=few, gates=[])
-    config = everything_quantized(params.precision.int8)
+    # Layers are compared one by one on the same inputs, and a float cache is one of them.
+    int8 = replace(params.precision.int8, cache=CacheConfig())
+    config = everything_quantized(int8)
     # how much is lost, not whether gates are kept
     no_gates: dict[str, list[GateConfig]] = {search.variant: []}
     with (

@@ -19,7 +19,7 @@ from pipeline.atomic import output_directory
 from pipeline.bundles import derive_bundle
 from pipeline.quality.report import report_context, write_report
 from pipeline.quantization.instrument import Feeds
-from pipeline.quantization.kv_cache import cache_model, cache_scales
+from pipeline.quantization.kv_cache import cache_model, cache_scales, load_magnitudes
 from pipeline.quantization.recorder import PROVIDERS, record
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.quantization.weight_only import WeightOnlyGraph, quantize_weights
@@ -44,7 +44,9 @@ def build_variant(variant: str, config: WeightOnlyConfig, seed: int, workspace: 
     source = workspace / SOURCE
     manifest = Manifest.load(source, verify=False)
     results: dict[str, WeightOnlyGraph] = {}
-    cache = cache_scales(config.cache, workspace / CALIBRATION)
+    cache = None
+    if config.cache.bits is not None:
+        cache = cache_scales(config.cache, load_magnitudes(workspace / CALIBRATION))
     recordings = Recordings(source, workspace, config, seed)
     with (
         Console(stderr=True).status(variant) as status,

@@ -64,7 +64,8 @@ def test_smoothing_is_calibrated_anew_once(
             return iter(batches)
 
     statistics = {"gpt": collect(gpt_path, "gpt", batches, 512)}
-    builder = Builder(gpt_path.parent, manifest, statistics, [], tmp_path / "scratch")
+    magnitudes = np.ones((2, 2, 2, 32), np.float32)
+    builder = Builder(gpt_path.parent, manifest, statistics, [], magnitudes, tmp_path / "scratch")
     smoothed = replace(CONFIG, repairs=RepairConfig(smoothing=0.5))
     path, found = builder.prepared("gpt", smoothed)
     assert path != gpt_path

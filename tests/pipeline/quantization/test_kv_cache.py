@@ -19,6 +19,7 @@ from pipeline.quantization.kv_cache import (
     cache_model,
     cache_scales,
     collect_magnitudes,
+    load_magnitudes,
     quantize_cache,
     save_magnitudes,
 )
@@ -101,7 +102,7 @@ def test_what_does_not_fit_is_named(gpt_path: Path, tmp_path: Path) -> None:
     with pytest.raises(QuantizationError, match="scales for 3 layers"):
         quantize_cache(load_graph(gpt_path).graph, np.ones((3, 2, 2, 32), np.float32))
     with pytest.raises(QuantizationError, match="run the calibrate stage"):
-        cache_scales(CacheConfig(8), tmp_path)
+        load_magnitudes(tmp_path)
     with pytest.raises(ConfigError, match=r"cache\.bits: found 4"):
         CacheConfig(4)
     with pytest.raises(ConfigError, match="headroom"):
@@ -110,6 +111,7 @@ def test_what_does_not_fit_is_named(gpt_path: Path, tmp_path: Path) -> None:
 
 def test_scales_follow_from_magnitudes_and_headroom(tmp_path: Path) -> None:
     save_magnitudes(tmp_path, np.full((1, 2, 1, 4), 2.0, np.float32))
-    scales = cache_scales(CacheConfig(8, headroom=1.5), tmp_path)
+    magnitudes = load_magnitudes(tmp_path)
+    scales = cache_scales(CacheConfig(8, headroom=1.5), magnitudes)
     np.testing.assert_allclose(scales, 2.0 * 1.5 / 127, rtol=1e-6)
-    assert cache_scales(CacheConfig(None), tmp_path) is None
+    assert cache_scales(CacheConfig(None), magnitudes) is None
