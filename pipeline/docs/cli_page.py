@@ -11,8 +11,8 @@ from unittest import mock
 from chattts_onnx.cli import build_parser
 from pipeline.docs.markdown import code, table
 
-_ABOUT = """Exit status 0: done. 1: some lines of a batch failed, or a check found something. 2: something
-that you can mend, told in one line on stderr ([errors](errors.md))."""
+_ABOUT = """Exit status 0: done. 1: some lines of a batch failed, or a check found something.
+2: something that you can mend, told in one line on stderr ([errors](errors.md))."""
 
 
 def render(root: Path) -> str:

@@ -1,4 +1,4 @@
-"""``docs/reference/configuration.md``: every group, option and key of ``conf/``, with its comment."""
+"""``docs/reference/configuration.md``: every group, option and key of ``conf/``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from pipeline.docs.comments import Commented, read_commented
 from pipeline.docs.markdown import code, table
 
-_ABOUT = """Hydra composes `conf/` into `params.yaml` (`make params`), which DVC reads. Another option or
-value is chosen as `make repro OVERRIDES='GROUP=OPTION key.path=value'`, or for one DVC experiment
-with `dvc exp run --set-param key.path=value`. What does not fit its dataclass is refused, with the
-key's path. `???` has to be given; `${…}` takes the value of another key."""
+_ABOUT = """Hydra composes `conf/` into `params.yaml` (`make params`), which DVC reads. Another
+option or value is chosen as `make repro OVERRIDES='GROUP=OPTION key.path=value'`, or for one DVC
+experiment with `dvc exp run --set-param key.path=value`. What does not fit its
+dataclass is refused, with the key's path. `???` has to be given; `${…}` takes the
+value of another key."""
 
 
 def render(root: Path) -> str:

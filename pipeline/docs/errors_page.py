@@ -10,9 +10,10 @@ from chattts_onnx.serve.errors import status_of
 from pipeline.docs.markdown import code, summary, table
 
 _PACKAGES = ("chattts_onnx", "pipeline")
-_ABOUT = """Every error that is raised on purpose derives from `ChatTTSError`. Its message says what was
-found, what was expected and what to do. Commands print it in one line and end with status 2; the
-server answers with the status below (500 is a fault of the server); from Python they are raised."""
+_ABOUT = """Every error that is raised on purpose derives from `ChatTTSError`. Its message says what
+was found, what was expected and what to do. Commands print it in one line and end with status 2;
+the server answers with the status below (500 is a fault of the server); from Python they are
+raised."""
 
 
 def render(root: Path) -> str:

@@ -13,8 +13,8 @@ from chattts_onnx.serve.settings import ServeSettings, options, variable
 from pipeline.docs.markdown import code, summary, table
 
 _METHODS = ("get", "post", "put", "delete")
-_ABOUT = """A running server gives the same description as `/openapi.json`. How it behaves is told in
-[serving](../how-to/serving.md); an error is `{"error": {"message", "type", "code"}}`, and
+_ABOUT = """A running server gives the same description as `/openapi.json`. How it behaves is told
+in [serving](../how-to/serving.md); an error is `{"error": {"message", "type", "code"}}`, and
 [errors](errors.md) has each type's status."""
 
 

@@ -25,12 +25,12 @@ _MODULES = {
 def render(root: Path) -> str:
     """The page's Markdown; ``root`` is not read."""
     blocks = ["# Python API", docstring(chattts_onnx.__doc__)]
-    known: set[int] = set()
+    known: set[str] = set()
     for name, purpose in _MODULES.items():
         module = import_module(name)
         values = {key: getattr(module, key) for key in sorted(_public(module))}
-        chosen = {key: value for key, value in values.items() if id(value) not in known}
-        known |= {id(value) for value in values.values()}
+        chosen = {key: value for key, value in values.items() if key not in known}
+        known |= set(values)
         blocks += [f"## `{name}`: {purpose}", *_members(chosen)]
     return "\n\n".join(blocks)
 
@@ -113,4 +113,6 @@ def _bare(annotation: Any) -> Any:
 
 def _plain(default: Any) -> Any:
     """Defaults of dataclasses made by factories have no text of their own."""
-    return _Bare("…") if " object at 0x" in repr(default) or "<factory>" in repr(default) else default
+    return (
+        _Bare("…") if " object at 0x" in repr(default) or "<factory>" in repr(default) else default
+    )

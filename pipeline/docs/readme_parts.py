@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,17 @@ def speed(root: Path) -> str:
     return f"{_machine(benchmark)}\n\n{markdown_table(header, lines)}"
 
 
+def _wrapped(sentence: str) -> str:
+    return textwrap.fill(sentence, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def _machine(report: Report) -> str:
     machine = report.context["machine"]
     vnni = ", AVX-512 VNNI" if "avx512_vnni" in machine["isa"] else ""
-    return f"Full-size model with **random weights**, batch 1; {machine['cores']} cores of an " + (
-        f"{machine['cpu']}{vnni}. Real time is 46.9 steps/s; the sentence has 60 characters and 5.5 s."
+    return _wrapped(
+        f"The full-size model with **random weights**, batch 1, on {machine['cores']} cores of an "
+        f"{machine['cpu']}{vnni} (real time is 46.9 steps/s; a sentence of 60 characters in 5.5 s "
+        "of audio):"
     )
 
 
@@ -122,10 +129,10 @@ def peer(root: Path) -> str:
         report.value(name, "first_audio_seconds", look_ahead=8) for name in (SHOWN, "official")
     )
     many = report.value(SHOWN, "throughput_steps_per_second_ratio", requests=requests)
-    return (
-        f"Beside the official package on the same checkpoint: `{SHOWN}` makes {steps:.1f} times its "
-        f"steps/s at length {length}, a sentence {sentence:.1f} times as fast, first audio after "
-        f"{first:.2f} s instead of {theirs:.1f} s, and {many:.0f} times its throughput with "
+    return _wrapped(
+        f"Beside the official package on the same checkpoint: `{SHOWN}` makes {steps:.1f} times "
+        f"its steps/s at length {length}, a sentence {sentence:.1f} times as fast, first audio "
+        f"after {first:.2f} s instead of {theirs:.1f} s, and {many:.0f} times its throughput with "
         f"{requests} requests at once ([report](reports/peer.md))."
     )
 
@@ -137,14 +144,12 @@ def load(root: Path) -> str:
     def value(name: str, metric: str, run: str = "ramp") -> float:
         return report.value(name, metric, run=run)
 
-    ours, locked = (
-        value(name, "first_audio_p99_seconds") for name in ("mini", f"mini, {_LOCKED}")
-    )
+    ours, locked = (value(name, "first_audio_p99_seconds") for name in ("mini", f"mini, {_LOCKED}"))
     full, naive = (
         value(name, "speech_per_second") for name in ("seeded_full", f"seeded_full, {_LOCKED}")
     )
     growth = value("mini", "memory_growth", run="soak")
-    return (
+    return _wrapped(
         f"Under load: P99 of first audio is {ours:.2f} s on `mini` ({locked:.1f} s with one lock "
         f"around the bundle); the full-size model makes {full:.1f} s of speech a second against "
         f"{naive:.1f} s. Memory grew by {growth:.0%} over the soak ([report](reports/load.md))."

@@ -23,11 +23,12 @@ NOTES = {
     "streaming": "pipeline.benchmark.streaming_report",
     "validation": "pipeline.quality.validation_report",
 }
-_ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the same
-name for people. A row has `variant`, `metric`, `value`, `unit` and its conditions; `min` and `max`
-span the repeats, `low` and `high` a 95 % interval. `reports/metrics.json` holds one value for each
-variant and rule of `conf/release`, for `dvc metrics diff`; `reports/release.json` is the last
-accepted release. In MLflow unit and conditions are part of the name: `kl_divergence_nat/head_all`."""
+_ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the
+same name for people. A row has `variant`, `metric`, `value`, `unit` and its conditions; `min` and
+`max` span the repeats, `low` and `high` a 95 % interval. `reports/metrics.json` holds one value
+for each variant and rule of `conf/release`, for `dvc metrics diff`; `reports/release.json` is the
+last accepted release. In MLflow unit and conditions are part of the name:
+`kl_divergence_nat/head_all`."""
 
 
 def render(root: Path) -> str:

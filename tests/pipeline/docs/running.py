@@ -24,11 +24,15 @@ _MARK = "@@command "
 
 @dataclass
 class Page:
-    """A page's folder and environment; ports that it names are replaced by free ones."""
+    """A page's folder and environment.
+
+    Ports that it names are replaced by free ones, and ``words`` by those that fit the folder.
+    """
 
     name: str
     folder: Path
     environment: Mapping[str, str]
+    words: Mapping[str, str] = field(default_factory=dict)
     ports: dict[str, str] = field(default_factory=dict)
 
     def run(self, blocks: list[Block]) -> None:
@@ -53,6 +57,8 @@ class Page:
         return self.ports[named]
 
     def _here(self, text: str) -> str:
+        for word, other in self.words.items():
+            text = text.replace(word, other)
         return _PORT.sub(lambda found: found[1] + self.port(found[2]), text)
 
     def _finish(self, block: Block, environment: dict[str, str], where: str) -> None:
@@ -79,7 +85,8 @@ class Page:
         self, block: Block, environment: dict[str, str], where: str
     ) -> subprocess.Popen[bytes]:
         """Start a server and wait until it prints the last line that the page shows."""
-        awaited = self._here(block.commands[-1].output.strip().splitlines()[-1])
+        shown = self._here(block.commands[-1].output.strip().splitlines()[-1])
+        awaited = re.compile(_pattern(shown), re.MULTILINE)
         log = self.folder / f"server-{block.line}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -92,10 +99,10 @@ class Page:
                 start_new_session=True,
             )
         deadline = time.monotonic() + PATIENCE
-        while awaited not in (text := log.read_text(errors="replace")):
+        while not awaited.search(text := log.read_text(errors="replace")):
             if process.poll() is not None or time.monotonic() > deadline:
                 _stop(process)
-                raise AssertionError(f"{where}: never printed {awaited!r}:\n{text}")
+                raise AssertionError(f"{where}: never printed {shown!r}:\n{text}")
             time.sleep(0.05)
         return process
 
@@ -111,11 +118,14 @@ def _marked(block: Block) -> str:
 
 
 def _shows(expected: str, found: str) -> bool:
-    """Whether output is what the page shows, where ``...`` stands for anything."""
+    """Whether output is what the page shows; ``...`` stands for anything."""
     if not expected.strip():
         return True
-    parts = (re.escape(part) for part in expected.strip().split("..."))
-    return re.fullmatch(".*".join(parts), found.strip(), re.DOTALL) is not None
+    return re.fullmatch(_pattern(expected.strip()), found.strip(), re.DOTALL) is not None
+
+
+def _pattern(shown: str) -> str:
+    return ".*".join(re.escape(part) for part in shown.split("..."))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

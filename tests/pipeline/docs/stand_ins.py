@@ -26,7 +26,9 @@ def install(folder: Path, real_make: str) -> Path:
     for name in NAMES:
         script = folder / name
         command = shlex.join([sys.executable, str(Path(__file__)), name])
-        script.write_text(f'#!/bin/sh\nexport {_REAL}={shlex.quote(real_make)}\nexec {command} "$@"\n')
+        script.write_text(
+            f'#!/bin/sh\nexport {_REAL}={shlex.quote(real_make)}\nexec {command} "$@"\n'
+        )
         script.chmod(0o755)
     return folder
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.group_query_attention import DOMAIN
 from pipeline.fusion.naming import common_prefix
+from pipeline.fusion.rule import DOMAIN, Rule
 from pipeline.fusion.weights import join_columns, matrix
 
 
@@ -75,3 +75,12 @@ class PackedQkvFusion(pattern.RewriteRuleClassBase):
             _domain=DOMAIN,
             _outputs=3,
         )
+
+
+RULE = Rule(
+    name="packed_qkv",
+    graphs=("gpt",),
+    make=lambda model, dims: PackedQkvFusion.rule(),
+    expected=lambda graph, dims: dims.num_hidden_layers,
+    after=("group_query_attention",),
+)

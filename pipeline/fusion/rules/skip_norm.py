@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.group_query_attention import DOMAIN
+from pipeline.fusion.rule import DOMAIN, Rule
 
 
 class SkipNormFusion(pattern.RewriteRuleClassBase):
@@ -32,3 +32,13 @@ class SkipNormFusion(pattern.RewriteRuleClassBase):
             x, skip, gamma, epsilon=epsilon, _domain=DOMAIN, _outputs=4
         )
         return fused[0], fused[3]
+
+
+RULE = Rule(
+    name="skip_norm",
+    graphs=("gpt",),
+    make=lambda model, dims: SkipNormFusion.rule(),
+    # the last residual's norm comes after the gather of the wanted rows
+    expected=lambda graph, dims: 2 * dims.num_hidden_layers - 1,
+    after=("packed_gate_up",),
+)

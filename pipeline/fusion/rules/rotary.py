@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
+from pipeline.fusion.rule import Rule
+
 
 class RotaryFusion(pattern.RewriteRuleClassBase):
     """``[a·cos − b·sin, b·cos + a·sin]`` with ``a, b`` the halves of the last axis."""
@@ -36,3 +38,12 @@ def _rows(table: ir.Value) -> ir.Value:
     rows = node.inputs[0]
     assert rows is not None
     return rows
+
+
+RULE = Rule(
+    name="rotary",
+    graphs=("gpt",),
+    make=lambda model, dims: RotaryFusion.rule(),
+    # queries and keys
+    expected=lambda graph, dims: 2 * dims.num_hidden_layers,
+)

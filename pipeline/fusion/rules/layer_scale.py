@@ -7,6 +7,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnxscript.rewriter import pattern
 
+from pipeline.checkpoint.dims import CheckpointDims
+from pipeline.fusion.rule import Rule
 from pipeline.fusion.weights import matrix
 
 
@@ -41,3 +43,21 @@ def _array(value: ir.Value) -> NDArray[np.float32]:
     constant = ir.convenience.get_const_tensor(value)
     assert constant is not None  # checked by LayerScaleFusion.check
     return constant.numpy().astype(np.float32, copy=False)
+
+
+def _layers(graph: str, dims: CheckpointDims) -> int:
+    blocks = {
+        "decoder": dims.decoder,
+        "dvae_decode": dims.dvae_decoder,
+        "dvae_encode": dims.dvae_encoder,
+        "vocos": dims.vocos,
+    }
+    return blocks[graph].num_layers
+
+
+RULE = Rule(
+    name="layer_scale",
+    graphs=("decoder", "dvae_decode", "dvae_encode", "vocos"),
+    make=lambda model, dims: LayerScaleFusion.rule(),
+    expected=_layers,
+)

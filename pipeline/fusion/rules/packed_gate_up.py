@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.group_query_attention import DOMAIN
 from pipeline.fusion.naming import common_prefix
+from pipeline.fusion.rule import DOMAIN, Rule
 from pipeline.fusion.weights import join_columns, matrix
 
 
@@ -34,3 +34,12 @@ class PackedGateUpFusion(pattern.RewriteRuleClassBase):
         packed = op.MatMul(x, op.initializer(join_columns([w_gate, w_up], name), name))
         gate, up = op.Split(packed, axis=-1, num_outputs=2, _outputs=2)
         return op.Mul(op.QuickGelu(gate, alpha=1.0, _domain=DOMAIN), up)
+
+
+RULE = Rule(
+    name="packed_gate_up",
+    graphs=("gpt",),
+    make=lambda model, dims: PackedGateUpFusion.rule(),
+    expected=lambda graph, dims: dims.num_hidden_layers,
+    after=("packed_qkv",),
+)

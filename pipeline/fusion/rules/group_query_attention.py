@@ -10,7 +10,12 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
-DOMAIN = "com.microsoft"
+from pipeline.checkpoint.dims import CheckpointDims
+from pipeline.errors import FusionError
+from pipeline.fusion.rule import DOMAIN, Rule
+
+# the fused rotation works on blocks of this many channels
+ROTARY_BLOCK = 16
 
 
 class GroupQueryAttentionFusion(pattern.RewriteRuleClassBase):
@@ -91,3 +96,35 @@ def _table(rows: ir.Value) -> ir.Value | None:
     if table is None or ir.convenience.get_const_tensor(table) is None:
         return None
     return table
+
+
+def _make(model: ir.Model, dims: CheckpointDims) -> pattern.RewriteRule:
+    if dims.head_dim % ROTARY_BLOCK:
+        raise FusionError(
+            f"found attention heads of {dims.head_dim} channels, expected a multiple of "
+            f"{ROTARY_BLOCK}; GroupQueryAttention can't rotate others"
+        )
+    heads = dims.num_attention_heads, dims.num_key_value_heads
+    return GroupQueryAttentionFusion.rule(*_length_inputs(model), *heads)
+
+
+def _length_inputs(model: ir.Model) -> tuple[ir.Value, ir.Value]:
+    """Add the inputs that take the place of the mask and the positions."""
+    int32 = ir.TensorType(ir.DataType.INT32)
+    seqlens_k = ir.Value(name="seqlens_k", shape=ir.Shape(["batch"]), type=int32)
+    total = ir.Value(name="total_sequence_length", shape=ir.Shape([]), type=int32)
+    position = next(
+        (i for i, v in enumerate(model.graph.inputs) if v.name == "attention_mask"),
+        len(model.graph.inputs),
+    )
+    model.graph.inputs[position:position] = [seqlens_k, total]
+    return seqlens_k, total
+
+
+RULE = Rule(
+    name="group_query_attention",
+    graphs=("gpt",),
+    make=_make,
+    expected=lambda graph, dims: dims.num_hidden_layers,
+    after=("rotary",),
+)
