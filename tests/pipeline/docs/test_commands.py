@@ -30,7 +30,7 @@ _TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 # Read by commands, and not part of the project that only runs stages.
 FURTHER = (
     "Makefile", "README.md", "conf", "deploy", "docker", "docs", "peer", "pyproject.toml",
-    "requirements", "triton_server",
+    "requirements", "tests", "triton_server",
 )  # fmt: skip
 
 
@@ -69,8 +69,12 @@ def reader(project: Path, tmp_path: Path) -> Page:
     """A finished project with all that a clone has, and stand-ins for what would take too long."""
     for entry in FURTHER:
         source = ROOT / entry
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, project / entry)
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, project / entry, ignore=ignored)
+        else:
+            shutil.copy(source, project / entry)
+    (project / "checkpoints").symlink_to(ROOT / "checkpoints")
     activate = project / ".venv/bin/activate"
     activate.parent.mkdir(parents=True)
     activate.touch()
