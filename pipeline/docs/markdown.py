@@ -58,7 +58,8 @@ def _paragraph(text: str) -> str:
     if head.rstrip(":") in _SECTIONS and head.endswith(":"):
         return f"{head.rstrip(':')}:\n\n{_entries(textwrap.dedent(body))}"
     if text.lstrip().startswith(">>>"):
-        return f"```pycon\n{text}\n```"
+        # Not pycon, which ruff would format.
+        return f"```text\n{text}\n```"
     return _inline(text)
 
 

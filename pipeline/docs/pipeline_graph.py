@@ -58,10 +58,14 @@ def needs(stages: list[Stage]) -> dict[str, set[str]]:
 
 
 def mermaid(stages: list[Stage]) -> str:
-    """The graph as a picture that GitHub draws."""
+    """The graph as a picture that GitHub draws; stages with the same needs share a line."""
+    together: dict[tuple[str, ...], list[str]] = {}
+    for name, needed in needs(stages).items():
+        key = tuple(stage.name for stage in stages if stage.name in needed)
+        together.setdefault(key, []).append(name)
     lines = [
-        f"  {' & '.join(stage.name for stage in stages if stage.name in needed)} --> {name}"
-        for name, needed in needs(stages).items()
+        f"  {' & '.join(needed)} --> {' & '.join(names)}"
+        for needed, names in together.items()
         if needed
     ]
     return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])

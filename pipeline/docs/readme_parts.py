@@ -148,9 +148,10 @@ def load(root: Path) -> str:
     full, naive = (
         value(name, "speech_per_second") for name in ("seeded_full", f"seeded_full, {_LOCKED}")
     )
+    users = report.context["users"]
     growth = value("mini", "memory_growth", run="soak")
     return _wrapped(
-        f"Under load: P99 of first audio is {ours:.2f} s on `mini` ({locked:.1f} s with one lock "
+        f"Under load: with {users} users P99 of first audio is {ours:.2f} s on `mini` ({locked:.1f} s with one lock "
         f"around the bundle); the full-size model makes {full:.1f} s of speech a second against "
         f"{naive:.1f} s. Memory grew by {growth:.0%} over the soak ([report](reports/load.md))."
     )
