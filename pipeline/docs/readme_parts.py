@@ -151,9 +151,10 @@ def load(root: Path) -> str:
     users = report.context["users"]
     growth = value("mini", "memory_growth", run="soak")
     return _wrapped(
-        f"Under load: with {users} users P99 of first audio is {ours:.2f} s on `mini` ({locked:.1f} s with one lock "
-        f"around the bundle); the full-size model makes {full:.1f} s of speech a second against "
-        f"{naive:.1f} s. Memory grew by {growth:.0%} over the soak ([report](reports/load.md))."
+        f"Under load: with {users} users P99 of first audio is {ours:.2f} s on `mini` "
+        f"({locked:.1f} s with one lock around the bundle); the full-size model makes "
+        f"{full:.1f} s of speech a second against {naive:.1f} s. Memory "
+        f"grew by {growth:.0%} over the soak ([report](reports/load.md))."
     )
 
 

@@ -48,8 +48,8 @@ def test_links_lead_somewhere(name: str) -> None:
             assert heading in anchors(found), f"{target} has no heading {heading}"
 
 
-def test_the_index_names_every_page() -> None:
+def test_the_index_names_every_page_of_its_parts() -> None:
     index = ROOT / "docs/README.md"
     named = {(index.parent / target).resolve() for target, _ in links(index)}
-    found = {path.resolve() for path in (ROOT / "docs").rglob("*.md")} - {index.resolve()}
+    found = {path.resolve() for path in (ROOT / "docs").glob("*/*.md")}
     assert found - named == set()
