@@ -78,7 +78,7 @@ targets: setup ## What is executed in integers, for each INT8 target
 calibration-study: setup ## How many calibration samples are enough
 	cd $(WORKSPACE) && python -m pipeline.search.calibration_study
 
-triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/triton.md
+triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/how-to/triton.md
 	cd $(WORKSPACE) && python -m pipeline.release.triton --bundle bundles/$(or $(VARIANT),int8)
 
 load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds .venv-triton: a tritonserver with the Python backend, without Docker (see docs/triton.md).
+# Builds .venv-triton: a tritonserver with the Python backend, without Docker (see docs/how-to/triton.md).
 #   triton_server/install.sh [FOLDER]      FOLDER defaults to .venv-triton beside this repository's files
 #   PYTHON=python3.12 triton_server/install.sh
 set -euo pipefail

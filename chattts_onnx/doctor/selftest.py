@@ -75,7 +75,8 @@ def _speech(folder: Path, seconds: float) -> SelfTest:
                 request.cancel()
 
         params = bundle.default_params("code")
-        params = params.but(min_new_tokens=params.max_new_tokens // 2)
+        most = min(params.max_new_tokens, bundle.model.max_position_embeddings)
+        params = params.but(min_new_tokens=most // 2)
         started = time.perf_counter()
         try:
             bundle.generate("一二三四五", voice=0, seed=0, params=params, on_step=stop)

@@ -18,6 +18,7 @@ from pipeline.errors import FusionError
 from pipeline.export.parity import MAX_CODE_MISMATCH
 
 Array = NDArray[Any]
+GPT = "gpt"
 PROMPT, STEPS, FRAMES = 23, 31, 120
 
 
@@ -29,10 +30,10 @@ def check_fused(
     The error of ``dvae_encode`` is the share of codes that differ.
 
     Raises:
-        FusionError: an error is over ``tolerance``.
+        FusionError: an error is over ``tolerance``, or a graph's inputs are not known here.
     """
     rng = np.random.default_rng(seed)
-    errors = {"gpt": _gpt_error(plain, bundle, dims, rng)}
+    errors = {GPT: _gpt_error(plain, bundle, dims, rng)}
     hidden = rng.standard_normal((2, FRAMES // 2, dims.hidden_size), dtype=np.float32)
     codes = rng.integers(0, dims.num_audio_tokens - 1, (2, FRAMES // 2, dims.num_vq))
     feeds: dict[str, Array] = {
@@ -42,6 +43,12 @@ def check_fused(
         "text_head": hidden[0],
         "dvae_encode": 0.1 * rng.standard_normal((2, FRAMES * dims.hop_length), dtype=np.float32),
     }
+    unknown = {path.stem for path in bundle.glob("*.onnx")} - {GPT, *feeds}
+    if unknown:
+        raise FusionError(
+            f"found the graphs {', '.join(sorted(unknown))}, expected {', '.join([GPT, *feeds])}; "
+            "teach pipeline/fusion/parity.py their inputs"
+        )
     for name, feed in feeds.items():
         expected, found = (_run(folder / f"{name}.onnx", feed) for folder in (plain, bundle))
         errors[name] = _error(found, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
     figure.suptitle(title)
     for index, (name, measure) in enumerate(MEASURES.items(), start=1):
         chosen = [row for row in rows if row["metric"] == name]
-        axes = figure.add_subplot(2, 4, index)
+        axes = figure.add_subplot(2, math.ceil(len(MEASURES) / 2), index)
         for place, row in enumerate(chosen):
             axes.errorbar(
                 [place], [number(row["value"])], yerr=error_bar(row), fmt="o", capsize=4,

@@ -9,13 +9,14 @@ import onnx_ir as ir
 
 from pipeline import atomic
 from pipeline.bundles import GRAPHS, finish_bundle
-from pipeline.checkpoint.dims import CheckpointDims, load_dims
+from pipeline.checkpoint.dims import load_dims
 from pipeline.config import Params
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, FusionError
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
 from pipeline.fusion.report import write_fusion_report
-from pipeline.fusion.run import RuleCount, fuse_graph, rule_names
+from pipeline.fusion.rule import all_rules
+from pipeline.fusion.run import RuleCount, fuse_graph
 from pipeline.stages._runner import stage_main
 
 
@@ -23,7 +24,8 @@ def run(params: Params, workspace: Path) -> None:
     """Read ``build/export`` and ``build/checkpoint``, write ``bundles/fp32`` and a report."""
     plain, checkpoint = workspace / "build" / "export", workspace / "build" / "checkpoint"
     dims = load_dims(checkpoint)
-    check_disabled(params.fuse, dims)
+    check_disabled(params.fuse)
+    check_exported(plain)
     counts: list[RuleCount] = []
     nodes = {}
     with atomic.output_directory(workspace / "bundles" / "fp32") as folder:
@@ -48,13 +50,27 @@ def run(params: Params, workspace: Path) -> None:
     write_fusion_report(workspace / "reports" / "fusion.json", report)
 
 
-def check_disabled(config: FuseConfig, dims: CheckpointDims) -> None:
+def check_exported(folder: Path) -> None:
+    """Hold what was exported against what a bundle is made of.
+
+    Raises:
+        FusionError: naming the graph that one of them lacks.
+    """
+    found = {path.stem for path in folder.glob("*.onnx")}
+    if found != set(GRAPHS):
+        raise FusionError(
+            f"{folder}: found the graphs {', '.join(sorted(found))}, expected "
+            f"{', '.join(GRAPHS)}; a further one has to be named in pipeline/bundles.py"
+        )
+
+
+def check_disabled(config: FuseConfig) -> None:
     """Refuse names of rules that don't exist.
 
     Raises:
         ConfigError: naming the unknown rule and those there are.
     """
-    known = rule_names(dims)
+    known = [rule.name for rule in all_rules()]
     for name in config.disabled:
         if name not in known:
             raise ConfigError(f"fuse.disabled: found '{name}', expected one of {', '.join(known)}")

@@ -16,7 +16,7 @@ from pipeline.export.config import ExportConfig
 from pipeline.export.run import export_all
 from pipeline.reference.load import Modules, load_modules
 from pipeline.strict import parse_strictly
-from tests.pipeline.project import commit, copy_project, dvc, stages
+from tests.pipeline.project import commit, copy_finished, copy_project, dvc, stages
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def project(finished: tuple[Path, dict[str, float]], tmp_path: Path) -> Iterator[Path]:
     """A copy of the finished project without DVC's memory of earlier runs."""
     copy = tmp_path / "project"
-    shutil.copytree(finished[0], copy, symlinks=True)
+    copy_finished(finished[0], copy)
     # Else DVC would take outputs from there instead of running a stage.
     shutil.rmtree(copy / ".dvc/cache/runs", ignore_errors=True)
     yield copy

@@ -70,6 +70,19 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+def copy_finished(finished: Path, folder: Path) -> None:
+    """A copy that shares DVC's cached files, which are never changed in place."""
+    cache = str(finished / ".dvc/cache")
+
+    def copy(source: str, destination: str) -> None:
+        if source.startswith(cache):
+            os.link(source, destination)
+        else:
+            shutil.copy2(source, destination)
+
+    shutil.copytree(finished, folder, symlinks=True, copy_function=copy)
+
+
 def git(folder: Path, *arguments: str) -> None:
     """Run git with an identity, since ``dvc exp run`` commits."""
     subprocess.run(["git", *arguments], cwd=folder, env=environment(folder), check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from chattts_onnx import cli
 from chattts_onnx.doctor import gather, self_test
 from chattts_onnx.doctor.elf import needed_libraries
 from chattts_onnx.doctor.tiny_model import matmul_model
+from tests.chattts_onnx import tiny_bundle
 
 
 def test_gathered_facts_fit_this_machine() -> None:
@@ -51,6 +53,15 @@ def test_self_test_speaks_and_finds_a_damaged_bundle(bundle_path: Path, tmp_path
     assert speech.ok and "steps/s" in speech.line and "(tiny)" in speech.line
     product, speech = self_test(tmp_path, seconds=0.05)
     assert product.ok and not speech.ok and "manifest.json not found" in speech.line
+
+
+def test_self_test_fits_into_the_models_positions(tmp_path: Path) -> None:
+    """Half of what a bundle says at most may be more than its model has room for."""
+    manifest = tiny_bundle.build(tmp_path / "short")
+    code = {**manifest.generation["code"], "max_new_tokens": 4 * tiny_bundle.POSITIONS}
+    replace(manifest, generation={**manifest.generation, "code": code}).write(tmp_path / "short")
+    _, speech = self_test(tmp_path / "short", seconds=0.05)
+    assert speech.ok, speech.line
 
 
 def test_command_prints_and_tells_by_its_status(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.layer_scale import LayerScaleFusion
-from pipeline.fusion.packed_gate_up import PackedGateUpFusion
-from pipeline.fusion.rotary import RotaryFusion
-from pipeline.fusion.skip_norm import SkipNormFusion
+from pipeline.fusion.rules.layer_scale import LayerScaleFusion
+from pipeline.fusion.rules.packed_gate_up import PackedGateUpFusion
+from pipeline.fusion.rules.rotary import RotaryFusion
+from pipeline.fusion.rules.skip_norm import SkipNormFusion
 
 Array = NDArray[np.float32]
 RNG = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 
 from pipeline.bundles import GRAPHS, finish_bundle
 from pipeline.errors import ConfigError, FusionError
+from pipeline.fusion import rules
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
+from pipeline.fusion.rule import all_rules
 from pipeline.fusion.run import fuse_graph
 from pipeline.reference.load import Modules
-from pipeline.stages.fuse import check_disabled
+from pipeline.stages.fuse import check_disabled, check_exported
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,36 @@ def test_silent_mismatch_is_an_error(smoke_export: Path, smoke_modules: Modules)
         fuse_graph(model, "gpt", smoke_modules.dims, ["rotary"])
 
 
-def test_unknown_rule_is_refused(smoke_modules: Modules) -> None:
-    with pytest.raises(ConfigError, match="'gqa', expected one of rotary"):
-        check_disabled(FuseConfig(disabled=["gqa"], tolerance=1e-3), smoke_modules.dims)
+def test_a_graph_that_nobody_was_told_of_is_refused(
+    smoke_export: Path, fused: Path, smoke_modules: Modules, tmp_path: Path
+) -> None:
+    for source, name in ((smoke_export, "plain"), (fused, "bundle")):
+        shutil.copytree(source, tmp_path / name)
+        shutil.copy(source / "vocos.onnx", tmp_path / name / "own.onnx")
+    with pytest.raises(FusionError, match=r"own.*pipeline/bundles\.py"):
+        check_exported(tmp_path / "plain")
+    with pytest.raises(FusionError, match=r"graphs own, .*pipeline/fusion/parity\.py"):
+        check_fused(smoke_export, tmp_path / "bundle", smoke_modules.dims, tolerance=1.0, seed=0)
+
+
+def test_unknown_rule_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'gqa', expected one of layer_scale, rotary"):
+        check_disabled(FuseConfig(disabled=["gqa"], tolerance=1e-3))
+
+
+def test_a_rule_runs_after_those_whose_results_it_matches() -> None:
+    gpt = [rule.name for rule in all_rules() if "gpt" in rule.graphs]
+    assert gpt == ["rotary", "group_query_attention", "packed_qkv", "packed_gate_up", "skip_norm"]
+
+
+def test_a_file_among_the_rules_is_a_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smoke_export: Path, smoke_modules: Modules
+) -> None:
+    """As CONTRIBUTING.md says: nothing else has to be changed."""
+    source = (Path(rules.__path__[0]) / "rotary.py").read_text(encoding="utf-8")
+    own = source.replace('"rotary"', '"own"').replace("2 * dims", "7 * dims")
+    (tmp_path / "own.py").write_text(own, encoding="utf-8")
+    monkeypatch.setattr(rules, "__path__", [str(tmp_path)])
+    model = ir.load(smoke_export / "gpt.onnx")
+    with pytest.raises(FusionError, match=r"rule 'own' fired 4 times, expected 14"):
+        fuse_graph(model, "gpt", smoke_modules.dims, [])

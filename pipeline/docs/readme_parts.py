@@ -1,0 +1,187 @@
+"""The parts of the README that are made from reports and from ``dvc.yaml``."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.benchmark.engine import REFERENCE
+from pipeline.benchmark.summary import find_value
+from pipeline.docs.pipeline_graph import mermaid, read_stages
+from pipeline.errors import ConfigError
+from pipeline.quality.report import markdown_table
+
+FULL = "reports/seeded_full"
+SHOWN = "int8"
+_LOCKED = "lock per request"
+
+
+class Report:
+    """A report's rows; a figure that is not there is an error, so that no cell stays empty."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            self.rows: list[dict[str, Any]] = document["rows"]
+            self.context: dict[str, Any] = document["context"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigError(f"{path}: found {error!r}, expected a report") from error
+
+    def row(self, variant: str, metric: str, **conditions: Any) -> dict[str, Any]:
+        """The first row that matches.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        wanted = {"variant": variant, "metric": metric, **conditions}
+        for row in self.rows:
+            if {**row, **wanted} == row:
+                return row
+        raise ConfigError(f"{self.path}: found no row of {wanted}, which the README shows")
+
+    def value(self, variant: str, metric: str, **conditions: Any) -> float:
+        """Its value; see :meth:`row`."""
+        return float(self.row(variant, metric, **conditions)["value"])
+
+    def variants(self, metric: str) -> list[str]:
+        """The variants that ``metric`` was measured for."""
+        return list(dict.fromkeys(r["variant"] for r in self.rows if r["metric"] == metric))
+
+
+def speed(root: Path) -> str:
+    """Speed, memory and fidelity at full size, one line a variant."""
+    benchmark = Report(root / FULL / "benchmark.json")
+    validation = Report(root / FULL / "validation.json")
+    lengths = [row["length"] for row in benchmark.rows if row["metric"] == "steps_per_second"]
+    decode = {"batch": 1, "length": min(lengths)}
+    header = (
+        "", "steps/s", "× PyTorch", "RTF", "first audio", "peak memory", "on disk",
+        "same top-1 code",
+    )  # fmt: skip
+    lines = []
+    for name in benchmark.variants("size_bytes"):
+        steps = benchmark.value(name, "steps_per_second", **decode)
+        ratio = find_value(benchmark.rows, name, "steps_per_second_ratio", **decode)
+        agreement = find_value(validation.rows, name, "top1_agreement", head="all")
+        lines.append(
+            (
+                "PyTorch FP32, eager" if name == REFERENCE else f"`{name}`",
+                f"{steps:.0f}",
+                f"{1.0 if ratio is None else ratio:.1f}",
+                f"{benchmark.value(name, 'rtf', batch=1):.2f}",
+                f"{benchmark.value(name, 'first_audio_seconds', batch=1):.2f} s",
+                f"{benchmark.value(name, 'peak_memory_bytes') / 1e6:,.0f} MB",
+                f"{benchmark.value(name, 'size_bytes') / 1e6:,.0f} MB",
+                "–" if agreement is None else f"{agreement:.1%}",
+            )
+        )
+    return f"{_machine(benchmark)}\n\n{markdown_table(header, lines)}"
+
+
+def _wrapped(sentence: str) -> str:
+    return textwrap.fill(sentence, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def _machine(report: Report) -> str:
+    machine = report.context["machine"]
+    vnni = ", AVX-512 VNNI" if "avx512_vnni" in machine["isa"] else ""
+    return _wrapped(
+        f"The full-size model with **random weights**, batch 1, on {machine['cores']} cores of an "
+        f"{machine['cpu']}{vnni} (real time is 46.9 steps/s; a sentence of 60 characters in 5.5 s "
+        "of audio):"
+    )
+
+
+def sound(root: Path) -> str:
+    """What the variants of the trained small checkpoint sound like, by judges."""
+    report = Report(root / "reports/speech.json")
+    lines = []
+    for name in report.variants("word_error_rate"):
+        if name.endswith("_other_seeds"):
+            continue
+        cells = [
+            _interval(report.row(name, metric), digits)
+            for metric, digits in (("dnsmos_p808", 2), ("word_error_rate", 1))
+        ]
+        change = find_value(report.rows, name, "dnsmos_p808_change")
+        lines.append((f"`{name}`", *cells, "–" if change is None else f"{change:+.2f}"))
+    header = ("", "predicted MOS [95 %]", "word errors, % [95 %]", "MOS against `fp32`")
+    return markdown_table(header, lines)
+
+
+def _interval(row: dict[str, Any], digits: int) -> str:
+    value, low, high = (f"{row[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} [{low} … {high}]"
+
+
+def peer(root: Path) -> str:
+    """``int8`` beside the official package, in one sentence."""
+    report = Report(root / "reports/peer.json")
+    length = max(row.get("length", 0) for row in report.rows)
+    requests = max(row.get("requests", 0) for row in report.rows)
+    steps = report.value(SHOWN, "steps_per_second_ratio", batch=1, length=length)
+    sentence = 1 / report.value(SHOWN, "sentence_seconds_ratio", batch=1)
+    first, theirs = (
+        report.value(name, "first_audio_seconds", look_ahead=8) for name in (SHOWN, "official")
+    )
+    many = report.value(SHOWN, "throughput_steps_per_second_ratio", requests=requests)
+    return _wrapped(
+        f"Beside the official package on the same checkpoint: `{SHOWN}` makes {steps:.1f} times "
+        f"its steps/s at length {length}, a sentence {sentence:.1f} times as fast, first audio "
+        f"after {first:.2f} s instead of {theirs:.1f} s, and {many:.0f} times its throughput with "
+        f"{requests} requests at once ([report](reports/peer.md))."
+    )
+
+
+def load(root: Path) -> str:
+    """The server under load, in one sentence."""
+    report = Report(root / "reports/load.json")
+
+    def value(name: str, metric: str, run: str = "ramp") -> float:
+        return report.value(name, metric, run=run)
+
+    ours, locked = (value(name, "first_audio_p99_seconds") for name in ("mini", f"mini, {_LOCKED}"))
+    full, naive = (
+        value(name, "speech_per_second") for name in ("seeded_full", f"seeded_full, {_LOCKED}")
+    )
+    users = report.context["users"]
+    growth = value("mini", "memory_growth", run="soak")
+    return _wrapped(
+        f"Under load: with {users} users P99 of first audio is {ours:.2f} s on `mini` "
+        f"({locked:.1f} s with one lock around the bundle); the full-size model makes "
+        f"{full:.1f} s of speech a second against {naive:.1f} s. Memory "
+        f"grew by {growth:.0%} over the soak ([report](reports/load.md))."
+    )
+
+
+def stages(root: Path) -> str:
+    """The picture of the stages."""
+    return mermaid(read_stages(root))
+
+
+PARTS: dict[str, Callable[[Path], str]] = {
+    "speed": speed,
+    "sound": sound,
+    "peer": peer,
+    "load": load,
+    "stages": stages,
+}
+
+
+def fill(text: str, root: Path, parts: Sequence[str] = tuple(PARTS)) -> str:
+    """``text`` with what lies between ``<!-- NAME: … -->`` and ``<!-- end -->`` made anew.
+
+    Raises:
+        ConfigError: a part has no place in the text, or a figure of it no row in a report.
+    """
+    for name in parts:
+        before, mark, rest = text.partition(f"<!-- {name}: python -m pipeline.readme -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not (mark and end):
+            raise ConfigError(f"README.md: found no place for {name!r}, expected its two comments")
+        text = f"{before}{mark}{PARTS[name](root)}\n{end}{after}"
+    return text

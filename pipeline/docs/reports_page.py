@@ -1,0 +1,57 @@
+"""``docs/reference/reports.md``: every metric of the reports, its unit and conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipeline.docs.markdown import code, table
+from pipeline.quality.report import REQUIRED, STATISTICS
+
+# Where a report says how it is measured, in the words that its Markdown repeats.
+NOTES = {
+    "benchmark": "pipeline.benchmark.report",
+    "int8_targets": "pipeline.search.target_proof",
+    "load": "pipeline.load.report",
+    "peer": "pipeline.benchmark.peer_report",
+    "profile": "pipeline.benchmark.profile_report",
+    "sensitivity": "pipeline.sensitivity.report",
+    "speech": "pipeline.speech.report",
+    "streaming": "pipeline.benchmark.streaming_report",
+    "validation": "pipeline.quality.validation_report",
+}
+_ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the
+same name for people. A row has `variant`, `metric`, `value`, `unit` and its conditions; `min` and
+`max` span the repeats, `low` and `high` a 95 % interval. `reports/metrics.json` holds one value
+for each variant and rule of `conf/release`, for `dvc metrics diff`; `reports/release.json` is the
+last accepted release. In MLflow unit and conditions are part of the name:
+`kl_divergence_nat/head_all`."""
+
+
+def render(root: Path) -> str:
+    """The page's Markdown, from ``root``/reports and the notes of the modules that write them."""
+    blocks = ["# Reports and metrics", _ABOUT]
+    for path in sorted((root / "reports").glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if "rows" in document:
+            link = f"[the report](../../reports/{path.stem}.md)"
+            blocks += [f"## `{path.stem}`", f"Now: {link}.", metrics_table(document["rows"])]
+            if path.stem in NOTES:
+                blocks.append(import_module(NOTES[path.stem]).NOTES)
+    return "\n\n".join(blocks)
+
+
+def metrics_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Metrics in the order of their first rows, with the conditions that any row has."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        conditions = found.setdefault((row["metric"], row["unit"]), {})
+        conditions.update((key, None) for key in row if key not in (*REQUIRED, *STATISTICS))
+    lines = [
+        (code(metric), unit, ", ".join(map(code, conditions)))
+        for (metric, unit), conditions in found.items()
+    ]
+    return table(("metric", "unit", "conditions"), lines)

@@ -1,0 +1,1 @@
+"""One rewrite rule a file: each defines ``RULE``, and is found by lying here."""
