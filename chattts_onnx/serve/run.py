@@ -13,6 +13,7 @@ import uvicorn
 
 from ..errors import ChatTTSError, InputError
 from .app import create_app
+from .connection import patient_for
 from .service import SpeechService
 from .settings import ServeSettings
 
@@ -59,6 +60,7 @@ def make_server(settings: ServeSettings, service: SpeechService) -> Server:
     """A server over a service; for tests and for other programs."""
     config = uvicorn.Config(
         create_app(settings, service),
+        http=patient_for(settings.receive_seconds),
         # The access log of uvicorn holds query strings, and so what users say.
         access_log=False,
         log_config=None,
