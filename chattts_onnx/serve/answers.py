@@ -21,8 +21,6 @@ log = logging.getLogger("chattts_onnx.serve")
 
 def error_body(kind: str, message: str, status: int) -> dict[str, Any]:
     """The JSON of an error, in the shape that OpenAI's clients read."""
-    # A message may repeat what UTF-8 cannot hold: halves of surrogate pairs.
-    message = message.encode("utf-8", "backslashreplace").decode()
     return {"error": {"message": message, "type": kind, "code": status}}
 
 

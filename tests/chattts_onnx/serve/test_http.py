@@ -143,6 +143,21 @@ def test_other_mistakes(server: Running) -> None:
     assert answer.status_code in (400, 422) and "error" in answer.json()
 
 
+def test_mistakes_of_many_fields_make_a_short_answer(server: Running) -> None:
+    few = post(server, json={"text": "hello"} | {f"x{i}" * 100: 1 for i in range(20)})
+    assert few.status_code == 422 and "and 15 more" in few.json()["error"]["message"]
+    assert len(few.content) < 1000
+    many = post(server, json={"text": "hello"} | {f"x{i}": 1 for i in range(1000)})
+    assert many.status_code == 422 and "1001 fields" in many.json()["error"]["message"]
+
+
+def test_half_a_surrogate_pair_is_answered(server: Running) -> None:
+    kind = {"content-type": "application/json"}
+    for body in (r'{"text": "hello \ud800"}', r'{"text": "hello", "\udfff": 1}'):
+        answer = post(server, content=body.encode(), headers=kind)
+        assert answer.status_code in (200, 422)
+
+
 def test_bodies_are_limited_declared_or_not(start_server: Start) -> None:
     server = start_server(max_body_bytes=1000)
     declared = post(server, json={"text": "hello", "voice": "x" * 2000})
@@ -360,6 +375,24 @@ def test_no_text_of_a_user_is_logged(
     assert "zzsecretzz" not in formatted + out + err
 
 
+def test_an_unforeseen_error_keeps_its_message_out_of_answer_and_log(
+    start_server: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server()
+
+    secret = "secret".join(("zz", "zz"))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(secret)
+
+    monkeypatch.setattr(server.service, "submit", broken)
+    answer = post(server, json={"text": "hello"})
+    assert answer.status_code == 500 and answer.json()["error"]["type"] == "RuntimeError"
+    until(lambda: "/v1/tts failed" in caplog.text, "it is logged")
+    assert "in broken" in caplog.text
+    assert secret not in caplog.text + answer.text
+
+
 def test_texts_are_logged_where_that_is_asked_for(
     start_server: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -384,3 +417,8 @@ def test_openapi_describes_every_route_with_examples(server: Running) -> None:
         described["paths"]["/v1/tts"]["post"]["responses"]
     )
     assert "HTTPBearer" in described["components"]["securitySchemes"]
+    spoken = described["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
+    assert {"audio/mpeg", "audio/wav", "text/event-stream"} <= set(spoken)
+    assert "application/json" not in spoken
+    assert "text/plain" in described["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert "404" in described["paths"]["/v1/voices"]["get"]["responses"]
