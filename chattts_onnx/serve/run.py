@@ -14,6 +14,7 @@ import uvicorn
 from ..errors import ChatTTSError, InputError
 from .app import create_app
 from .connection import patient_for
+from .memory import give_back_memory
 from .service import SpeechService
 from .settings import ServeSettings
 
@@ -92,6 +93,7 @@ def serve(settings: ServeSettings) -> None:
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
+    give_back_memory()
     sock = listen(settings)
     try:
         service = SpeechService(settings).start()
