@@ -27,5 +27,8 @@ def give_back_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    wanted = [(what, value) for what, value, name in _PARAMETERS if name not in os.environ]
-    return any([mallopt(what, value) for what, value in wanted])
+    changed = False
+    for parameter, value, name in _PARAMETERS:
+        if name not in os.environ:
+            changed |= mallopt(parameter, value) == 1
+    return changed
