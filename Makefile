@@ -81,8 +81,8 @@ calibration-study: setup ## How many calibration samples are enough
 triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/triton.md
 	cd $(WORKSPACE) && python -m pipeline.release.triton --bundle bundles/$(or $(VARIANT),int8)
 
-load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none)
-	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK))
+load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none), TARGET=mini alone
+	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
 
 test: lint ## Lint, type check and run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
