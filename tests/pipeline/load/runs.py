@@ -39,5 +39,5 @@ def made(
         sample_rate=RATE,
         metrics={},
         code=code,
-        bundle="fedcba987654",
+        bundle="bundle-hash",
     )
