@@ -25,7 +25,7 @@ DRILLS: dict[str, Callable[[Path], Promise]] = {
     "half-open": lambda bundle: connections.half_open(bundle, 256),
     "slowloris": lambda bundle: connections.slowloris(bundle, 256),
     "leavers": lambda bundle: connections.leavers(bundle, 512),
-    "overload": lambda bundle: overload.overload(bundle, 30, 15),
+    "overload": lambda bundle: overload.overload(bundle, 4_000, 2_000),
     "malformed": lambda bundle: hostile.malformed(bundle, 10_000),
     "huge": hostile.huge,
     "contract": lambda bundle: contract.described(bundle, 60),

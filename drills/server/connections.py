@@ -93,7 +93,7 @@ def _gone(
     return len(waiting), time.monotonic() - began
 
 
-def slow_readers(bundle: Path, count: int, others: int, patience: float = SLACK) -> Promise:
+def slow_readers(bundle: Path, count: int, others: int) -> Promise:
     """``count`` clients who ask for minutes of speech and read nothing, and ``others`` who read."""
     options = {
         "slots": 4,
@@ -108,7 +108,7 @@ def slow_readers(bundle: Path, count: int, others: int, patience: float = SLACK)
         for sock in opened:
             sock.sendall(long)
         heard = sum(target.speaks() for _ in range(others))
-        freed = within(STALL + patience, target.is_idle)
+        freed = within(PATIENCE, target.is_idle)
         # Each holds the half second that is kept, what the kernel took, and its piece.
         grown = (target.vitals().memory - before.memory) / 1e6
     broken = others - heard + (0 if freed else count)

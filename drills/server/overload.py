@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,31 +16,28 @@ TIMES = 10
 ALLOWED_GROWTH = 0.03
 
 
-def overload(
-    bundle: Path, seconds: float, warm_seconds: float, allowed: float = ALLOWED_GROWTH
-) -> Promise:
-    """Ten times ``--slots`` and ``--queue`` ask without a pause for ``seconds``; memory is
-    compared with that after ``warm_seconds`` of the same, and may grow by a share."""
+def overload(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWTH) -> Promise:
+    """Ten times ``--slots`` and ``--queue`` make ``count`` requests without a pause; memory is
+    compared with that after ``warm`` of the same, and may grow by a share."""
     clients = TIMES * (SLOTS + QUEUE)
     with serving(bundle, {"slots": SLOTS, "queue": QUEUE}) as target:
-        _crowd(target, clients, warm_seconds)
+        _crowd(target, clients, warm)
         before = target.vitals()
-        seen = _crowd(target, clients, seconds)
+        seen = _crowd(target, clients, count)
         after = target.vitals()
         idle = within(PATIENCE, target.is_idle)
         spoke = target.speaks()
     growth = after.memory / before.memory - 1
-    asked = sum(seen.values())
-    broken = asked - seen["heard"] - seen["refused"]
+    broken = count - seen["heard"] - seen["refused"]
     if not (idle and spoke) or growth > allowed or not seen["refused"]:
-        broken = asked
+        broken = count
     return Promise(
         "server",
         "Under ten times the load that it takes, a server answers 429 with `Retry-After` to what "
         "is too much, speaks to the others, and does not grow",
         f"`python -m drills.server`: {clients} clients without a pause at {SLOTS} slots and "
-        f"{QUEUE} places, for {seconds:g} s",
-        asked,
+        f"{QUEUE} places",
+        count,
         "requests",
         broken,
         f"{seen['heard']:,} heard all, {seen['refused']:,} were refused with 429; memory "
@@ -50,21 +45,10 @@ def overload(
     )
 
 
-def _crowd(target: Target, clients: int, seconds: float) -> Counter[str]:
-    """Let ``clients`` ask at once, again and again; what came of their requests."""
-    seen: Counter[str] = Counter()
-    lock = threading.Lock()
-    deadline = time.monotonic() + seconds
-
-    def ask(number: int) -> None:
-        while time.monotonic() < deadline:
-            kind = _judge(target, number)
-            with lock:
-                seen[kind] += 1
-
+def _crowd(target: Target, clients: int, count: int) -> Counter[str]:
+    """Let ``clients`` ask at once, ``count`` times in all; what came of their requests."""
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(ask, range(clients)))
-    return seen
+        return Counter(pool.map(lambda number: _judge(target, number), range(count)))
 
 
 def _judge(target: Target, seed: int) -> str:

@@ -40,7 +40,7 @@ def test_who_does_not_read_or_leaves_is_let_go(bundle: Path) -> None:
 
 def test_overload_is_refused(bundle: Path) -> None:
     # Growth is judged by the full drill: a short one has not warmed the process up.
-    assert kept(overload.overload(bundle, 1, 1, allowed=0.5), 160)
+    assert kept(overload.overload(bundle, 320, 160, allowed=0.5), 320)
 
 
 def test_malformed_and_huge_requests_are_refused(bundle: Path) -> None:
