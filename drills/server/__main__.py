@@ -63,6 +63,8 @@ def _run(names: list[str]) -> list[Promise]:
             seen = f"{rows[-1].broken} broken of {rows[-1].count:,} {rows[-1].unit}"
             spent = time.monotonic() - began
             print(f"{name}: {seen}, {spent:.0f} s", file=sys.stderr, flush=True)
+            if rows[-1].broken:
+                print(f"  {rows[-1].result}", file=sys.stderr, flush=True)
     return rows
 
 
