@@ -18,9 +18,8 @@ SAMPLES = (2 * STEPS - 1) * 64
 @pytest.fixture
 def client(server: Running) -> openai.OpenAI:
     return openai.OpenAI(
-        # pragma: allowlist nextline secret
         base_url=f"{server.url}/v1",
-        api_key="any",
+        api_key="any",  # pragma: allowlist secret
         timeout=PATIENCE,
         max_retries=0,
     )
