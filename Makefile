@@ -28,7 +28,7 @@ else
 WORKSPACE := workspaces/$(CHECKPOINT)
 endif
 
-.PHONY: help setup repro bench search sweep ablation calibration-study targets load triton test lint params ui lock clean
+.PHONY: help setup repro bench search sweep ablation calibration-study targets load triton test lint audit params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -81,18 +81,23 @@ calibration-study: setup ## How many calibration samples are enough
 triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/how-to/triton.md
 	cd $(WORKSPACE) && python -m pipeline.release.triton --bundle bundles/$(or $(VARIANT),int8)
 
-load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none)
-	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK))
+load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none), TARGET=mini alone
+	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
 
 test: lint ## Lint, type check and run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-lint: setup ## ruff, mypy, and zizmor and actionlint for the workflows
+lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search for secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
 	$(BIN)/actionlint -shellcheck= .github/workflows/*.yml
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+audit: setup ## Known holes in the pinned packages; asks PyPI
+	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+		-r requirements/torch.txt -r requirements/cpu.txt
 
 params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose

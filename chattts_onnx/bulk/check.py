@@ -11,7 +11,7 @@ from .errors import CorpusError
 from .job import Settings
 from .line import Line
 from .run import lines
-from .speaking import first_request, line_options, line_pieces
+from .utterance import first_request, line_options, line_pieces
 
 # Bad lines that are named; the others are counted.
 SHOWN = 20

@@ -13,8 +13,9 @@ from .errors import BulkError, LineError
 from .job import Job, locked
 from .line import Defaults, Line, line_id, parse_line
 from .shards import Entry, OpenShard, Store
-from .speaking import Speaker, Task, line_entry, status
+from .speaking import Speaker
 from .summary import Summary, Tally, write_summary
+from .utterance import Task, line_entry, status
 
 OnProgress = Callable[[Tally], object]
 

@@ -22,6 +22,9 @@ from .routes import batch, openai, page, state, tts, voices
 from .service import SpeechService
 from .settings import ServeSettings
 
+# An answer tells what to correct; it does not grow with what was sent.
+_MOST_MISTAKES = 5
+_LONGEST_NAME = 60
 _ABOUT = "ChatTTS from ONNX bundles: speech is sent while it is made."
 
 
@@ -61,7 +64,6 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
     app.add_exception_handler(ChatTTSError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _known)
     app.add_middleware(Guard, settings=settings)
     return app
 
@@ -73,10 +75,13 @@ def _known(_: Request, error: Exception) -> JSONResponse:
 def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Which field is wrong, without the value."""
     assert isinstance(error, RequestValidationError)  # registered for this class
+    found = error.errors()
     parts = [
-        f"{'.'.join(str(place) for place in found['loc'])}: {found['msg']}"
-        for found in error.errors()
+        f"{'.'.join(str(place)[:_LONGEST_NAME] for place in each['loc'])}: {each['msg']}"
+        for each in found[:_MOST_MISTAKES]
     ]
+    if len(found) > _MOST_MISTAKES:
+        parts.append(f"and {len(found) - _MOST_MISTAKES} more")
     return JSONResponse(error_body("InputError", "; ".join(parts), 422), 422)
 
 

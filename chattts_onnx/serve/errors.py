@@ -63,3 +63,9 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
 def status_of(error: BaseException) -> int:
     """The HTTP status of an error."""
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def without_message(error: BaseException) -> BaseException:
+    """The error's traceback under its class alone, for logs: a message may hold a user's words."""
+    bare = RuntimeError(type(error).__name__)
+    return bare.with_traceback(error.__traceback__)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import ChatTTSError
 from .access import KeyRing
 from .answers import error_response
-from .errors import TooLargeError
+from .errors import TooLargeError, without_message
 from .settings import ServeSettings
 
 log = logging.getLogger("chattts_onnx.serve")
@@ -44,7 +44,7 @@ class Guard:
                 status = message["status"]
             await send(message)
 
-        async def answer(error: ChatTTSError) -> None:
+        async def answer(error: Exception) -> None:
             limited.exceeded = False
             await error_response(error)(scope, receive, watched)
 
@@ -55,6 +55,11 @@ class Guard:
                 await answer(_too_large(limited.most))
         except ChatTTSError as error:
             await answer(error)
+        except Exception as error:
+            # Raised further, it would be logged with its message, which may hold a user's words.
+            log.error("%s failed", self._route(scope), exc_info=without_message(error))
+            if not status:
+                await answer(error)
         finally:
             self._log(scope, status, time.monotonic() - started)
 
@@ -76,11 +81,14 @@ class Guard:
             raise _too_large(most)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        # A query string holds the text, and so may a path that is no route's.
-        route: Any = scope.get("route")
-        path = getattr(route, "path", "(no route)")
+        path = self._route(scope)
         level = logging.DEBUG if path in ("/health", "/ready", "/metrics") else logging.INFO
         log.log(level, "%s %s %d %.3f s", scope["method"], path, status, seconds)
+
+    def _route(self, scope: Scope) -> str:
+        """The path as declared: a query string holds the text, and so may a path of no route."""
+        route: Any = scope.get("route")
+        return str(getattr(route, "path", "(no route)"))
 
 
 class _Limited:

@@ -271,7 +271,8 @@ class JobRoom:
                     return
                 ordered = [job.entries[number] for number in sorted(job.entries)]
                 content = json.dumps({"format": job.form, "lines": ordered}, ensure_ascii=False)
-                archive.writestr(MANIFEST, content + "\n")
+                # Halves of surrogate pairs, which UTF-8 cannot hold, become JSON's escapes again.
+                archive.writestr(MANIFEST, (content + "\n").encode("utf-8", "backslashreplace"))
             job.partial.replace(job.path)
             job.close("done")
         log.info("batch job %s: done, %d lines", job.id[:6], job.total)

@@ -13,6 +13,8 @@ import uvicorn
 
 from ..errors import ChatTTSError, InputError
 from .app import create_app
+from .connection import patient_for
+from .memory import give_back_memory
 from .service import SpeechService
 from .settings import ServeSettings
 
@@ -59,6 +61,7 @@ def make_server(settings: ServeSettings, service: SpeechService) -> Server:
     """A server over a service; for tests and for other programs."""
     config = uvicorn.Config(
         create_app(settings, service),
+        http=patient_for(settings.receive_seconds),
         # The access log of uvicorn holds query strings, and so what users say.
         access_log=False,
         log_config=None,
@@ -90,6 +93,7 @@ def serve(settings: ServeSettings) -> None:
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
+    give_back_memory()
     sock = listen(settings)
     try:
         service = SpeechService(settings).start()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .encoders import MEDIA_TYPES
 from .requests import SpeechRequest
 
 AudioFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
@@ -48,6 +49,14 @@ class SpeechBody(BaseModel):
     break_: int | None = Field(None, ge=0, le=7, alias="break", description="How many pauses.")
     normalize: bool = Field(True, description="Read numbers, dates and units as people do.")
     language: Literal["auto", "zh", "en"] | None = Field(None, description="Of the numbers.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        """An error for each of 50,000 unknown fields would hold up everybody for seconds."""
+        if isinstance(data, dict) and len(data) > (most := 2 * len(cls.model_fields)):
+            raise ValueError(f"{len(data)} fields; expected at most {most}")
+        return data
 
     def request(self) -> SpeechRequest:
         """For the service."""
@@ -133,3 +142,12 @@ class JobStatus(BaseModel):
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's entry of the errors a route may answer with."""
     return {status: {"model": ErrorBody} for status in (400, 401, 413, 422, *statuses)}
+
+
+def audio(note: str = "", *further: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's entry of an answer with sound; ``further`` media types it may have."""
+    kinds = [kind.partition(";")[0] for kind in MEDIA_TYPES.values()]
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
+    content |= {kind: {"schema": {"type": "string"}} for kind in further}
+    about = f"Audio, in chunks as they are made. {note}".strip()
+    return {200: {"description": about, "content": content}}

@@ -32,6 +32,7 @@ from .errors import (
     StoppingError,
     TimeLimitError,
     TooLargeError,
+    without_message,
 )
 from .narration import Narration
 from .observer import Observer
@@ -257,7 +258,7 @@ class SpeechService:
             f", text {request.text!r}, error {error}" if self.settings.log_texts else "",
         )
         if outcome == "failed" and error is not None:
-            log.error("speech %s failed", speech.id, exc_info=_without_message(error))
+            log.error("speech %s failed", speech.id, exc_info=without_message(error))
 
     # -- housekeeping ---------------------------------------------------------------------------
 
@@ -312,9 +313,3 @@ def _refusal(error: BaseException) -> str:
     if isinstance(error, OverloadedError):
         return "overload"
     return "stopped" if isinstance(error, StoppingError) else "invalid"
-
-
-def _without_message(error: BaseException) -> BaseException:
-    """The error's traceback under its class alone: a message may hold a user's words."""
-    bare = RuntimeError(type(error).__name__)
-    return bare.with_traceback(error.__traceback__)

@@ -52,6 +52,9 @@ class ServeSettings:
     max_body_bytes: int = _option(1 << 20, "bytes of a request's body")
     max_upload_bytes: int = _option(16 << 20, "bytes of an uploaded batch file")
     max_connections: int = _option(512, "open connections; one more is answered with 503")
+    receive_seconds: float = _option(
+        20.0, "time for a request to arrive, and 1 s more for each 10 kB of it", float
+    )
     request_seconds: float = _option(300.0, "time for one request, its waiting included", float)
     stall_seconds: float = _option(30.0, "time a listener may leave its audio lying", float)
     buffer_seconds: float = _option(10.0, "audio kept for a listener who is slow", float)
@@ -81,7 +84,8 @@ class ServeSettings:
             _at_least(name, getattr(self, name), 1)
         for name in ("queue", "max_length", "threads", "look_ahead", "port", "drain_seconds"):
             _at_least(name, getattr(self, name), 0)
-        for name in ("request_seconds", "stall_seconds", "buffer_seconds", "keep_seconds"):
+        seconds = ("receive", "request", "stall", "buffer", "keep")
+        for name in (f"{each}_seconds" for each in seconds):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0.")
         if self.watch_seconds < 0:

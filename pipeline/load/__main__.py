@@ -29,7 +29,13 @@ def plan(
     """Runs as (target, system, kind): each target by both servers in turn, then the soak.
 
     ``targets`` and ``only`` (a system) leave out the other ramps where they are not empty.
+
+    Raises:
+        LoadError: a name is none of the targets.
     """
+    known = [target.name for target in config.targets]
+    if unknown := set(targets) - set(known):
+        raise LoadError(f"--target {min(unknown)!r}: expected one of {', '.join(known)}")
     runs = []
     if part in ("all", RAMP):
         for target in config.targets:

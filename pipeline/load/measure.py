@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from chattts_onnx.manifest import Manifest
+from chattts_onnx.serve.variants import revision_of
 from pipeline.atomic import write_json
 from pipeline.errors import LoadError
 from pipeline.load.config import LoadConfig, TargetConfig
 from pipeline.load.process import ServerProcess, continuous, locked
 from pipeline.strict import parse_strictly
+from pipeline.tracking.results import git_commit
 
 CONTINUOUS, NAIVE = "continuous batching", "lock per request"
 RAMP, SOAK = "ramp", "soak"
@@ -37,6 +39,9 @@ class Run:
         requests: user, at (since the epoch), first_audio, total, stall (s), bytes and error.
         server: (seconds, resident bytes, CPU seconds used) through the run.
         sample_rate: of the sound, in Hz.
+        metrics: the server's own counters at the end.
+        code: commit of the code, with ``-dirty`` where files differ.
+        bundle: start of the sha256 of the bundle's manifest, which vouches for its files.
     """
 
     target: str
@@ -48,6 +53,8 @@ class Run:
     server: list[list[float]]
     sample_rate: int
     metrics: dict[str, float]
+    code: str
+    bundle: str
 
     @property
     def name(self) -> str:
@@ -92,6 +99,8 @@ def measure(config: LoadConfig, target: TargetConfig, system: str, kind: str) ->
         server=[list(sample) for sample in server.samples],
         sample_rate=rate,
         metrics=metrics,
+        code=git_commit(Path(__file__).parent),
+        bundle=revision_of(bundle),
     )
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -25,12 +26,19 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 class ServerProcess:
     """The command of a server on a free port of this machine, as a context manager.
 
-    The command has to print its address.  ``samples`` holds (seconds since it was ready, resident
-    bytes, CPU seconds used so far) twice a second, its children's included.
+    The command has to print its address; ``environment`` adds to this process's.  ``samples``
+    holds (seconds since it was ready, resident bytes, CPU seconds used so far) twice a second, its
+    children's included.
     """
 
-    def __init__(self, command: list[str], ready_seconds: float) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        ready_seconds: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._command = command
+        self._environment = dict(environment or {})
         self._ready_seconds = ready_seconds
         self._stop = threading.Event()
         self.samples: list[tuple[float, int, float]] = []
@@ -40,6 +48,7 @@ class ServerProcess:
         self._log: IO[bytes] = tempfile.TemporaryFile()
         # ONNX Runtime's own threads are what a server is judged by.
         environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+        environment |= self._environment
         self._process = subprocess.Popen(
             self._command, stdout=self._log, stderr=subprocess.STDOUT, env=environment
         )
@@ -61,6 +70,11 @@ class ServerProcess:
         self._stop.set()
         self._watcher.join()
         self._end()
+
+    @property
+    def pid(self) -> int:
+        """Of the server's process."""
+        return self._process.pid
 
     @property
     def log(self) -> str:

@@ -52,6 +52,7 @@ def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[Verdict]
         pause_seconds=list(config.pause_seconds),
         targets={run.target: _served(run, config) for run in ordered},
         gates=[verdict.as_dict() for verdict in judged],
+        runs={run.name: {"code": run.code, "bundle": run.bundle} for run in ordered},
         counters={run.name: run.metrics for run in ordered if run.metrics},
     )
     picture = path.with_suffix(".png")
@@ -95,9 +96,27 @@ def _sections(
         if chosen:
             length = f"{chosen[0].seconds:g} s."
             blocks.append(f"## {title}\n\n{length}\n\n{_table(chosen, rows)}")
+    blocks.append(f"## What was run\n\n{_origins(runs)}")
     blocks.append(f"![the load test]({picture})")
     blocks.append(f"## How it is measured\n\n{NOTES}")
     return blocks
+
+
+def _origins(runs: Sequence[Run]) -> str:
+    """Which code and which bundle each run is of, since parts may be run on another day."""
+    header = ["server", "run", "checkpoint", "variant", "bundle's manifest", "code"]
+    lines = [
+        [
+            variant_name(run),
+            run.kind,
+            str(run.checkpoint.get("name")),
+            str(run.checkpoint.get("variant")),
+            run.bundle,
+            run.code,
+        ]
+        for run in runs
+    ]
+    return markdown_table(header, lines)
 
 
 def _table(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -75,7 +75,7 @@ def test_selectors_meet_the_pods() -> None:
 
 def test_probes_and_metrics_are_paths_of_the_server(container: dict[str, Any]) -> None:
     source = (ROOT / "chattts_onnx/serve/routes/state.py").read_text(encoding="utf-8")
-    served = set(re.findall(r'@router\.get\("(/\w+)"', source))
+    served = set(re.findall(r'@router\.get\(\s*"(/\w+)"', source))
     probed = {
         container[f"{kind}Probe"]["httpGet"]["path"]
         for kind in ("startup", "readiness", "liveness")

@@ -44,7 +44,7 @@ async def create(
     return await run_in_threadpool(start)
 
 
-@router.get("", response_model=list[JobStatus])
+@router.get("", responses=errors(), response_model=list[JobStatus])
 async def listing(jobs: Jobs, owner: Owner) -> list[dict[str, Any]]:
     """The jobs of this key."""
     return [job.status() for job in jobs.all(owner)]

@@ -7,13 +7,13 @@ import json
 import math
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from ...errors import InputError
 from ..answers import SpeechResponse
 from ..encoders import MEDIA_TYPES, make_encoder
 from ..requests import SpeechRequest
-from ..schemas import OpenAISpeechBody, errors
+from ..schemas import OpenAISpeechBody, audio, errors
 from ..service import SpeechService
 from .context import Service, keys
 
@@ -30,6 +30,10 @@ VOICES = {
         start=1,
     )
 }  # fmt: skip
+_ANSWERS = {
+    **audio("Or server-sent events, each with a part of it.", "text/event-stream"),
+    **errors(404, 429, 503, 504),
+}
 
 
 def speed_level(speed: float) -> int | None:
@@ -40,7 +44,7 @@ def speed_level(speed: float) -> int | None:
     return None if speed == 1.0 else max(0, min(9, round(5 + 2 * math.log2(speed))))
 
 
-@router.post("/audio/speech", responses=errors(404, 429, 503, 504), response_model=None)
+@router.post("/audio/speech", responses=_ANSWERS, response_class=Response, response_model=None)
 async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
     """Speech of a text in the shape of OpenAI's API, as audio or as server-sent events."""
     if body.response_format == "aac":
@@ -63,7 +67,7 @@ async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
     )
 
 
-@router.get("/models", summary="The variants, in OpenAI's shape")
+@router.get("/models", responses=errors(), summary="The variants, in OpenAI's shape")
 async def models(service: Service) -> dict[str, Any]:
     """What ``model`` may be."""
     names = [variant.name for variant in service.variants.current]

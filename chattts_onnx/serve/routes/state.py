@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from ...errors import ChatTTSError
 from .. import metrics as metrics_
@@ -32,7 +32,9 @@ async def ready(service: Service) -> JSONResponse:
     return JSONResponse(body, 200 if service.ready else 503)
 
 
-@router.get("/metrics", tags=["state"], summary="Prometheus metrics")
+@router.get(
+    "/metrics", tags=["state"], summary="Prometheus metrics", response_class=PlainTextResponse
+)
 def metrics(counted: Counted) -> Response:
     """Queue depth, slots, first audio, real-time factor, requests by outcome, memory."""
     return Response(counted.text(), media_type=metrics_.CONTENT_TYPE)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from ..answers import SpeechResponse
 from ..encoders import MEDIA_TYPES, make_encoder
-from ..schemas import SpeechBody, errors
+from ..schemas import SpeechBody, audio, errors
 from ..service import SpeechService
 from .context import Service, keys
 
 router = APIRouter(prefix="/v1/tts", tags=["speech"], dependencies=[keys])
-_AUDIO: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Audio, in chunks as they are made; X-Seed repeats it, X-Sample-Rate is "
-        "the samples per second.",
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in
-                    dict.fromkeys(kind.partition(";")[0] for kind in MEDIA_TYPES.values())},
+_ANSWERS: dict[str, Any] = {
+    "responses": {
+        **audio("X-Seed repeats it, X-Sample-Rate is the samples per second."),
+        **errors(404, 429, 503, 504),
     },
-    **errors(404, 429, 503, 504),
-}  # fmt: skip
+    "response_class": Response,
+    "response_model": None,
+}
 
 
 def speak(service: SpeechService, body: SpeechBody) -> Any:
@@ -34,13 +33,13 @@ def speak(service: SpeechService, body: SpeechBody) -> Any:
     return SpeechResponse(speech, kind)
 
 
-@router.get("", responses=_AUDIO, response_model=None, summary="Speak a text")
+@router.get("", **_ANSWERS, summary="Speak a text")
 async def get_speech(service: Service, query: Annotated[SpeechBody, Query()]) -> Any:
     """For players and links: everything in the query string."""
     return speak(service, query)
 
 
-@router.post("", responses=_AUDIO, response_model=None, summary="Speak a text given as JSON")
+@router.post("", **_ANSWERS, summary="Speak a text given as JSON")
 async def post_speech(service: Service, body: SpeechBody) -> Any:
     """As GET; a text in a body is in no one's log or history."""
     return speak(service, body)

@@ -7,13 +7,14 @@ from typing import Any
 from fastapi import APIRouter
 
 from ..encoders import MEDIA_TYPES
+from ..schemas import errors
 from .context import Service, keys
 from .openai import VOICES
 
 router = APIRouter(prefix="/v1", tags=["choices"], dependencies=[keys])
 
 
-@router.get("/voices", summary="Voices by name, and the range of seeds")
+@router.get("/voices", responses=errors(404), summary="Voices by name, and the range of seeds")
 async def voices(service: Service, variant: str | None = None) -> dict[str, Any]:
     """Any whole number from 0 is a voice of its own; names are those of the variant's bundle."""
     found = service.variants.find(variant)
@@ -25,7 +26,7 @@ async def voices(service: Service, variant: str | None = None) -> dict[str, Any]
     }
 
 
-@router.get("/variants", summary="The bundles that are served")
+@router.get("/variants", responses=errors(), summary="The bundles that are served")
 async def variants(service: Service) -> dict[str, Any]:
     """The first is the default; a revision names the content of a bundle."""
     listed = [

@@ -13,7 +13,17 @@ import pytest
 
 from chattts_onnx import Bundle
 from chattts_onnx.audiofile import parse_wav, read_audio
-from chattts_onnx.bulk import BulkError, CorpusError, JobError, Store, Tally, check, run, speaking
+from chattts_onnx.bulk import (
+    BulkError,
+    CorpusError,
+    JobError,
+    Store,
+    Tally,
+    check,
+    run,
+    speaking,
+    utterance,
+)
 from chattts_onnx.bulk.job import locked
 from chattts_onnx.bulk.line import parse_line
 from chattts_onnx.wavefile import to_bytes
@@ -186,9 +196,9 @@ def test_finished_lines_of_an_unfinished_shard_are_kept(
     with next(work.glob("journal-*")).open("ab") as journal:
         journal.write(b'{"line": 9, "fi')
     spoken: list[int] = []
-    original = speaking.line_entry
+    original = utterance.line_entry
     monkeypatch.setattr(
-        speaking, "line_entry", lambda line: spoken.append(line.number) or original(line)
+        utterance, "line_entry", lambda line: spoken.append(line.number) or original(line)
     )
     summary = run(job, bundle, slots=2)
     assert summary.run_lines == LINES - 5
@@ -278,12 +288,12 @@ def test_lines_in_hand_are_bounded_by_the_slots(bundle: Bundle, tmp_path: Path) 
     speaker = speaking.Speaker(bundle, settings, slots=2)
     taken = 0
 
-    def tasks() -> Iterator[speaking.Task]:
+    def tasks() -> Iterator[utterance.Task]:
         nonlocal taken
         for number, row in enumerate(rows(40)):
             taken += 1
             line = parse_line(number, row, settings.defaults)
-            yield speaking.Task(line, tmp_path / f"{number}.wav")
+            yield utterance.Task(line, tmp_path / f"{number}.wav")
 
     most = 0
     for done, _ in enumerate(speaker.speak(tasks()), 1):

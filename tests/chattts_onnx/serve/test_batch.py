@@ -88,6 +88,15 @@ def test_a_line_that_fails_is_told_and_the_others_are_spoken(server: Running) ->
     assert "file" in good and bad["error"].startswith("VoiceError") and "file" not in bad
 
 
+def test_half_a_surrogate_pair_does_not_fail_the_other_lines(server: Running) -> None:
+    lines = r'{"text": "hello \ud800", "id": "\ud800"}' + '\n{"text": "hello"}\n'
+    job = upload(server, lines, "a.jsonl").json()
+    assert finished(server, job["id"])["state"] == "done"
+    with archive(server, job["id"]) as files:
+        first, second = json.loads(files.read("manifest.json"))["lines"]
+    assert (first["text"], first["id"]) == ("hello \ud800", "\ud800") and "file" in second
+
+
 def test_bad_uploads_are_refused_at_once(start_server: Start) -> None:
     server = start_server(max_upload_bytes=2000, batch_lines=3)
     assert upload(server, "").status_code == 422

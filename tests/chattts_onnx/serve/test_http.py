@@ -143,6 +143,21 @@ def test_other_mistakes(server: Running) -> None:
     assert answer.status_code in (400, 422) and "error" in answer.json()
 
 
+def test_mistakes_of_many_fields_make_a_short_answer(server: Running) -> None:
+    few = post(server, json={"text": "hello"} | {f"x{i}" * 100: 1 for i in range(20)})
+    assert few.status_code == 422 and "and 15 more" in few.json()["error"]["message"]
+    assert len(few.content) < 1000
+    many = post(server, json={"text": "hello"} | {f"x{i}": 1 for i in range(1000)})
+    assert many.status_code == 422 and "1001 fields" in many.json()["error"]["message"]
+
+
+def test_half_a_surrogate_pair_is_answered(server: Running) -> None:
+    kind = {"content-type": "application/json"}
+    for body in (r'{"text": "hello \ud800"}', r'{"text": "hello", "\udfff": 1}'):
+        answer = post(server, content=body.encode(), headers=kind)
+        assert answer.status_code in (200, 422)
+
+
 def test_bodies_are_limited_declared_or_not(start_server: Start) -> None:
     server = start_server(max_body_bytes=1000)
     declared = post(server, json={"text": "hello", "voice": "x" * 2000})
@@ -335,29 +350,47 @@ def test_no_text_of_a_user_is_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server = start_server()
-    secret = "hello zzsecretzz"
-    get(server, "/v1/tts", params={"text": secret})
-    get(server, "/v1/tts", params={"text": secret, "voice": "zzsecretzz"})
-    get(server, "/v1/tts", params={"text": secret, "speed": "zzsecretzz"})
-    post(server, json={"text": secret, "variant": "zzsecretzz"})
-    post(server, "/v1/audio/speech", json={"model": "zzsecretzz", "input": secret, "voice": "a"})
+    marker = "hello zzsecretzz"
+    get(server, "/v1/tts", params={"text": marker})
+    get(server, "/v1/tts", params={"text": marker, "voice": "zzsecretzz"})
+    get(server, "/v1/tts", params={"text": marker, "speed": "zzsecretzz"})
+    post(server, json={"text": marker, "variant": "zzsecretzz"})
+    post(server, "/v1/audio/speech", json={"model": "zzsecretzz", "input": marker, "voice": "a"})
     get(server, "/zzsecretzz")
-    files = {"file": ("zzsecretzz.txt", secret.encode())}
+    files = {"file": ("zzsecretzz.txt", marker.encode())}
     job = post(server, "/v1/batch", files=files).json()["id"]
     until(lambda: get(server, f"/v1/batch/{job}").json()["state"] == "done", "the job is done")
     engine = server.service.variants.find(None).engine
 
     def broken(count: int) -> None:
-        raise RuntimeError(secret)
+        raise RuntimeError(marker)
 
     engine._batch.decoder.step = broken  # type: ignore[method-assign,assignment]
-    assert post(server, json={"text": secret}).status_code == 500
+    assert post(server, json={"text": marker}).status_code == 500
     until(lambda: server.service.active == 0, "all has been logged")
     told = [r for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))]
     assert len([r for r in told if r.name == "chattts_onnx.serve"]) > 8
     formatted = "\n".join(logging.Formatter().format(record) for record in told)
     out, err = capfd.readouterr()
     assert "zzsecretzz" not in formatted + out + err
+
+
+def test_an_unforeseen_error_keeps_its_message_out_of_answer_and_log(
+    start_server: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server()
+
+    marker = "secret".join(("zz", "zz"))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(marker)
+
+    monkeypatch.setattr(server.service, "submit", broken)
+    answer = post(server, json={"text": "hello"})
+    assert answer.status_code == 500 and answer.json()["error"]["type"] == "RuntimeError"
+    until(lambda: "/v1/tts failed" in caplog.text, "it is logged")
+    assert "in broken" in caplog.text
+    assert marker not in caplog.text + answer.text
 
 
 def test_texts_are_logged_where_that_is_asked_for(
@@ -384,3 +417,8 @@ def test_openapi_describes_every_route_with_examples(server: Running) -> None:
         described["paths"]["/v1/tts"]["post"]["responses"]
     )
     assert "HTTPBearer" in described["components"]["securitySchemes"]
+    spoken = described["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
+    assert {"audio/mpeg", "audio/wav", "text/event-stream"} <= set(spoken)
+    assert "application/json" not in spoken
+    assert "text/plain" in described["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert "404" in described["paths"]["/v1/voices"]["get"]["responses"]

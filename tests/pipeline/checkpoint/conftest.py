@@ -20,6 +20,7 @@ from pipeline.checkpoint.record import hash_files
 from pipeline.checkpoint.seeded import write_seeded
 
 REPOSITORY = "someone/speech"
+# pragma: allowlist nextline secret
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 SEED = 11
 

@@ -67,6 +67,7 @@ def test_values_are_the_same_on_every_machine() -> None:
     """Integer sums and one rounding: the digest holds for any NumPy and any C library."""
     values = normal(bit_generator(7, "file", "tensor"), (300, 250))
     digest = hashlib.sha256(values.astype("<f4").tobytes()).hexdigest()
+    # pragma: allowlist nextline secret
     assert digest == "b48090d3f9db635ea996f050d83ea955e72410813f5b8443be36643ae61509fa"
     assert abs(float(values.mean())) < 0.02
     assert abs(float(values.std()) - 1) < 0.01

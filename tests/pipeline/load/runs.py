@@ -24,6 +24,7 @@ def made(
     system: str = CONTINUOUS,
     seconds: float = 30.0,
     target: str = "mini",
+    code: str = "0123abc",
 ) -> Run:
     """``memory`` in bytes, once a second."""
     values = memory or [1e8] * round(seconds)
@@ -37,4 +38,6 @@ def made(
         server=[[float(i), value, 0.5 * i] for i, value in enumerate(values)],
         sample_rate=RATE,
         metrics={},
+        code=code,
+        bundle="bundle-hash",
     )

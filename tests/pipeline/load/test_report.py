@@ -36,6 +36,18 @@ def test_report_has_json_tables_and_a_picture(tmp_path: Path) -> None:
     assert path.with_suffix(".png").read_bytes() == before
 
 
+def test_every_row_says_its_code_and_bundle(tmp_path: Path) -> None:
+    path = tmp_path / "load.json"
+    report(
+        path, [RUNS[0], made(RUNS[2].requests, None, SOAK, seconds=300, code="later")], default()
+    )
+    text = path.with_suffix(".md").read_text()
+    assert "| mini | ramp | mini | int8 | bundle-hash | 0123abc |" in text
+    assert "| mini | soak | mini | int8 | bundle-hash | later |" in text
+    runs = json.loads(path.read_text())["context"]["runs"]
+    assert {run["code"] for run in runs.values()} == {"0123abc", "later"}
+
+
 def test_runs_are_kept_between_parts(tmp_path: Path) -> None:
     for one in RUNS:
         one.save(tmp_path)
@@ -62,6 +74,9 @@ def test_what_is_run() -> None:
     assert plan(config, "ramp", ["mini"]) == mini
     assert plan(config, "ramp", ["mini"], NAIVE) == mini[1:]
     assert plan(config, "all", [])[:2] == mini
+    assert plan(config, "all", ["mini"]) == [*mini, ("mini", CONTINUOUS, SOAK)]
+    with pytest.raises(LoadError, match="--target 'big': expected one of mini, "):
+        plan(config, "all", ["big"])
     assert plan(config, "all", [])[-1] == ("mini", CONTINUOUS, SOAK)
     assert plan(config, "soak", []) == [("mini", CONTINUOUS, SOAK)]
     assert plan(config, "report", []) == []

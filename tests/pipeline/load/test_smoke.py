@@ -50,6 +50,7 @@ def test_users_are_answered(config: LoadConfig, system: str) -> None:
         # 40 steps of the small bundle at most, in 16 bits.
         assert 0 < request["bytes"] <= 2 * 40 * 2 * tiny_bundle.HOP
     assert len(run.server) > 2 and all(memory > 1e6 for _, memory, _ in run.server)
+    assert run.code and len(run.bundle) == 12
     if system == CONTINUOUS:
         assert any("requests_total" in name for name in run.metrics)
 
