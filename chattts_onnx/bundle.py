@@ -22,6 +22,7 @@ from .params import GenerationParams
 from .sessions import (
     Provider,
     SessionConfig,
+    check_external_data,
     choose_providers,
     choose_threads,
     node_assignment,
@@ -151,6 +152,7 @@ class Bundle:
     def _pool(self) -> DecoderPool:
         """Decoders that keep everything on the GPU; their session replaces that of ``gpt``."""
         config, graph = self.config, self.manifest.graph("gpt")
+        check_external_data(self.path / graph.file, graph.data)
         session = open_step_session(self.path / graph.file, self.model, config)
         self._sessions["gpt_step"] = session
         place = (config.device, config.device_id)

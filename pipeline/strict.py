@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from chattts_onnx.untrusted import brief, brief_text
 from pipeline.errors import ConfigError
 
 T = TypeVar("T")
@@ -31,8 +33,12 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path}: found no such file, expected parameters; {HINT}")
     try:
         return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (YAMLError, OSError, ValueError) as error:
-        raise ConfigError(f"{path}: found no valid YAML ({error}); {HINT}") from error
+    # OmegaConf lets through what Python raises on odd keys, numbers and nesting.
+    except (
+        YAMLError, OmegaConfBaseException, OSError, ValueError, TypeError, OverflowError,
+        RecursionError, AttributeError, AssertionError,
+    ) as error:  # fmt: skip
+        raise ConfigError(f"{path}: found no valid YAML ({brief_text(error)}); {HINT}") from error
 
 
 def parse_strictly(value: Any, kind: type[T]) -> T:
@@ -132,7 +138,8 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _join(where: str, key: Any) -> str:
-    return f"{where}.{key}" if where else str(key)
+    name = brief_text(key, 100)
+    return f"{where}.{name}" if where else name
 
 
 def _describe(kind: Any) -> str:
@@ -140,5 +147,5 @@ def _describe(kind: Any) -> str:
 
 
 def _mismatch(where: str, value: Any, expected: str) -> ConfigError:
-    found = f"{value!r} ({type(value).__name__})"
+    found = f"{brief(value)} ({type(value).__name__})"
     return ConfigError(f"{where or 'params'}: found {found}, expected {expected}; {HINT}")
