@@ -15,6 +15,7 @@ import onnx
 from chattts_onnx.archive import extract_archive
 from chattts_onnx.archive_sums import Sums
 from chattts_onnx.bundle import open_bundle
+from chattts_onnx.kv_cache import KVCache
 from chattts_onnx.manifest import MANIFEST_NAME, Manifest
 from chattts_onnx.sessions import SessionConfig, choose_providers, open_session
 from drills.fuzz.binary_mutations import mutate_tar
@@ -39,7 +40,7 @@ def _manifest(folder: Path) -> Prepared:
             opened.default_params(name)
         opened.manifest.token("[Stts]")
         opened.speaker(1)
-        opened.decoder(1, 8)
+        KVCache(opened.model, 1, 8)
 
     return Prepared((path.read_bytes(),), read, path)
 

@@ -15,6 +15,9 @@ ODD: tuple[Any, ...] = (
     [[1, 2], [3]], {"": {}}, {"a": 1}, *TEXT,
 )  # fmt: skip
 
+# Chance that a change falls on a container rather than within it.
+_STOP = 0.25
+
 
 def mutate_json(data: bytes, random: Random) -> bytes:
     """One to three places of the document replaced, removed, renamed, swapped or nested.
@@ -81,16 +84,16 @@ def dump(value: Any) -> bytes:
 
 
 def _pick(value: Any, random: Random) -> tuple[Any, Any]:
-    """A container within ``value`` and a key in it, all containers being equally likely."""
-    found: list[Any] = []
-    waiting = [value]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, (dict, list)) and node:
-            found.append(node)
-            waiting.extend(node.values() if isinstance(node, dict) else node)
-    if not found:
-        return None, None
-    holder = random.choice(found)
-    key = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
+    """A container within ``value`` and a key in it, by going down from the top."""
+    holder, key = None, None
+    while isinstance(value, (dict, list)) and value:
+        holder = value
+        key = (
+            random.choice(list(holder))
+            if isinstance(holder, dict)
+            else random.randrange(len(holder))
+        )
+        if random.random() < _STOP:
+            break
+        value = holder[key]
     return holder, key

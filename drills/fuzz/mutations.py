@@ -56,7 +56,7 @@ def mutate_text(data: bytes, random: Random) -> bytes:
     """One to four changes of lines, fields and characters, in UTF-8 and sometimes not."""
     text = data.decode("utf-8", "replace")
     for _ in range(random.choice((1, 1, 2, 4))):
-        text = _change_text(text, random)
+        text = _change_text(text, random)[:MAX_BYTES]
     encoding = random.choice(("utf-8",) * 12 + ("utf-8-sig", "utf-16", "utf-16-le", "gb18030"))
     return text.encode(encoding, "surrogatepass" if "utf" in encoding else "replace")[:MAX_BYTES]
 
