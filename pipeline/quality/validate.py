@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from chattts_onnx.errors import NonFiniteError
+from pipeline.errors import GateError
 from pipeline.quality import audio, forcing, free
 from pipeline.quality.audio import Decoded, decode_reference, decode_rows
 from pipeline.quality.forcing import ForcedBatch, force_reference, forced_rows
@@ -72,12 +74,19 @@ def expect(reference: Candidate, trial: Trial) -> Expected:
 
 
 def judge_variant(variant: str, model: Candidate, expected: Expected, trial: Trial) -> list[Row]:
-    """All rows of one variant."""
-    return [
-        *forced_rows(variant, model, expected.batches),
-        *decode_rows(variant, model, expected.decoded, trial.audio_format),
-        *free_rows(variant, trial.speak(variant, model), expected.spoken),
-    ]
+    """All rows of one variant.
+
+    Raises:
+        GateError: a graph of it gave NaN or infinity, which no metric can be made of.
+    """
+    try:
+        return [
+            *forced_rows(variant, model, expected.batches),
+            *decode_rows(variant, model, expected.decoded, trial.audio_format),
+            *free_rows(variant, trial.speak(variant, model), expected.spoken),
+        ]
+    except NonFiniteError as error:
+        raise GateError(f"{variant}: {error}") from error
 
 
 def validate(reference: Candidate, openers: dict[str, Opener], trial: Trial) -> list[Row]:

@@ -44,7 +44,8 @@ def run(params: Params, workspace: Path) -> None:
     Raises:
         ConfigError: a gate names an unknown variant or metric, or sentences are unusable.
         BundleError: a variant's bundle is missing or damaged.
-        GateError: a variant failed; the report is written first.
+        GateError: a variant failed a gate, which is raised after the report is written, or gave
+            NaN or infinity, which is raised at once.
     """
     config = params.validate
     check_gate_names(config.gates, config.variants, METRICS)
