@@ -44,8 +44,7 @@ def run(params: Params, workspace: Path) -> None:
     Raises:
         ConfigError: a gate names an unknown variant or metric, or sentences are unusable.
         BundleError: a variant's bundle is missing or damaged.
-        GateError: a variant failed a gate, which is raised after the report is written, or gave
-            NaN or infinity, which is raised at once.
+        GateError: a variant failed, or gave NaN or infinity; the report is written first.
     """
     config = params.validate
     check_gate_names(config.gates, config.variants, METRICS)
