@@ -197,7 +197,7 @@ def promises(draws: int, seed: int) -> list[Promise]:
             area="numbers",
             promise="NaN or infinity in a graph's output fails the request concerned at that step, "
             "by graph, output, step and seed; its neighbours in the batch go on",
-            tried="`tests/chattts_onnx/test_finite.py`: planted in each graph, on host and device path",
+            tried="`tests/chattts_onnx/test_finite.py`: planted in each graph, on host and device",
             count=passed + failed,
             unit="tests",
             broken=failed,
