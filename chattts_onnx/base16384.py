@@ -11,17 +11,23 @@ from .errors import InputError
 _FIRST = 0x4E00
 _REMAINDER = 0x3D00
 _BITS = 14
-_GROUP = 4
+_GROUP, _BYTES = 4, 7
 
 
 def encode(data: bytes) -> str:
     """The text form of ``data``."""
-    remainder = len(data) % 7
+    # A group at a time: one number of all bits would take time in the square of the length.
+    text = "".join(_characters(data[i : i + _BYTES]) for i in range(0, len(data), _BYTES))
+    remainder = len(data) % _BYTES
+    return text + chr(_REMAINDER + remainder) if remainder else text
+
+
+def _characters(data: bytes) -> str:
+    """Up to seven bytes as characters, the last filled up with zero bits."""
     count = -(-len(data) * 8 // _BITS)
     value = int.from_bytes(data, "big") << (count * _BITS - len(data) * 8)
     shifts = range((count - 1) * _BITS, -1, -_BITS)
-    text = "".join(chr(_FIRST + ((value >> shift) & 0x3FFF)) for shift in shifts)
-    return text + chr(_REMAINDER + remainder) if remainder else text
+    return "".join(chr(_FIRST + ((value >> shift) & 0x3FFF)) for shift in shifts)
 
 
 def decode(text: str) -> bytes:
@@ -30,7 +36,6 @@ def decode(text: str) -> bytes:
     if text and _REMAINDER < ord(text[-1]) <= _REMAINDER + 6:
         remainder, text = ord(text[-1]) - _REMAINDER, text[:-1]
     size = _size(len(text), remainder)
-    # A group at a time: one number of all bits would take time in the square of the length.
     groups = (text[i : i + _GROUP] for i in range(0, len(text), _GROUP))
     return b"".join(_group(group, i * _GROUP) for i, group in enumerate(groups))[:size]
 
@@ -46,7 +51,7 @@ def _group(text: str, start: int) -> bytes:
                 f"U+{_FIRST:04X} to U+{_FIRST + (1 << _BITS) - 1:04X}."
             )
         value = value << _BITS | code
-    return (value << _BITS * (_GROUP - len(text))).to_bytes(7, "big")
+    return (value << _BITS * (_GROUP - len(text))).to_bytes(_BYTES, "big")
 
 
 def _size(characters: int, remainder: int) -> int:
@@ -58,4 +63,4 @@ def _size(characters: int, remainder: int) -> int:
             f"a base16384 text of {characters} characters cannot end in {remainder} remaining "
             "bytes; it is cut off."
         )
-    return groups * 7 + remainder
+    return groups * _BYTES + remainder

@@ -10,7 +10,12 @@ from drills.fuzz.reader import Mutation
 MAX_BYTES = 1 << 16
 _EDGES = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 1 << 31, (1 << 31) - 1,
           (1 << 32) - 1, 1 << 63, (1 << 63) - 1, (1 << 64) - 1)  # fmt: skip
+_BOMB = "a: &a [x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
 TEXT = (
+    _BOMB,
     "\x00", "\n", "\r", "\r\n", "\t", "\ufeff", "\u2028", "\u0085", "\x1a", "\x7f", "\u202e",
     "\U0001f600", "\U000e0001", "e\u0301\u0301", "\uffff", '"', "'", ",", ";", "\\", "#", "..",
     "../../etc/passwd", "/etc/passwd", "C:\\x", "%s%n", "${oc.env:HOME}", "&a [*a]", "!!python/x",

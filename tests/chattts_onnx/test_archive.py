@@ -76,6 +76,11 @@ UNSAFE: dict[str, tuple[Edit, str]] = {
     "hidden": (lambda m: m.append(member("a/.bashrc")), "outside of its folder"),
     "backslash": (lambda m: m.append(member("a/..\\evil")), "outside of its folder"),
     "other root": (lambda m: m.append(member("b/gpt.onnx")), "does not list once"),
+    "no name": (lambda m: m.append(member("")), "not a file in one folder"),
+    "dot": (lambda m: m.append(member(".")), "not a file in one folder"),
+    "nested index": (
+        lambda m: m.insert(0, member("a/manifest.json", b"[" * 100_000)), "nested too deeply"
+    ),
     "no folder": (lambda m: m.append(member("evil")), "not a file in one folder"),
     "symbolic link": (lambda m: m.append(link("a/x", "/etc/passwd", tarfile.SYMTYPE)), "is a link"),
     "hard link": (lambda m: m.append(link("a/x", "a/gpt.onnx", tarfile.LNKTYPE)), "is a link"),
