@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-import pytest
 
 from chattts_onnx.device_sampler import PREFIX, settings_columns, standalone_sampler
 from chattts_onnx.finite import finite_rows
 from chattts_onnx.manifest import ModelInfo, ReceptiveField
 from chattts_onnx.params import GenerationParams
 from chattts_onnx.sampling import PENALTY_WINDOW, Settings, sample
+from drills.outcomes import run_tests
 from drills.record import FOLDER, Promise, write_record
 
 Wide = npt.NDArray[np.longdouble]
@@ -219,25 +219,6 @@ def promises(draws: int, seed: int) -> list[Promise]:
         )
     )
     return rows
-
-
-class _Outcomes:
-    """Counts tests by what became of them."""
-
-    passed = failed = 0
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Called by pytest for each phase of a test."""
-        self.failed += report.failed
-        self.passed += report.passed and report.when == "call"
-
-
-def run_tests(path: str, names: str = "") -> tuple[int, int]:
-    """Tests of a file that (pass, fail); ``names`` chooses some as ``-k`` does."""
-    outcomes = _Outcomes()
-    options = ["-q", "-p", "no:cacheprovider", *(["-k", names] if names else [])]
-    pytest.main([path, *options], plugins=[outcomes])
-    return outcomes.passed, outcomes.failed
 
 
 def main() -> int:

@@ -7,8 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from drills.fuzz.ledger import Ledger
 from drills.fuzz.reader import Reader
@@ -16,8 +19,10 @@ from drills.fuzz.trial import Failure
 from drills.fuzz.worker import save_failure
 
 _POLL_SECONDS = 0.5
-# Wall time; native code does not see the worker's own limit, and the machine may be busy.
-_HANG_SECONDS = 120.0
+# Native code does not see the worker's own limit.  CPU time, since the machine may be busy; who
+# waits for ever uses none.
+_HANG_CPU_SECONDS = 60.0
+_HANG_SECONDS = 3600.0
 _COVERAGE = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 _STARTS = 20
 # Inputs are written there, if it is to be had, so that no disk sets the pace.
@@ -97,14 +102,16 @@ def _run(
 
 def _watch(process: subprocess.Popen[bytes], ledger: Ledger) -> int:
     """The exit status of a worker; -9 for one that was ended because an input hung."""
-    seen, since = ledger["tried"], time.monotonic()
+    seen, since, spent = -1, 0.0, 0.0
     while True:
         try:
             return process.wait(_POLL_SECONDS)
         except subprocess.TimeoutExpired:
             pass
-        if ledger["tried"] != seen:
-            seen, since = ledger["tried"], time.monotonic()
-        elif time.monotonic() - since > _HANG_SECONDS:
-            process.kill()
-            return process.wait()
+        with suppress(psutil.NoSuchProcess):
+            cpu = sum(psutil.Process(process.pid).cpu_times()[:2])
+            if ledger["tried"] != seen:
+                seen, since, spent = ledger["tried"], time.monotonic(), cpu
+            elif cpu - spent > _HANG_CPU_SECONDS or time.monotonic() - since > _HANG_SECONDS:
+                process.kill()
+                return process.wait()
