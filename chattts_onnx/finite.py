@@ -1,7 +1,8 @@
 """NaN and infinity are caught where they come out of a graph, before anything is drawn from them.
 
 What a GPT step writes into its cache needs no look of its own: attention reads it in the same step,
-so it shows in that step's hidden state.
+so it shows in that step's hidden state.  An INT8 cache is the exception: it has no NaN, so one that
+arises in a key or value alone is stored as a number.
 """
 
 from __future__ import annotations
