@@ -13,7 +13,6 @@ files, PAX records of any size) that no archive of ours has and that are refused
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 import tarfile
@@ -26,12 +25,11 @@ from typing import Any, BinaryIO
 from .archive_parts import JoinedParts
 from .archive_sums import SUMS_NAME, Sums, archive_name
 from .errors import ArchiveError, BundleError
-from .manifest import MANIFEST_NAME, Manifest
+from .manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
+from .untrusted import brief, brief_text, parse_json
 
 _BLOCK = 1 << 20
 _RECORD = tarfile.BLOCKSIZE
-# Indexes are read into memory; that of a bundle has some 30 kB.
-_MAX_INDEX_BYTES = 16 << 20
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+-]*")
 
 
@@ -130,7 +128,7 @@ def _walk(parts: Sequence[Path], folder: Path | None) -> ArchiveInfo:
     missing = sorted(index.files.keys() - seen)
     if missing:
         raise ArchiveError(
-            f"{where}: {missing[0]} is missing ({len(missing)} files). Get it again."
+            f"{where}: {brief_text(missing[0])} is missing ({len(missing)} files). Get it again."
         )
     return ArchiveInfo(root, len(seen), total, index.manifest)
 
@@ -156,21 +154,22 @@ def _header(stream: JoinedParts, where: str) -> tuple[str, str, int] | None:
         raise ArchiveError(f"{where}: no tar header where one is due ({error}).") from error
     if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise ArchiveError(
-            f"{where}: {info.name!r} is a link, folder, device or extension (type {info.type!r}); "
+            f"{where}: {brief(info.name)} is a link, folder, device or extension (type "
+            f"{info.type!r}); "
             "release archives hold regular files only. Refused."
         )
-    root, *rest = PurePosixPath(info.name).parts
-    if info.size < 0 or not rest or str(PurePosixPath(info.name)) != info.name:
-        raise ArchiveError(f"{where}: {info.name!r} is not a file in one folder; refused.")
-    if not all(_PLAIN_PART.fullmatch(part) for part in (root, *rest)):
-        raise ArchiveError(f"{where}: {info.name!r} may lead outside of its folder; refused.")
-    return root, "/".join(rest), info.size
+    parts = PurePosixPath(info.name).parts
+    if info.size < 0 or len(parts) < 2 or str(PurePosixPath(info.name)) != info.name:
+        raise ArchiveError(f"{where}: {brief(info.name)} is not a file in one folder; refused.")
+    if not all(_PLAIN_PART.fullmatch(part) for part in parts):
+        raise ArchiveError(f"{where}: {brief(info.name)} may lead outside of its folder; refused.")
+    return parts[0], "/".join(parts[1:]), info.size
 
 
 def _read_index(
     stream: JoinedParts, where: str, root: str, name: str, size: int
 ) -> tuple[Any, ...]:
-    if size > _MAX_INDEX_BYTES:
+    if size > MAX_MANIFEST_BYTES:
         raise ArchiveError(f"{where}: its {name} has {size} bytes; refused.")
     data = stream.read(size)
     _skip_padding(stream, where, size)
@@ -183,10 +182,12 @@ def _read_index(
 
 def _manifest_index(data: bytes, where: str) -> _Index:
     try:
-        manifest = Manifest.from_dict(json.loads(data), Path(where))
+        manifest = Manifest.from_dict(parse_json(data), Path(where))
         manifest._check_graph_files(Path(where))
     except (ValueError, BundleError) as error:
-        raise ArchiveError(f"{where}: its {MANIFEST_NAME} is unusable ({error})") from error
+        raise ArchiveError(
+            f"{where}: its {MANIFEST_NAME} is unusable ({brief_text(error)})"
+        ) from error
     files = {name: (info.sha256, info.bytes) for name, info in manifest.files.items()}
     return _Index(MANIFEST_NAME, files, manifest)
 

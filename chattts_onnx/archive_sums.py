@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .errors import ArchiveError
 from .integrity import hash_file
+from .untrusted import brief, brief_text
 
 SUMS_NAME = "SHA256SUMS"
 ARCHIVE_SUFFIX = ".tar"
@@ -81,11 +82,13 @@ class Sums:
         found = sorted(name for name in self.files if name != archive_name(name) == archive)
         expected = [f"{archive}.{number:03}" for number in range(1, len(found) + 1)]
         if not found:
-            known = ", ".join(self.archives()) or "none"
-            raise ArchiveError(f"{SUMS_NAME} lists no archive {archive!r}; it lists {known}.")
+            known = brief_text(", ".join(self.archives())) or "none"
+            raise ArchiveError(f"{SUMS_NAME} lists no archive {brief(archive)}; it lists {known}.")
         if found != expected:
-            missing = ", ".join(sorted(set(expected) - set(found)))
-            raise ArchiveError(f"{SUMS_NAME} lists parts of {archive} but not {missing}.")
+            missing = brief_text(", ".join(sorted(set(expected) - set(found))))
+            raise ArchiveError(
+                f"{SUMS_NAME} lists parts of {brief_text(archive)} but not {missing}."
+            )
         return found
 
     def choose(self, variant: str | None) -> str:
@@ -93,9 +96,10 @@ class Sums:
         known = self.archives()
         chosen = [n for n in known if variant is None or n.endswith(f"-{variant}{ARCHIVE_SUFFIX}")]
         if len(chosen) != 1:
-            which = "several archives" if len(chosen) > 1 else f"no archive of {variant!r}"
+            which = "several archives" if len(chosen) > 1 else f"no archive of {brief(variant)}"
             raise ArchiveError(
-                f"found {which}; choose with --variant among {', '.join(known) or 'none'}."
+                f"found {which}; choose with --variant among "
+                f"{brief_text(', '.join(known)) or 'none'}."
             )
         return chosen[0]
 

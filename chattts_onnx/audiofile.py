@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .untrusted import brief_text
 
 Floats = npt.NDArray[np.float32]
 
 _PCM, _IEEE_FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-# An hour of stereo 32-bit audio at 96 kHz; a voice sample is seconds.
-_MAX_BYTES = 3 << 30
+# A minute of stereo 32-bit audio at 96 kHz; a voice sample is seconds.
+_MAX_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ def parse_wav(data: bytes, where: str) -> Recording:
         code = struct.unpack_from("<H", form, 24)[0]
     if not channels or not rate or not block:
         raise InputError(f"{where} is a damaged WAV file: {channels} channels at {rate} Hz.")
-    values = _decode(samples, code, bits, where)
-    frames = len(values) // channels
-    mono = values[: frames * channels].reshape(frames, channels).mean(axis=1, dtype=np.float64)
-    return Recording(mono.astype(np.float32), int(rate))
+    # Samples that are not finite stay so, for the caller to name.
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = _decode(samples, code, bits, where)
+        frames = len(values) // channels
+        mono = values[: frames * channels].reshape(frames, channels).mean(axis=1, dtype=np.float64)
+        return Recording(mono.astype(np.float32), int(rate))
 
 
 def _decode(data: bytes, code: int, bits: int, where: str) -> npt.NDArray[np.floating]:
@@ -104,7 +107,13 @@ def _by_soundfile(source: Path) -> Recording:
             "or convert it to WAV."
         ) from error
     try:
-        audio, rate = soundfile.read(str(source), dtype="float32", always_2d=True)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"{source} cannot be read as audio: {error}") from error
-    return Recording(audio.mean(axis=1, dtype=np.float32), int(rate))
+        with soundfile.SoundFile(str(source)) as file:
+            # Room is made for what the header says before a sample is read.
+            size = 4 * file.frames * file.channels
+            if size > _MAX_BYTES:
+                raise InputError(f"{source} unpacks to {size} bytes; cut out some seconds.")
+            audio, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+    except (RuntimeError, TypeError, ValueError, OSError) as error:
+        raise InputError(f"{source} cannot be read as audio: {brief_text(error)}") from error
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Recording(audio.mean(axis=1, dtype=np.float32), int(rate))

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from .cuda import CudaDecoder
 from .decoder import Decoder
-from .errors import GenerationError, InputError, RequestCancelledError
+from .errors import GenerationError, InputError, NonFiniteError, RequestCancelledError
+from .finite import describe, finite_rows
 from .generation import Pass, Request
 from .sampling import Settings, sample
 
@@ -113,13 +114,16 @@ class Batch:
         """Keep one step that was sampled on the device: ``codes`` [count, num_vq]."""
         end = self._end(Pass.CODE)
         ended: list[Request] = []
+        finite = finite_rows(hidden)
         for slot, (states, tokens) in enumerate(zip(hidden, codes, strict=True)):
             request = self._rows[slot]
             if request is None:
                 continue
             verdict: bool | Exception | None
-            if (tokens < 0).any():
-                verdict = _not_finite(request)
+            if not finite[slot]:
+                verdict = _not_finite(request, "gpt", "hidden", describe(states))
+            elif (tokens < 0).any():
+                verdict = _not_finite(request, "gpt", "logits", "NaN or infinity")
             elif (tokens == end).any():
                 verdict = True
             else:
@@ -196,13 +200,13 @@ class Batch:
         requests = [self._row(slot) for slot in slots]
         end = self._end(requests[0].kind)
         verdicts: dict[int, bool | Exception | None] = {}
-        finite = np.atleast_1d(np.isfinite(scores).all(axis=(1, 2)))
+        finite = finite_rows(scores) & finite_rows(states)
         usable = scores if finite.all() else np.where(finite[:, None, None], scores, np.float32(0))
         tokens = self._draw(slots, requests, usable, end)
         for i, (slot, request) in enumerate(zip(slots, requests, strict=True)):
             verdicts[slot] = None
             if not finite[i]:
-                verdicts[slot] = _not_finite(request)
+                verdicts[slot] = _damage(request, states[i], scores[i])
             elif (row := self._retry(slot, request, usable[i : i + 1], tokens[i], end)) is None:
                 verdicts[slot] = GenerationError(
                     f"the model ended at its first step in {request.params.retries + 1} draws; "
@@ -273,8 +277,14 @@ class Batch:
             self._rows[gap], self._rows[last] = self._rows[last], None
 
 
-def _not_finite(request: Request) -> GenerationError:
-    return GenerationError(
-        f"the logits of step {request.steps} hold NaN or infinity: the bundle is "
-        "damaged or its precision too low. Validate it, or use the fp32 variant."
-    )
+def _damage(request: Request, states: Floats, scores: Floats) -> NonFiniteError:
+    """What the step of one row gave first that is not finite: the hidden state, else the scores."""
+    if not np.isfinite(states).all():
+        return _not_finite(request, "gpt", "hidden", describe(states))
+    refine = request.kind is Pass.REFINE
+    graph, output = ("text_head", "text_logits") if refine else ("gpt", "logits")
+    return _not_finite(request, graph, output, describe(scores))
+
+
+def _not_finite(request: Request, graph: str, output: str, found: str) -> NonFiniteError:
+    return NonFiniteError(graph, output, found, (f"step {request.steps}", request.name))

@@ -16,12 +16,14 @@ from .cuda import DecoderPool
 from .decoder import Decoder
 from .device_step import open_step_session
 from .errors import InputError
+from .finite import require_finite
 from .forced import forced_pass
 from .manifest import Manifest, ModelInfo
 from .params import GenerationParams
 from .sessions import (
     Provider,
     SessionConfig,
+    check_external_data,
     choose_providers,
     choose_threads,
     node_assignment,
@@ -151,6 +153,7 @@ class Bundle:
     def _pool(self) -> DecoderPool:
         """Decoders that keep everything on the GPU; their session replaces that of ``gpt``."""
         config, graph = self.config, self.manifest.graph("gpt")
+        check_external_data(self.path / graph.file, graph.data)
         session = open_step_session(self.path / graph.file, self.model, config)
         self._sessions["gpt_step"] = session
         place = (config.device, config.device_id)
@@ -168,7 +171,8 @@ class Bundle:
         ``text_ids`` int64 [B, S, num_vq] left-padded text positions, ``attention_mask`` [B, S]
         (1 = valid), ``codes`` [B, T, num_vq] with T >= 1, ``speaker`` [B, hidden] or None (a zero
         row means no speaker).  Returns hidden [B, T, hidden] and logits
-        [B, T, num_vq, num_audio_tokens]; those at t predict ``codes[:, t]``.
+        [B, T, num_vq, num_audio_tokens]; those at t predict ``codes[:, t]``.  What is not finite
+        raises :class:`~chattts_onnx.errors.NonFiniteError`, here as in all functions below.
         """
         config = self.config
         return forced_pass(
@@ -180,8 +184,11 @@ class Bundle:
 
     def text_logits(self, hidden: npt.ArrayLike) -> Floats:
         """Text logits [n, num_text_tokens] of hidden [n, hidden]: the refine pass's head."""
-        states = self._states(hidden, 2, "[n, hidden]")
-        return self._run("text_head", "hidden", states)
+        return self._require_finite("text_head", self.unchecked_text_logits(hidden))
+
+    def unchecked_text_logits(self, hidden: npt.ArrayLike) -> Floats:
+        """:meth:`text_logits` for a batch, which names the request whose row is not finite."""
+        return self._run("text_head", "hidden", self._states(hidden, 2, "[n, hidden]"))
 
     def decode_hidden(self, hidden: npt.ArrayLike) -> Floats:
         """Waveform [B, (2T - 1) * hop] of GPT states hidden [B, T, hidden]."""
@@ -189,7 +196,8 @@ class Bundle:
 
     def hidden_to_mel(self, hidden: npt.ArrayLike) -> Floats:
         """Log-mel [B, num_mels, 2T] of GPT states hidden [B, T, hidden]."""
-        return self._run("decoder", "hidden", self._states(hidden, 3, "[B, T, hidden]"))
+        mel = self._run("decoder", "hidden", self._states(hidden, 3, "[B, T, hidden]"))
+        return self._require_finite("decoder", mel)
 
     def decode_codes(self, codes: npt.ArrayLike) -> Floats:
         """Waveform [B, (2T - 1) * hop] of codes [B, T, num_vq], by way of the DVAE."""
@@ -205,7 +213,7 @@ class Bundle:
             )
         if values.size and (values.min() < 0 or values.max() >= self.model.end_token):
             raise InputError(f"codes must lie in 0..{self.model.end_token - 1}.")
-        return self._run("dvae_decode", "codes", values)
+        return self._require_finite("dvae_decode", self._run("dvae_decode", "codes", values))
 
     def encode_audio(self, waveform: npt.ArrayLike) -> Ints:
         """Codes [B, T, num_vq] of a waveform [B, samples] at the model's sample rate."""
@@ -217,7 +225,8 @@ class Bundle:
 
     def vocode(self, mel: npt.ArrayLike) -> Floats:
         """Waveform [B, (frames - 1) * hop] of log-mel [B, num_mels, frames]."""
-        return self._run("vocos", "mel", np.ascontiguousarray(mel, dtype=np.float32))
+        waveform = self._run("vocos", "mel", np.ascontiguousarray(mel, dtype=np.float32))
+        return self._require_finite("vocos", waveform)
 
     def speaker(self, voice: Voice | None) -> Floats | None:
         """Speaker vector [hidden] of a voice, None for None.
@@ -277,6 +286,11 @@ class Bundle:
         from .synthesis import stream as stream_
 
         return stream_(self, text, voice, stream=stream, on_step=on_step, **options)
+
+    def _require_finite(self, graph: str, values: Floats) -> Floats:
+        output = self.manifest.graph(graph).outputs[0].name
+        require_finite(values, graph, output, ("row",) if len(values) > 1 else ())
+        return values
 
     def _states(self, hidden: npt.ArrayLike, dims: int, expected: str) -> Floats:
         values = np.ascontiguousarray(hidden, dtype=np.float32)

@@ -14,6 +14,7 @@ from .errors import InputError, VoiceError
 from .options import Sample
 from .resampling import resample
 from .text import TextOptions, normalize
+from .untrusted import brief, brief_text, parse_json, read_limited
 from .voice_files import write_bytes
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ Floats = npt.NDArray[np.float32]
 
 # Shorter samples hold no voice; longer ones take the prompt's room and slow every step.
 MIN_SECONDS, MAX_SECONDS = 1.0, 30.0
+# Samples take some 10 bytes a code.
+_MAX_SAMPLE_BYTES = 16 << 20
 # Below this peak a recording is silence or a muted microphone (-54 dBFS).
 _SILENT_PEAK = 0.002
 _PEAK = 0.9
@@ -90,15 +93,16 @@ def is_sample(path: Path | str) -> bool:
 def load_sample(bundle: Bundle, path: Path | str) -> Sample:
     """Read a sample; :class:`VoiceError` when it does not fit the bundle."""
     try:
-        record: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        record: Any = parse_json(read_limited(Path(path), _MAX_SAMPLE_BYTES))
         transcript, codes = str(record["transcript"]), np.array(record["codes"], dtype=np.int64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VoiceError(f"{path} cannot be read as a cloned voice: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise VoiceError(f"{path} cannot be read as a cloned voice: {brief_text(error)}") from error
     model = bundle.model
     fits = codes.ndim == 2 and codes.shape[1:] == (model.num_vq,) and len(codes) > 0
     if not fits or codes.min() < 0 or codes.max() >= model.end_token:
         raise VoiceError(
-            f"{path} has codes of shape {list(codes.shape)}; this bundle's have {model.num_vq} "
+            f"{path} has codes of shape {brief(list(codes.shape))}; this bundle's have "
+            f"{model.num_vq} "
             f"columns of 0 to {model.end_token - 1}. Clone the recording with this bundle."
         )
     return Sample(transcript, codes)

@@ -72,11 +72,11 @@ class Ticket:
     def audio(self, timeout: float | None = None) -> Floats:
         """Speech float32 [samples] once it is done."""
         hidden = self.result(timeout).hidden
-        return decode_in_windows(self._decode, self._bundle.model, hidden)
+        return decode_in_windows(self._decode, self._bundle.model, hidden, name=self._name)
 
     def chunks(self, stream: StreamOptions | None = None) -> Iterator[Floats]:
         """Speech as chunks while it is generated; leaving the loop early cancels the request."""
-        audio = AudioStream(self._decode, self._bundle.model, stream)
+        audio = AudioStream(self._decode, self._bundle.model, stream, self._name)
         try:
             self._urgency = -math.inf
             while not self._await(audio.needed):
@@ -140,6 +140,9 @@ class Ticket:
         if self._request is None:
             raise GenerationError("the request did not start.")
         return self._request
+
+    def _name(self) -> str:
+        return self._final().name
 
     def _decode(self, hidden: Floats) -> Floats:
         with self._audio_turns.turn(self._urgency):

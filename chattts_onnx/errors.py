@@ -36,6 +36,29 @@ class GenerationError(ChatTTSError):
     """The model produced nothing usable within the allowed retries."""
 
 
+class NonFiniteError(GenerationError):
+    """A graph gave NaN or infinity; nothing is made of what it gave.
+
+    Attributes:
+        graph: name of the graph.
+        output: name of its output.
+        place: where, from the inside out: the step, the request.
+    """
+
+    def __init__(self, graph: str, output: str, found: str, place: tuple[str, ...] = ()) -> None:
+        self.graph, self.output, self.found, self.place = graph, output, found, place
+        where = " of ".join(place)
+        super().__init__(
+            f"graph {graph!r}, output {output!r}{', ' if where else ''}{where}: found {found}, "
+            "expected finite numbers; the bundle is damaged or its precision too low. Validate it, "
+            "or use the fp32 variant."
+        )
+
+    def within(self, *place: str) -> NonFiniteError:
+        """The same error with more of the place known."""
+        return NonFiniteError(self.graph, self.output, self.found, (*self.place, *place))
+
+
 class QueueFullError(ChatTTSError):
     """The engine already holds as many waiting requests as it may."""
 

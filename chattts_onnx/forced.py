@@ -8,6 +8,7 @@ import onnxruntime as ort
 
 from .decoder import prefill, right_pad
 from .errors import InputError
+from .finite import require_finite
 from .kv_cache import KVCache
 from .manifest import ModelInfo
 from .text.prompts import Prompt
@@ -23,7 +24,8 @@ def forced_pass(
     """Run ``inputs`` = (text_ids, attention_mask, codes, speaker) through one prefill.
 
     Shapes as in :meth:`chattts_onnx.bundle.Bundle.forced`; ``place`` = (device, device id).  Every
-    row is shifted to the left edge, and all codes but the last follow its text.
+    row is shifted to the left edge, and all codes but the last follow its text.  Raises
+    :class:`.NonFiniteError` naming the first row and step whose outputs are not finite.
     """
     text_ids, attention_mask, codes, speaker = _check(model, *inputs)
     batch, steps = codes.shape[:2]
@@ -39,7 +41,10 @@ def forced_pass(
     cache = KVCache(model, batch, length, *place)
     hidden, logits = prefill(session, model, cache, 0, rows, speaker, index)
     shape = (batch, steps)
-    return hidden.reshape(*shape, -1), logits.reshape(*shape, *logits.shape[1:])
+    hidden, logits = hidden.reshape(*shape, -1), logits.reshape(*shape, *logits.shape[1:])
+    require_finite(hidden, "gpt", "hidden", ("row", "step"))
+    require_finite(logits, "gpt", "logits", ("row", "step"))
+    return hidden, logits
 
 
 def _check(

@@ -113,6 +113,11 @@ class Request:
         self._started = time.perf_counter()
 
     @property
+    def name(self) -> str:
+        """How errors name it: what it takes to run it again, and nothing of its text."""
+        return f"the {self.kind.value} pass with seed {self.seed}"
+
+    @property
     def steps(self) -> int:
         """Steps kept so far."""
         return len(self.codes)

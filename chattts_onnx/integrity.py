@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from .errors import BundleError
+from .untrusted import brief, brief_text
 
 _BLOCK = 1 << 20
 
@@ -47,10 +48,18 @@ def inside(root: Path, name: str) -> Path:
     """``root/name``, refusing absolute names, ``..`` and links that lead out of ``root``."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or not pure.parts:
-        raise BundleError(f"{root}: the file name {name!r} leads outside the bundle; refused.")
+        raise BundleError(f"{root}: the file name {brief(name)} leads outside the bundle; refused.")
     path = root / pure
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise BundleError(f"{root}: {name!r} is a link that leads outside the bundle; refused.")
+    try:
+        outside = not path.resolve().is_relative_to(root.resolve())
+        # Links in a circle are RuntimeError, names that no disk takes ValueError or OSError.
+        path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BundleError(f"{root}: {brief(name)} is no usable file name ({error}).") from error
+    if outside:
+        raise BundleError(
+            f"{root}: {brief(name)} is a link that leads outside the bundle; refused."
+        )
     return path
 
 
@@ -59,17 +68,21 @@ def verify_files(root: Path, files: Mapping[str, FileInfo]) -> None:
     paths = {name: inside(root, name) for name in files}
     for name, info in files.items():
         if not paths[name].is_file():
-            raise BundleError(f"{root}: {name} is missing. Copy or build the bundle again.")
+            raise BundleError(
+                f"{root}: {brief_text(name)} is missing. Copy or build the bundle again."
+            )
         size = paths[name].stat().st_size
         if size != info.bytes:
             raise BundleError(
-                f"{root}: {name} has {size} bytes, expected {info.bytes}: truncated or replaced. "
+                f"{root}: {brief_text(name)} has {size} bytes, expected {info.bytes}: truncated "
+                "or replaced. "
                 "Copy or build the bundle again."
             )
     for name, info in files.items():
         found = hash_file(paths[name])
         if found != info.sha256:
             raise BundleError(
-                f"{root}: {name} has sha256 {found}, expected {info.sha256}: damaged or replaced. "
-                "Copy or build the bundle again."
+                f"{root}: {brief_text(name)} has sha256 {found}, expected "
+                f"{brief_text(info.sha256, 64)}: damaged or replaced. Copy or build the bundle "
+                "again."
             )

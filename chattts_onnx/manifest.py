@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 
 from .errors import BundleError
 from .integrity import FileInfo, hash_files, verify_files
+from .untrusted import brief, brief_text, parse_json, read_limited
 
 FORMAT_VERSION = 1
 KV_DTYPES = ("float32", "float16", "int8")
 MANIFEST_NAME = "manifest.json"
+# That of a bundle has some 30 kB.
+MAX_MANIFEST_BYTES = 16 << 20
 REQUIRED_GRAPHS = ("gpt", "decoder", "vocos")
 
 _T = TypeVar("_T")
@@ -139,7 +142,8 @@ class Manifest:
         version = value.get("format_version")
         if version != FORMAT_VERSION:
             raise BundleError(
-                f"{where}: format_version is {version!r}, this release reads {FORMAT_VERSION}. "
+                f"{where}: format_version is {brief(version)}, this release reads "
+                f"{FORMAT_VERSION}. "
                 "Install the chattts_onnx release the bundle was made for, or rebuild the bundle."
             )
         try:
@@ -152,12 +156,13 @@ class Manifest:
                 graphs=graphs,
                 generation={k: dict(v) for k, v in value["generation"].items()},
                 tokens={k: int(v) for k, v in value["tokens"].items()},
-                files={k: _build(FileInfo, v) for k, v in value["files"].items()},
+                files={k: _file(v) for k, v in value["files"].items()},
                 notes=dict(value.get("notes", {})),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BundleError(
-                f"{where}: malformed ({type(error).__name__}: {error}). Rebuild the bundle."
+                f"{where}: malformed ({type(error).__name__}: {brief_text(error)}). Rebuild the "
+                "bundle."
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,7 +188,7 @@ class Manifest:
         """The entry of one graph, or :class:`BundleError` naming those there are."""
         if name not in self.graphs:
             raise BundleError(
-                f"this bundle has no graph {name!r} (it has {', '.join(sorted(self.graphs))}). "
+                f"this bundle has no graph {name!r} (it has {brief(sorted(self.graphs))}). "
                 "Rebuild it with the current pipeline."
             )
         return self.graphs[name]
@@ -202,11 +207,12 @@ class Manifest:
             self.graph(name)
         for name, graph in self.graphs.items():
             if not graph.inputs or not graph.outputs:
-                raise BundleError(f"{root}: graph {name!r} lists no inputs or no outputs.")
+                raise BundleError(f"{root}: graph {brief(name)} lists no inputs or no outputs.")
             for file in (graph.file, graph.data):
                 if file is not None and file not in self.files:
                     raise BundleError(
-                        f"{root}: graph {name!r} needs {file!r}, which is not among the bundle's "
+                        f"{root}: graph {brief(name)} needs {brief(file)}, which is not among the "
+                        "bundle's "
                         "files. Copy or build the bundle again."
                     )
 
@@ -218,8 +224,8 @@ def _read_json(path: Path) -> Any:
             "it), such as bundles/int8; build one with `make repro` or download one."
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json(read_limited(path, MAX_MANIFEST_BYTES))
+    except (OSError, ValueError) as error:
         raise BundleError(f"{path} is not valid JSON ({error}). Copy the bundle again.") from error
 
 
@@ -241,9 +247,28 @@ def _tensor(value: Mapping[str, Any]) -> TensorInfo:
     return TensorInfo(str(value["name"]), str(value["dtype"]), tuple(value["shape"]))
 
 
+def _file(value: Mapping[str, Any]) -> FileInfo:
+    info = _build(FileInfo, value)
+    if not isinstance(info.sha256, str) or not _is_whole(info.bytes, 0):
+        raise ValueError(f"{brief(value)} is no hash with a size")
+    return info
+
+
+def _is_whole(value: object, least: int) -> bool:
+    # Beyond 32 bits lies no size of a model, only trouble for those who multiply sizes.
+    limit = 1 << 31 if least else 1 << 62
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < limit
+
+
 def _model(value: Mapping[str, Any]) -> ModelInfo:
     field_ = _build(ReceptiveField, value["receptive_field"])
     model = _build(ModelInfo, {**value, "receptive_field": field_})
+    sizes = {f.name: getattr(model, f.name) for f in fields(model) if f.type == "int"}
+    reach = {f.name: getattr(field_, f.name) for f in fields(field_)}
+    for least, group in ((1, sizes), (0, reach)):
+        for name, size in group.items():
+            if not _is_whole(size, least):
+                raise ValueError(f"{name} is {brief(size)}, no whole number of at least {least}")
     if model.kv_dtype not in KV_DTYPES:
-        raise ValueError(f"kv_dtype {model.kv_dtype!r} is none of {', '.join(KV_DTYPES)}")
+        raise ValueError(f"kv_dtype {brief(model.kv_dtype)} is none of {', '.join(KV_DTYPES)}")
     return model

@@ -5,9 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
 
 from .errors import InputError
+from .untrusted import brief
+
+_KINDS: dict[str, type] = {
+    "temperature": Real,
+    "top_p": Real,
+    "top_k": Integral,
+    "repetition_penalty": Real,
+    "max_new_tokens": Integral,
+    "min_new_tokens": Integral,
+    "retries": Integral,
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class GenerationParams:
     reseed_each_step: bool = False
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            _require_number(name, getattr(self, name), kind)
         _require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0")
         _require(0 < self.top_p <= 1, "top_p", self.top_p, "above 0 and at most 1")
         _require(self.top_k >= 0, "top_k", self.top_k, "0 (off) or more")
@@ -50,7 +64,9 @@ class GenerationParams:
         """From a manifest's ``generation`` entry; unknown keys raise :class:`InputError`."""
         known = {f.name for f in fields(cls)}
         if unknown := set(values) - known:
-            raise InputError(f"unknown generation settings {sorted(unknown)}; known: {known}.")
+            raise InputError(
+                f"unknown generation settings {brief(sorted(unknown))}; known: {sorted(known)}."
+            )
         return cls(**values)
 
     def but(self, **changes: Any) -> GenerationParams:
@@ -58,6 +74,12 @@ class GenerationParams:
         return replace(self, **changes)
 
 
+def _require_number(name: str, found: object, kind: type) -> None:
+    if not isinstance(found, kind) or isinstance(found, bool):
+        what = "a whole number" if kind is Integral else "a number"
+        raise InputError(f"{name} is {brief(found)}; expected {what}.")
+
+
 def _require(valid: bool, name: str, found: object, expected: str) -> None:
     if not valid:
-        raise InputError(f"{name} is {found}; expected a value {expected}.")
+        raise InputError(f"{name} is {brief(found)}; expected a value {expected}.")

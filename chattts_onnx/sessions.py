@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from typing import Any
 import onnxruntime as ort
 
 from .errors import BundleError, InputError, ProviderError
+from .external_data import external_files
 from .manifest import GraphInfo
+from .untrusted import brief, brief_text
 
 Provider = str | tuple[str, Mapping[str, Any]]
 
@@ -179,12 +182,29 @@ def step_providers(config: SessionConfig) -> list[tuple[str, dict[str, Any]]]:
 def open_session(path: Path, graph: GraphInfo, config: SessionConfig) -> ort.InferenceSession:
     """Open one graph and check its interface against the manifest.
 
-    Raises :class:`BundleError` when ONNX Runtime cannot load it or the interface differs, and
-    :class:`ProviderError` when the first provider could not be started.
+    Raises :class:`BundleError` when ONNX Runtime cannot load it, its weights lie in another file
+    than the manifest says or the interface differs, and :class:`ProviderError` when the first
+    provider could not be started.
     """
+    check_external_data(path, graph.data)
     session = create_session(path, str(path), plain_providers(config), session_options(config))
     _check_interface(path, session, graph)
     return session
+
+
+def check_external_data(path: Path, data: str | None) -> None:
+    """:class:`BundleError` unless all weights of a graph lie in it or in the file ``data``."""
+    try:
+        with path.open("rb") as stream:
+            # Mapped, since a graph may hold its weights itself.
+            found = external_files(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    except (BundleError, OSError, ValueError) as error:
+        raise BundleError(f"{path} is no ONNX graph: {error} Copy the bundle again.") from error
+    if strange := sorted(found - {data}):
+        raise BundleError(
+            f"{path}: weights are to lie in {brief(strange)}, which the manifest does not name for "
+            f"this graph ({brief(data)}); refused, since nothing checked that file."
+        )
 
 
 def create_session(
@@ -205,7 +225,7 @@ def create_session(
         session = ort.InferenceSession(model, sess_options=options, providers=providers)
     except Exception as error:
         raise BundleError(
-            f"{path}: ONNX Runtime {ort.__version__} cannot load it: {error}"
+            f"{path}: ONNX Runtime {ort.__version__} cannot load it: {brief_text(error)}"
         ) from error
     if wanted not in session.get_providers():
         raise ProviderError(
@@ -224,7 +244,7 @@ def _check_interface(path: Path, session: ort.InferenceSession, graph: GraphInfo
         have = {arg.name: _DTYPES.get(arg.type, arg.type) for arg in found}
         want = {tensor.name: tensor.dtype for tensor in expected}
         if have != want:
-            wrong = sorted(set(have.items()) ^ set(want.items()))
+            wrong = brief(sorted(set(have.items()) ^ set(want.items())))
             raise BundleError(
                 f"{path}: {side}s differ from the manifest at {wrong}. Graph and manifest do not "
                 "belong together; copy or build the bundle again."

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from .errors import InputError, NonFiniteError
 from .manifest import ModelInfo
 
 Floats = npt.NDArray[np.float32]
@@ -52,13 +52,19 @@ class AudioStream:
     """Turns the growing hidden states of one utterance into chunks of audio.
 
     ``decode`` maps hidden [1, T, hidden] to a waveform [1, (2T - 1) * hop].  The chunks joined have
-    exactly the whole decode's length, and with the exact look-ahead its values as well.
+    exactly the whole decode's length, and with the exact look-ahead its values as well.  ``name``
+    is asked whose audio it is when ``decode`` raises :class:`.NonFiniteError`.
     """
 
     def __init__(
-        self, decode: DecodeHidden, model: ModelInfo, options: StreamOptions | None = None
+        self,
+        decode: DecodeHidden,
+        model: ModelInfo,
+        options: StreamOptions | None = None,
+        name: Callable[[], str] | None = None,
     ) -> None:
         self._decode = decode
+        self._name = name
         self._model = model
         self._options = options or StreamOptions()
         self._context = model.receptive_field.steps
@@ -98,7 +104,11 @@ class AudioStream:
         """Audio of the steps from the last sent to ``stop``, which is the end when ``last``."""
         start = max(0, self._sent - self._context)
         end = min(len(hidden), stop + self._look_ahead)
-        audio = self._decode(hidden[None, start:end])[0]
+        try:
+            audio = self._decode(hidden[None, start:end])[0]
+        except NonFiniteError as error:
+            whose = () if self._name is None else (self._name(),)
+            raise error.within(f"steps {start} to {end - 1}", *whose) from error
         step = self._model.samples_per_step
         begin = (self._sent - start) * step
         cut = len(audio) if last else (stop - start) * step
@@ -118,10 +128,14 @@ class AudioStream:
 
 
 def decode_in_windows(
-    decode: DecodeHidden, model: ModelInfo, hidden: Floats, window: int = 512
+    decode: DecodeHidden,
+    model: ModelInfo,
+    hidden: Floats,
+    window: int = 512,
+    name: Callable[[], str] | None = None,
 ) -> Floats:
     """Audio [samples] of hidden [T, hidden], ``window`` steps at a time: exact, bounded memory."""
     options = StreamOptions(first_chunk=window, max_chunk=window)
-    stream = AudioStream(decode, model, options)
+    stream = AudioStream(decode, model, options, name)
     chunks = [*stream.push(hidden), *stream.finish(hidden)]
     return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.float32)

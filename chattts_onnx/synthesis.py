@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -47,7 +48,7 @@ def make_prompt(
 
 def new_batch(bundle: Bundle, slots: int, max_length: int, row_multiple: int = 1) -> Batch:
     """A :class:`Batch` over the bundle's GPT, refine passes included where it has a text head."""
-    text_head = bundle.text_logits if "text_head" in bundle.manifest.graphs else None
+    text_head = bundle.unchecked_text_logits if "text_head" in bundle.manifest.graphs else None
     end = bundle.manifest.tokens.get("[Ebreak]")
     return Batch(bundle.decoder(slots, max_length), text_head, end, row_multiple)
 
@@ -208,7 +209,12 @@ def speak(
     """Speech of each text, generated together; text i takes ``seed + i``."""
     results = generate(bundle, list(texts), voice, on_step, **options)
     hidden = [result.hidden for result in results]  # type: ignore[union-attr]
-    return [decode_in_windows(bundle.decode_hidden, bundle.model, states) for states in hidden]
+    return [
+        decode_in_windows(
+            bundle.decode_hidden, bundle.model, states, name=partial("text {}".format, i)
+        )
+        for i, states in enumerate(hidden)
+    ]
 
 
 def speak_in_chunks(
@@ -220,8 +226,9 @@ def speak_in_chunks(
     on_step: OnStep | None,
 ) -> Iterator[Floats]:
     """Speech of one text as chunks while it is generated."""
-    audio = AudioStream(bundle.decode_hidden, bundle.model, stream)
-    yield from _chunks(bundle, _request(bundle, text, voice, options, on_step), audio)
+    request = _request(bundle, text, voice, options, on_step)
+    audio = AudioStream(bundle.decode_hidden, bundle.model, stream, lambda: request.name)
+    yield from _chunks(bundle, request, audio)
 
 
 def _chunks(bundle: Bundle, request: Request, audio: AudioStream) -> Iterator[Floats]:

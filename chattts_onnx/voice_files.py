@@ -8,23 +8,55 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.lib.format as npy
+import numpy.typing as npt
 
 from .errors import VoiceError
+from .untrusted import brief, brief_text, parse_json, read_limited
 
+# A voice of 768 numbers takes some 20 kB, a collection of a thousand 20 MB.
+_MAX_BYTES = 64 << 20
+_NPY_KINDS = "iuf"
+_MAX_NPY_HEADER = 1000
 TENSOR_KEYS = ("tensor", "emb", "embedding", "spk_emb", "vector")
 _DECIMAL_COMMA = re.compile(r"^[-+]?\d+,\d+(?:[eE][-+]?\d+)?$")
 
 
 def read_text(path: Path) -> str:
     """A voice file's text: UTF-8 with or without BOM, or UTF-16 with one (Excel's "Unicode")."""
-    data = path.read_bytes()
+    data = read_limited(path, _MAX_BYTES)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
     return data.decode("utf-8-sig")
+
+
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """The array of a ``.npy`` file of numbers; ``ValueError`` on anything else.
+
+    :func:`numpy.load` would make room for whatever shape a file claims, and read a zip as well.
+    """
+    data = read_limited(path, _MAX_BYTES)
+    stream = io.BytesIO(data)
+    try:
+        version = npy.read_magic(stream)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, columns_first, dtype = read_header(stream, max_header_size=_MAX_NPY_HEADER)
+    # What NumPy raises depends on how it fails to parse the header as Python.
+    except Exception as error:
+        raise ValueError(f"its header is damaged ({type(error).__name__})") from error
+    values = data[stream.tell() :]
+    sizes = [int(size) for size in shape]
+    if dtype.kind not in _NPY_KINDS or min(sizes, default=0) < 0:
+        raise ValueError(f"it holds {brief(str(dtype))} of shape {brief(sizes)}, no row of numbers")
+    if math.prod(sizes) * dtype.itemsize != len(values):
+        raise ValueError(f"{len(values)} bytes follow a header of shape {brief(sizes)}")
+    order: Literal["F", "C"] = "F" if columns_first else "C"
+    return np.frombuffer(values, dtype).reshape(sizes, order=order)
 
 
 def parse_csv(text: str, hidden_size: int) -> list[float]:
@@ -103,8 +135,8 @@ def pick(value: Any, name: str | None, source: Path | str) -> Any:
             name = next(iter(voices))
         if name is None or name not in voices:
             raise VoiceError(
-                f"{source} holds the voices {', '.join(map(str, voices))}; name one of them as "
-                f"{source}#NAME (found {name!r})."
+                f"{source} holds the voices {_listed(voices)}; name one of them as "
+                f"{source}#NAME (found {brief(name)})."
             )
         value = voices[name]
     if isinstance(value, dict):
@@ -115,12 +147,16 @@ def pick(value: Any, name: str | None, source: Path | str) -> Any:
     return value
 
 
+def _listed(voices: Iterable[str]) -> str:
+    return brief_text(", ".join(map(str, voices)))
+
+
 def voice_names(path: Path) -> list[str]:
     """Names in a JSON collection; empty where the file holds one unnamed voice."""
     if path.suffix.lower() != ".json":
         return []
     try:
-        value = json.loads(read_text(path))
+        value = parse_json(read_text(path))
     except (ValueError, OSError):
         return []
     if not isinstance(value, dict) or set(value) & {*TENSOR_KEYS, "codes"}:

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from . import voices
 from .errors import VoiceError
+from .untrusted import brief, brief_text, read_limited
 from .voices import Speaker, SpeakerStatistics, Voice
 
 STATISTICS = "statistics.txt"
 _KINDS = (".json", ".csv", ".tsv", ".npy", ".txt")
+# 768 FP16 numbers, twice, take 900 characters.
+_MAX_STATISTICS_BYTES = 1 << 20
+# Of any generator; longer ones are no seeds.
+_MAX_SEED_DIGITS = 100
 _NAME = re.compile(r"[^\W\d][\w-]*")
 
 
@@ -34,6 +39,8 @@ class VoiceShelf:
         Raises :class:`VoiceError` naming what there is when nothing fits.
         """
         if isinstance(voice, int) or (isinstance(voice, str) and voice.isdecimal()):
+            if isinstance(voice, str) and len(voice) > _MAX_SEED_DIGITS:
+                raise VoiceError(f"a seed of {len(voice)} digits; expected {_MAX_SEED_DIGITS}.")
             return voices.random_speaker(int(voice), self.hidden_size, self.statistics)
         if not isinstance(voice, (str, Path)):
             return voices.check_speaker(voice, self.hidden_size, "the voice")
@@ -41,12 +48,13 @@ class VoiceShelf:
             return voices.decode_speaker(voice, self.hidden_size)
         path, _, name = str(voice).partition("#")
         names = self.names
-        if path in names and not Path(path).exists():
+        there = _is_file(Path(path))
+        if path in names and not there:
             path = str(names[path])
-        elif not Path(path).is_file():
+        elif not there:
             raise VoiceError(
-                f"no voice {path!r}: expected a seed, a file, or one of this bundle's voices "
-                f"({', '.join(names) or 'it has none'})."
+                f"no voice {brief(path)}: expected a seed, a file, or one of this bundle's voices "
+                f"({brief_text(', '.join(names)) or 'it has none'})."
             )
         return voices.load_speaker(path, self.hidden_size, name or None)
 
@@ -57,7 +65,8 @@ class VoiceShelf:
         """
         if not _NAME.fullmatch(name) or name == Path(STATISTICS).stem:
             raise VoiceError(
-                f"{name!r} is no name for a voice; expected a letter, then letters, digits, _ or -."
+                f"{brief(name)} is no name for a voice; expected a letter, then letters, digits, "
+                "_ or -."
             )
         if name in self.names:
             raise VoiceError(f"this bundle has a voice {name!r} already; choose another name.")
@@ -74,4 +83,15 @@ class VoiceShelf:
         source = self.folder / STATISTICS
         if not source.is_file():
             return None
-        return SpeakerStatistics.from_text(source.read_text(encoding="utf-8"), self.hidden_size)
+        try:
+            text = read_limited(source, _MAX_STATISTICS_BYTES).decode()
+        except (OSError, ValueError) as error:
+            raise VoiceError(f"{source} cannot be read: {error}.") from error
+        return SpeakerStatistics.from_text(text, self.hidden_size)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from . import base16384, voice_files, voice_sheets
 from .errors import InputError, VoiceError
+from .untrusted import brief, brief_text, parse_json
 
 Speaker = npt.NDArray[np.float32]
 Voice = str | Path | int | npt.ArrayLike
@@ -67,6 +67,8 @@ def encode_speaker(vector: npt.ArrayLike) -> str:
 
 def decode_speaker(text: str, hidden_size: int) -> Speaker:
     """Voice [hidden] from its text form; :class:`VoiceError` on damage or another length."""
+    if len(text) > _MAX_BYTES:
+        raise VoiceError(f"the voice text has {len(text)} characters, far more than a voice.")
     try:
         packed = base16384.decode(text.strip())
         unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
@@ -99,22 +101,22 @@ def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) ->
         )
     try:
         if suffix == ".npy":
-            return check_speaker(np.load(source, allow_pickle=False), hidden_size, str(source))
+            return check_speaker(voice_files.read_npy(source), hidden_size, str(source))
         if suffix in voice_sheets.SUFFIXES:
             numbers = voice_sheets.read_sheet(source, hidden_size, name)
             return check_speaker(numbers, hidden_size, str(source))
         text = voice_files.read_text(source)
         if suffix == ".json":
-            picked = voice_files.pick(json.loads(text), name, source)
+            picked = voice_files.pick(parse_json(text), name, source)
             if isinstance(picked, str) and not picked.lstrip().startswith("["):
                 return decode_speaker(picked, hidden_size)
-            values = json.loads(picked) if isinstance(picked, str) else picked
+            values = parse_json(picked) if isinstance(picked, str) else picked
             return check_speaker(values, hidden_size, str(source))
         if suffix in (".csv", ".tsv"):
             numbers = voice_files.parse_csv(text, hidden_size)
             return check_speaker(numbers, hidden_size, str(source))
-    except (ValueError, OSError, EOFError) as error:
-        raise VoiceError(f"{source} cannot be read as a voice: {error}") from error
+    except (ValueError, OSError) as error:
+        raise VoiceError(f"{source} cannot be read as a voice: {brief_text(error)}") from error
     return decode_speaker(text, hidden_size)
 
 
@@ -143,14 +145,15 @@ def is_text_form(value: str) -> bool:
 def check_speaker(values: Any, hidden_size: int, where: str) -> Speaker:
     """``values`` as float32 [hidden]; :class:`VoiceError` naming ``where`` on anything else."""
     try:
-        vector = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise VoiceError(f"{where} is not a row of numbers: {error}") from error
+        with np.errstate(over="ignore"):  # infinity has a message of its own below
+            vector = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise VoiceError(f"{where} is not a row of numbers: {brief_text(error)}") from error
     if vector.ndim == 2 and 1 in vector.shape:
         vector = vector.reshape(-1)
     if vector.shape != (hidden_size,):
         raise VoiceError(
-            f"{where} has shape {list(vector.shape)}; this checkpoint's voices have "
+            f"{where} has shape {brief(list(vector.shape))}; this checkpoint's voices have "
             f"{hidden_size} numbers. Use a voice made for it."
         )
     if not np.isfinite(vector).all():

@@ -55,12 +55,17 @@ def read_records(folder: Path = FOLDER) -> list[Promise]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise ConfigError(f"{folder}: found no record, expected those of python -m drills.<name>")
-    rows = []
-    for path in paths:
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            found = document["rows"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: found {error!r}, expected a drill's record") from error
-        rows += [parse_strictly(row, Promise) for row in found]
-    return rows
+    return [row for path in paths for row in read_record(path)]
+
+
+def read_record(path: Path) -> list[Promise]:
+    """One drill's rows.
+
+    Raises:
+        ConfigError: the record is not of this form.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: found {error!r}, expected a drill's record") from error
+    return [parse_strictly(row, Promise) for row in found]

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from chattts_onnx.errors import ChatTTSError
+from chattts_onnx.untrusted import brief_text
 from pipeline.atomic import write_text
 from pipeline.checkpoint.record import fingerprint
 from pipeline.config import Params
@@ -34,22 +35,28 @@ def compose_params(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[st
     Raises:
         ConfigError: Hydra refuses an override, or the result does not fit the dataclasses.
     """
+    values = compose_values(overrides, conf)
+    params = parse_strictly(values, Params)
+    if params.checkpoint.path:
+        # Keys a folder outside the workspace by its content, which DVC does not see otherwise.
+        values["checkpoint"]["fingerprint"] = fingerprint(Path(params.checkpoint.path))
+    return values
+
+
+def compose_values(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[str, Any]:
+    """Compose the Hydra configuration, with every interpolation resolved.
+
+    Raises:
+        ConfigError: Hydra refuses an override, or OmegaConf an interpolation.
+    """
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
             config = compose("config", overrides)
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        found = " ".join(overrides) or "no overrides"
-        raise ConfigError(f"conf/ does not compose with {found}: {error}") from error
-    _add_fingerprint(values["checkpoint"])
-    parse_strictly(values, Params)
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        found = brief_text(" ".join(overrides)) or "no overrides"
+        raise ConfigError(f"conf/ does not compose with {found}: {brief_text(error)}") from error
     return dict(values)
-
-
-def _add_fingerprint(checkpoint: dict[str, Any]) -> None:
-    """Key a folder outside the workspace by its content, which DVC does not see otherwise."""
-    if checkpoint.get("path"):
-        checkpoint["fingerprint"] = fingerprint(Path(checkpoint["path"]))
 
 
 def render(values: dict[str, Any], overrides: list[str]) -> str:

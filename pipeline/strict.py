@@ -7,17 +7,23 @@ the stage does not use.  A key may be left out only where its dataclass has a de
 from __future__ import annotations
 
 import dataclasses
+import io
 import types
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+import yaml
 from omegaconf import OmegaConf
-from yaml import YAMLError
+from omegaconf.errors import OmegaConfBaseException
+from yaml import AliasEvent, YAMLError
 
+from chattts_onnx.untrusted import brief, brief_text, read_limited
 from pipeline.errors import ConfigError
 
 T = TypeVar("T")
 
+# params.yaml has 13 kB.
+_MAX_BYTES = 4 << 20
 HINT = "edit conf/ and compose it again: python -m pipeline.compose"
 
 
@@ -30,9 +36,17 @@ def read_yaml(path: Path) -> Any:
     if not path.is_file():
         raise ConfigError(f"{path}: found no such file, expected parameters; {HINT}")
     try:
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (YAMLError, OSError, ValueError) as error:
-        raise ConfigError(f"{path}: found no valid YAML ({error}); {HINT}") from error
+        text = read_limited(path, _MAX_BYTES).decode()
+        # OmegaConf copies what an alias stands for, so that a few nested ones fill any memory.
+        if "&" in text and any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
+            raise ValueError("an alias; write out what it stands for")
+        return OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=True)
+    # OmegaConf lets through what Python raises on odd keys, numbers and nesting.
+    except (
+        YAMLError, OmegaConfBaseException, OSError, ValueError, TypeError, OverflowError,
+        RecursionError, AttributeError, AssertionError,
+    ) as error:  # fmt: skip
+        raise ConfigError(f"{path}: found no valid YAML ({brief_text(error)}); {HINT}") from error
 
 
 def parse_strictly(value: Any, kind: type[T]) -> T:
@@ -132,7 +146,8 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _join(where: str, key: Any) -> str:
-    return f"{where}.{key}" if where else str(key)
+    name = brief_text(key, 100)
+    return f"{where}.{name}" if where else name
 
 
 def _describe(kind: Any) -> str:
@@ -140,5 +155,5 @@ def _describe(kind: Any) -> str:
 
 
 def _mismatch(where: str, value: Any, expected: str) -> ConfigError:
-    found = f"{value!r} ({type(value).__name__})"
+    found = f"{brief(value)} ({type(value).__name__})"
     return ConfigError(f"{where or 'params'}: found {found}, expected {expected}; {HINT}")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
+from ..untrusted import brief, brief_text, parse_json
 from .errors import CorpusError, LineError
 from .line import COLUMNS
 
@@ -181,8 +181,8 @@ class _Jsonl:
         if raw is None:
             raise LineError(f"the line has more than {MAX_LINE_BYTES} bytes; split the text.")
         try:
-            value = json.loads(raw.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
+            value = parse_json(raw.decode("utf-8-sig"))
+        except ValueError as error:
             raise LineError(f"the line is no JSON: {error}.") from error
         if not isinstance(value, dict):
             raise LineError(f"the line is a {type(value).__name__}, expected an object.")
@@ -227,7 +227,7 @@ class _Csv:
         text = self._names["text"]
         if text not in header:
             raise CorpusError(
-                f"{path} has the columns {header}; expected {text!r} (--column text=NAME)."
+                f"{path} has the columns {brief(header)}; expected {text!r} (--column text=NAME)."
             )
         return header
 
@@ -285,8 +285,9 @@ class _Parquet:
                             row += 1
                             if row > offset:
                                 yield values, row
-        except arrow.ArrowException as error:
-            raise CorpusError(f"{path} cannot be read as Parquet: {error}") from error
+        # Names that are no UTF-8 are UnicodeDecodeError.
+        except (arrow.ArrowException, ValueError) as error:
+            raise CorpusError(f"{path} cannot be read as Parquet: {brief_text(error)}") from error
 
     def fields(self, raw: dict[str, Any]) -> dict[str, Any]:
         return raw
@@ -295,7 +296,8 @@ class _Parquet:
         text = self._names["text"]
         if text not in found:
             raise CorpusError(
-                f"{path} has the columns {list(found)}; expected {text!r} (--column text=NAME)."
+                f"{path} has the columns {brief(list(found))}; expected {text!r} (--column "
+                "text=NAME)."
             )
         return [name for name in dict.fromkeys(self._names.values()) if name in found]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..untrusted import brief
 from .errors import LineError
 
 COLUMNS = ("text", "id", "voice", "seed", "speed")
@@ -49,7 +50,7 @@ def parse_line(number: int, fields: Mapping[str, Any], defaults: Defaults) -> Li
     """
     text = fields.get("text")
     if not isinstance(text, str) or not text.strip():
-        found = "nothing" if _absent(text) else repr(text)[:80]
+        found = "nothing" if _absent(text) else brief(text)
         raise LineError(f"found {found} in the column text, expected what is to be spoken.")
     if _has_surrogates(text):
         raise LineError("the text is not UTF-8; convert the corpus first.")
@@ -74,7 +75,7 @@ def line_id(number: int, fields: Mapping[str, Any]) -> str:
     if _absent(value):
         return str(number)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise LineError(f"id is {value!r}, expected text or a number.")
+        raise LineError(f"id is {brief(value)}, expected text or a number.")
     name = str(value)
     if len(name) > _MAX_ID or _has_surrogates(name):
         raise LineError(f"id has {len(name)} characters, expected at most {_MAX_ID} of UTF-8.")
@@ -108,7 +109,7 @@ def _whole(value: Any, name: str) -> int | None:
     elif isinstance(value, float) and value.is_integer():
         number = int(value)
     if number is None or not 0 <= number < 1 << 63:
-        raise LineError(f"{name} is {value!r}, expected a whole number of at least 0.")
+        raise LineError(f"{name} is {brief(value)}, expected a whole number of at least 0.")
     return number
 
 

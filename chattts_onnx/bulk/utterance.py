@@ -171,7 +171,8 @@ class Utterance:
     def _write(self, request: Request) -> None:
         result = request.result()
         self._finished &= result.finished
-        audio = decode_in_windows(self._bundle.decode_hidden, self._bundle.model, result.hidden)
+        decode, model = self._bundle.decode_hidden, self._bundle.model
+        audio = decode_in_windows(decode, model, result.hidden, name=lambda: request.name)
         if self._sink is None:
             self._sink = self._open()
         else:

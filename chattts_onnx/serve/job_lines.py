@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError
+from ..untrusted import brief, parse_json
 from .errors import TooLargeError
 from .requests import SpeechRequest
 
@@ -82,7 +82,7 @@ def _line(at: int, number: int, row: dict[str, Any], defaults: SpeechRequest, lo
         raise TooLargeError(f"line {at}: the text has {len(text)} characters; at most {longest}.")
     if unknown := set(row) - {"text", "id", *_COLUMNS}:
         raise InputError(
-            f"line {at}: unknown field {sorted(unknown)[0][:40]!r}; known: text, id, "
+            f"line {at}: unknown field {brief(sorted(unknown)[0])}; known: text, id, "
             f"{', '.join(_COLUMNS)}."
         )
     changes: dict[str, Any] = {"text": text}
@@ -94,7 +94,7 @@ def _line(at: int, number: int, row: dict[str, Any], defaults: SpeechRequest, lo
             if isinstance(value, bool) or (kind is int and isinstance(value, float)):
                 raise ValueError
             changes[column] = kind(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(f"line {at}: {column} is no {kind.__name__}.") from error
     return Line(number, str(row.get("id") or number), replace(defaults, **changes))
 
@@ -120,8 +120,8 @@ def _json_rows(text: str) -> list[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             raise InputError(f"line {at}: not valid JSON.") from error
         if not isinstance(value, dict):
             raise InputError(f"line {at}: expected a JSON object.")

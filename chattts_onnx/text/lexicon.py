@@ -11,7 +11,6 @@ the same shape needs no YAML library.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..untrusted import brief, brief_text, parse_json, read_limited
 from .report import Report
 
+_MAX_BYTES = 8 << 20
 _SECTIONS = ("words", "erhua_merge", "erhua_keep")
 
 
@@ -43,8 +44,8 @@ class Lexicon:
         """Read a ``.yaml``, ``.yml`` or ``.json`` file; :class:`InputError` on what is wrong."""
         source = Path(path)
         try:
-            text = source.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_limited(source, _MAX_BYTES).decode("utf-8-sig")
+        except (OSError, ValueError) as error:
             raise InputError(f"the lexicon {source} cannot be read: {error}") from error
         return cls.of(_parse(text, source), str(source))
 
@@ -105,8 +106,8 @@ def _latin(character: str) -> bool:
 def _parse(text: str, source: Path) -> Any:
     if source.suffix.lower() == ".json":
         try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
+            return parse_json(text)
+        except ValueError as error:
             raise InputError(f"the lexicon {source} is not valid JSON: {error}") from error
     try:
         import yaml
@@ -118,13 +119,14 @@ def _parse(text: str, source: Path) -> Any:
     try:
         # BaseLoader leaves every scalar a string: `NO: no` and `1: one` mean what they say.
         return yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"the lexicon {source} is not valid YAML: {error}") from error
+    # PyYAML lets through what Python raises on numbers of characters that there are none of.
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"the lexicon {source} is not valid YAML: {brief_text(error)}") from error
 
 
 def _word(value: Any, where: str, *, empty: bool = False) -> str:
     if not isinstance(value, str) or not (value.strip() or empty):
-        raise InputError(f"{where}: {value!r} is no word; expected text (quote numbers).")
+        raise InputError(f"{where}: {brief(value)} is no word; expected text (quote numbers).")
     return value.strip()
 
 
@@ -135,5 +137,5 @@ def _erhua(value: Any, where: str) -> frozenset[str]:
         raise InputError(f"{where}: erhua sections are lists of words with 儿.")
     words = frozenset(_word(word, where) for word in value)
     if wrong := sorted(word for word in words if "儿" not in word):
-        raise InputError(f"{where}: {', '.join(wrong)} in an erhua section without 儿.")
+        raise InputError(f"{where}: {brief(wrong)} in an erhua section without 儿.")
     return words

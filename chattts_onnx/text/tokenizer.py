@@ -10,7 +10,12 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from ..errors import BundleError, InputError
+from ..untrusted import brief_text, read_limited
 
+# The official file has 450 kB.
+_MAX_BYTES = 64 << 20
+# With a word that no vocabulary has.
+_TRIAL = "a 你 \U0001f600 [uv_break]"
 _CONTROL = re.compile(r"\[[A-Za-z][A-Za-z_]*\d*\]")
 
 
@@ -32,9 +37,15 @@ class TextTokenizer:
         if not Path(path).is_file():
             raise BundleError(f"{path} not found; a bundle needs the checkpoint's tokenizer.")
         try:
-            return cls(Tokenizer.from_file(str(path)))
+            tokenizer = cls(Tokenizer.from_buffer(read_limited(Path(path), _MAX_BYTES)))
+            # What a tokenizer lacks shows when it is used.
+            tokenizer.decode(tokenizer.encode(_TRIAL))
+            if not tokenizer.vocabulary:
+                raise ValueError("it has no token")
         except Exception as error:  # the Rust library raises plain Exception
-            raise BundleError(f"{path} is not a readable tokenizer.json: {error}") from error
+            reason = brief_text(error)
+            raise BundleError(f"{path} is not a readable tokenizer.json: {reason}") from error
+        return tokenizer
 
     @cached_property
     def vocabulary(self) -> Mapping[str, int]:

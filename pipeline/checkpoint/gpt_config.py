@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.untrusted import brief, parse_json, read_limited
 from pipeline.checkpoint import layout
 from pipeline.errors import CheckpointError
 
+# that of the official checkpoint has 600 bytes
+_MAX_BYTES = 1 << 20
 # what LlamaConfig of transformers means by a key that config.json leaves out
 LLAMA_MAX_POSITIONS = 2048
 LLAMA_ROPE_THETA = 10_000.0
@@ -24,8 +26,8 @@ def read_gpt_config(root: Path) -> dict[str, Any]:
             "fetch it again"
         )
     try:
-        config = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        config = parse_json(read_limited(path, _MAX_BYTES))
+    except (ValueError, OSError) as error:
         raise CheckpointError(f"{layout.GPT_CONFIG}: found no valid JSON ({error})") from error
     if not isinstance(config, dict):
         raise CheckpointError(
@@ -43,7 +45,8 @@ def read_gpt_config(root: Path) -> dict[str, Any]:
     for key, (expected, found) in wanted.items():
         if found != expected:
             raise CheckpointError(
-                f"{layout.GPT_CONFIG}: {key}: found {found!r}, expected {expected!r}; only the "
+                f"{layout.GPT_CONFIG}: {key}: found {brief(found)}, expected {expected!r}; only "
+                "the "
                 "ChatTTS Llama is supported"
             )
     return config
@@ -59,7 +62,7 @@ def count(config: dict[str, Any], key: str, default: int | None = None) -> int:
     value = default if value is None else value
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
         raise CheckpointError(
-            f"{layout.GPT_CONFIG}: {key}: found {value!r}, expected a positive integer"
+            f"{layout.GPT_CONFIG}: {key}: found {brief(value)}, expected a positive integer"
         )
     return value
 
@@ -69,7 +72,7 @@ def _positive(config: dict[str, Any], key: str, default: float) -> float:
     value = default if value is None else value
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e12:
         raise CheckpointError(
-            f"{layout.GPT_CONFIG}: {key}: found {value!r}, expected a positive number"
+            f"{layout.GPT_CONFIG}: {key}: found {brief(value)}, expected a positive number"
         )
     return float(value)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.untrusted import brief_text, parse_json, read_limited
 from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.errors import CheckpointError
 
 BLOCK = 1 << 22
+_MAX_RECORD_BYTES = 1 << 20
 Progress = Callable[[int], None]
 
 
@@ -99,11 +100,12 @@ def read_record(root: Path) -> CheckpointRecord:
     """
     path = root / layout.RECORD
     try:
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        value: dict[str, Any] = parse_json(read_limited(path, _MAX_RECORD_BYTES))
         files = {name: FileRecord(**entry) for name, entry in value.pop("files").items()}
         return CheckpointRecord(**value, files=files)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(
-            f"{path}: found no readable record ({error}), expected what the checkpoint stage "
+            f"{path}: found no readable record ({brief_text(error)}), expected what the "
+            "checkpoint stage "
             "writes; run `dvc repro checkpoint`"
         ) from error

@@ -8,7 +8,6 @@ tensor, what was found and what was expected.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chattts_onnx.untrusted import brief, brief_text, parse_json
 from pipeline.checkpoint.layout import PICKLE_SUFFIXES
 from pipeline.errors import CheckpointError
 
@@ -184,8 +184,8 @@ def _parse(label: str, header: bytes) -> dict[str, Any]:
         return result
 
     try:
-        value = json.loads(header.decode("utf-8"), object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(header.decode("utf-8"), object_pairs_hook=unique)
+    except ValueError as error:
         raise CheckpointError(
             f"{label}: found a header that is not valid JSON ({error}), expected a safetensors "
             "header; the file is damaged, fetch it again"
@@ -206,12 +206,13 @@ def _entries(label: str, header: dict[str, Any], start: int, size: int) -> dict[
         if entry.begin != position:
             kind = "overlap" if entry.begin < position else "leave a hole"
             raise CheckpointError(
-                f"{label}: tensor {name}: found offset {entry.begin - start}, expected "
+                f"{label}: tensor {brief_text(name)}: found offset {entry.begin - start}, expected "
                 f"{position - start}; its data would {kind}, the file is damaged"
             )
         if entry.end > size:
             raise CheckpointError(
-                f"{label}: tensor {name}: found {size} bytes in the file, expected at least "
+                f"{label}: tensor {brief_text(name)}: found {size} bytes in the file, expected at "
+                "least "
                 f"{entry.end}; the file is truncated, fetch it again"
             )
         position = entry.end
@@ -229,10 +230,10 @@ def _is_count(value: object) -> bool:
 
 def _entry(label: str, name: str, item: Any, start: int) -> TensorEntry:
     def fail(what: str, found: object, expected: str) -> CheckpointError:
-        text = repr(found)
-        text = text if len(text) < 200 else text[:200] + "..."
         return CheckpointError(
-            f"{label}: tensor {name}: found {what} {text}, expected {expected}; the file is damaged"
+            f"{label}: tensor {brief_text(name)}: found {what} {brief(found)}, expected "
+            f"{expected}; "
+            "the file is damaged"
         )
 
     if not isinstance(item, dict):
@@ -247,5 +248,7 @@ def _entry(label: str, name: str, item: Any, start: int) -> TensorEntry:
     begin, end = offsets
     needed = math.prod(shape) * ITEM_BITS[dtype]
     if (end - begin) * 8 != needed:
-        raise fail(f"{end - begin} bytes of data at", offsets, f"{needed // 8} for {dtype} {shape}")
+        raise fail(
+            f"{end - begin} bytes of data at", offsets, f"{needed // 8} for {dtype} {brief(shape)}"
+        )
     return TensorEntry(dtype, tuple(shape), start + begin, start + end)

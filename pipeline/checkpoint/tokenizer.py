@@ -15,10 +15,13 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
+from chattts_onnx.untrusted import brief_text, parse_json, read_limited
 from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.errors import CheckpointError
 
+# the official file has 450 kB
+MAX_TOKENIZER_BYTES = 1 << 26
 BASE_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # in the order of the official ids 21128..21177
 CONTROL_TOKENS = (
@@ -120,20 +123,24 @@ def read_tokenizer(path: Path) -> Tokenizer:
     The official file truncates and pads everything to 256 tokens.
 
     Raises:
-        CheckpointError: the file is missing or no tokenizer.
+        CheckpointError: the file is missing, too large or no tokenizer.
     """
     if not path.is_file():
         raise CheckpointError(
             f"{path}: found no file, expected the tokenizer.json of the official layout"
         )
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = parse_json(read_limited(path, MAX_TOKENIZER_BYTES))
         value["truncation"] = value["padding"] = None
-        return Tokenizer.from_str(json.dumps(value))
+        tokenizer = Tokenizer.from_str(json.dumps(value))
+        # what a tokenizer lacks shows when it is used
+        tokenizer.encode("a \U0001f600", add_special_tokens=False)
+        return tokenizer
     # the tokenizers library raises bare Exception for everything it cannot read
     except Exception as error:
         raise CheckpointError(
-            f"{path}: found no readable tokenizer ({error}), expected a tokenizer.json of the "
+            f"{path}: found no readable tokenizer ({brief_text(error)}), expected a "
+            "tokenizer.json of the "
             "Hugging Face tokenizers library; fetch it again"
         ) from error
 
@@ -153,7 +160,7 @@ def check_tokenizer(root: Path, num_text_tokens: int) -> None:
                 f"{layout.TOKENIZER}: token {token}: found no control token of this name, expected "
                 "those of ChatTTS; take the tokenizer folder of the official checkpoint"
             )
-    highest = max(tokenizer.get_vocab(with_added_tokens=True).values())
+    highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
     if highest >= num_text_tokens:
         raise CheckpointError(
             f"{layout.TOKENIZER}: found token id {highest}, expected ids below {num_text_tokens}, "

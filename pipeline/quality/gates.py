@@ -11,6 +11,9 @@ from pipeline.errors import ConfigError, GateError
 from pipeline.quality.config import GateConfig
 from pipeline.quality.report import format_value, markdown_table
 
+NOT_FINITE = "not_finite"
+"""Metric of a variant that gave NaN or infinity; its row says where, and it has no other."""
+
 Gates = Mapping[str, Sequence[GateConfig]]
 
 
@@ -81,10 +84,26 @@ def _check_gate(variant: str, gate: GateConfig, metrics: Mapping[str, Collection
 def judge(rows: Sequence[Mapping[str, Any]], gates: Gates) -> list[GateResult]:
     """Verdicts in the order of ``gates``; NaN fails, whatever the direction.
 
+    A variant with a row of :data:`NOT_FINITE` has that verdict alone, with gates or without.
+
     Raises:
         ConfigError: a gate matches no row (a condition's value that does not occur).
     """
-    return [_judge_one(rows, variant, gate) for variant in gates for gate in gates[variant]]
+    damaged = [_not_finite(row) for row in rows if row["metric"] == NOT_FINITE]
+    spoilt = {result.variant for result in damaged}
+    return damaged + [
+        _judge_one(rows, variant, gate)
+        for variant in gates
+        if variant not in spoilt
+        for gate in gates[variant]
+    ]
+
+
+def _not_finite(row: Mapping[str, Any]) -> GateResult:
+    where = {key: str(row[key]) for key in ("graph", "output", "place")}
+    return GateResult(
+        str(row["variant"]), NOT_FINITE, where, "max", 0.0, float(row["value"]), False
+    )
 
 
 def _judge_one(rows: Sequence[Mapping[str, Any]], variant: str, gate: GateConfig) -> GateResult:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.untrusted import brief, parse_json, read_limited
 from pipeline.errors import ConfigError
 
+_MAX_BYTES = 64 << 20
 LANGUAGES = ("zh", "en", "mixed")
 FIELDS = ("text", "language", "voice_seed", "tags", "origin", "licence")
 _TYPES: dict[str, type] = {
@@ -50,7 +51,7 @@ def load_sentences(path: Path, minimum: int = 1) -> list[Sentence]:
             is not JSON, lacks a field, has an unknown one, a wrong type or an empty text.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_limited(path, _MAX_BYTES).decode().splitlines()
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; expected sentences, one JSON object a line. "
@@ -58,6 +59,8 @@ def load_sentences(path: Path, minimum: int = 1) -> list[Sentence]:
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 ({error}); save the file as UTF-8.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}).") from None
     sentences = [_parse(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
     if len(sentences) < minimum:
         raise ConfigError(
@@ -70,25 +73,26 @@ def load_sentences(path: Path, minimum: int = 1) -> list[Sentence]:
 def _parse(path: Path, number: int, line: str) -> Sentence:
     place = f"{path}, line {number}"
     try:
-        value: Any = json.loads(line)
-    except json.JSONDecodeError as error:
+        value: Any = parse_json(line)
+    except ValueError as error:
         raise ConfigError(f"{place}: not a JSON object ({error}).") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{place}: found {type(value).__name__}, expected a JSON object.")
     if set(value) != set(FIELDS):
         raise ConfigError(
-            f"{place}: found fields {sorted(value)}, expected exactly {sorted(FIELDS)}."
+            f"{place}: found fields {brief(sorted(value))}, expected exactly {sorted(FIELDS)}."
         )
     for name, kind in _TYPES.items():
         if not isinstance(value[name], kind) or isinstance(value[name], bool):
             raise ConfigError(
-                f"{place}: field {name} is {value[name]!r}, expected {kind.__name__}."
+                f"{place}: field {name} is {brief(value[name])}, expected {kind.__name__}."
             )
     if not value["text"].strip():
         raise ConfigError(f"{place}: the text is empty.")
     if value["language"] not in LANGUAGES:
         raise ConfigError(
-            f"{place}: language is {value['language']!r}, expected one of {', '.join(LANGUAGES)}."
+            f"{place}: language is {brief(value['language'])}, expected one of "
+            f"{', '.join(LANGUAGES)}."
         )
     return Sentence(
         text=value["text"],

@@ -7,12 +7,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from chattts_onnx.errors import NonFiniteError
 from pipeline.quality import audio, forcing, free
 from pipeline.quality.audio import Decoded, decode_reference, decode_rows
+from pipeline.quality.bundle_model import BundleModel
 from pipeline.quality.forcing import ForcedBatch, force_reference, forced_rows
 from pipeline.quality.free import FreeRun, free_rows, write_samples
+from pipeline.quality.gates import NOT_FINITE
+from pipeline.quality.half_range import check_range
 from pipeline.quality.models import AudioFormat, Candidate, Spoken, SpokenPrompt
-from pipeline.quality.report import Row
+from pipeline.quality.report import Row, make_row
 
 METRICS: dict[str, tuple[str, ...]] = {**forcing.METRICS, **audio.METRICS, **free.METRICS}
 """Every metric of the validation report, with the condition columns of its rows."""
@@ -72,12 +76,18 @@ def expect(reference: Candidate, trial: Trial) -> Expected:
 
 
 def judge_variant(variant: str, model: Candidate, expected: Expected, trial: Trial) -> list[Row]:
-    """All rows of one variant."""
-    return [
-        *forced_rows(variant, model, expected.batches),
-        *decode_rows(variant, model, expected.decoded, trial.audio_format),
-        *free_rows(variant, trial.speak(variant, model), expected.spoken),
-    ]
+    """All rows of one variant; a :data:`NOT_FINITE` one alone where no metric can be made."""
+    try:
+        if isinstance(model, BundleModel):
+            check_range(model.bundle, expected.batches, expected.decoded)
+        return [
+            *forced_rows(variant, model, expected.batches),
+            *decode_rows(variant, model, expected.decoded, trial.audio_format),
+            *free_rows(variant, trial.speak(variant, model), expected.spoken),
+        ]
+    except NonFiniteError as error:
+        names = {"graph": error.graph, "output": error.output, "place": " of ".join(error.place)}
+        return [make_row(variant, NOT_FINITE, 1.0, "graphs", **names)]
 
 
 def validate(reference: Candidate, openers: dict[str, Opener], trial: Trial) -> list[Row]:

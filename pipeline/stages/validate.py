@@ -44,7 +44,7 @@ def run(params: Params, workspace: Path) -> None:
     Raises:
         ConfigError: a gate names an unknown variant or metric, or sentences are unusable.
         BundleError: a variant's bundle is missing or damaged.
-        GateError: a variant failed; the report is written first.
+        GateError: a variant failed, or gave NaN or infinity; the report is written first.
     """
     config = params.validate
     check_gate_names(config.gates, config.variants, METRICS)

@@ -76,6 +76,11 @@ UNSAFE: dict[str, tuple[Edit, str]] = {
     "hidden": (lambda m: m.append(member("a/.bashrc")), "outside of its folder"),
     "backslash": (lambda m: m.append(member("a/..\\evil")), "outside of its folder"),
     "other root": (lambda m: m.append(member("b/gpt.onnx")), "does not list once"),
+    "no name": (lambda m: m.append(member("")), "not a file in one folder"),
+    "dot": (lambda m: m.append(member(".")), "not a file in one folder"),
+    "nested index": (
+        lambda m: m.insert(0, member("a/manifest.json", b"[" * 100_000)), "nested too deeply"
+    ),
     "no folder": (lambda m: m.append(member("evil")), "not a file in one folder"),
     "symbolic link": (lambda m: m.append(link("a/x", "/etc/passwd", tarfile.SYMTYPE)), "is a link"),
     "hard link": (lambda m: m.append(link("a/x", "a/gpt.onnx", tarfile.LNKTYPE)), "is a link"),
@@ -196,3 +201,12 @@ def test_the_command_says_what_it_checked(
     assert cli.main(["verify", str(archive)]) == 2
     assert cli.main(["verify", str(archive), "--no-sums"]) == 0
     assert cli.main(["verify", str(tmp_path / "other.tar"), "--no-sums"]) == 2
+
+
+def test_thousands_of_names_make_no_endless_message() -> None:
+    lines = "".join(f"{'a' * 64}  {i:04}{'x' * 200}.tar.{i % 1000:03}\n" for i in range(2000))
+    sums = Sums.parse(lines.encode(), "SHA256SUMS")
+    for call in (lambda: sums.choose("int8"), lambda: sums.parts("y" * 9000)):
+        with pytest.raises(ArchiveError) as caught:
+            call()
+        assert len(str(caught.value)) < 1000

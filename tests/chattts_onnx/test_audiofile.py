@@ -107,3 +107,24 @@ def test_missing_soundfile_and_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_audio(tmp_path / "b.mp3")
     with pytest.raises(InputError, match="cannot be read"):
         read_audio(tmp_path / "none.wav")
+
+
+def test_a_header_that_claims_hours_makes_no_room_for_them(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "a.flac"
+    soundfile.write(path, TONE, RATE)
+    data = bytearray(path.read_bytes())
+    data[21] |= 0x0F  # of STREAMINFO: the upper bits of the number of samples
+    data[22:26] = b"\xff" * 4
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="unpacks to 274877906940 bytes"):
+        read_audio(path)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bits", [b"\x01\x00\xa0\x7f", b"\x00\x00\x80\x7f"])
+def test_samples_that_are_not_finite_are_kept_without_a_warning(bits: bytes) -> None:
+    form = struct.pack("<HHIIHH", 3, 1, RATE, RATE * 4, 4, 32)
+    chunks = b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", 4) + bits
+    found = parse_wav(b"RIFF" + struct.pack("<I", 0) + b"WAVE" + chunks, "a.wav").audio
+    assert not np.isfinite(found).any()

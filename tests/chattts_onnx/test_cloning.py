@@ -73,3 +73,11 @@ def test_saved_and_read_again(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"transcript": "x"}')
     with pytest.raises(VoiceError, match="cannot be read"):
         load_sample(bundle, tmp_path / "c.json")
+
+
+def test_codes_beyond_any_integer_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    for codes in (f"[[{10**400}]]", "[" * 100_000):
+        path.write_text(f'{{"transcript": "a", "codes": {codes}}}')
+        with pytest.raises(VoiceError, match="cannot be read as a cloned voice"):
+            load_sample(bundle, path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chattts_onnx import BundleError, Manifest, open_bundle
+from chattts_onnx import BundleError, InputError, Manifest, open_bundle
 
 
 @pytest.fixture
@@ -85,6 +85,13 @@ def test_other_format_versions_are_refused(copy: Path) -> None:
         lambda v: v.update(files=[]),
         lambda v: v["files"]["gpt.onnx"].pop("sha256"),
         lambda v: v.update(graphs="gpt"),
+        lambda v: v["model"].update(hidden_size="32"),
+        lambda v: v["model"].update(num_vq=True),
+        lambda v: v["model"].update(head_dim=2**40),
+        lambda v: v["model"]["receptive_field"].update(vocos=-1),
+        lambda v: v["tokens"].update({"[Stts]": float("inf")}),
+        lambda v: v["files"]["gpt.onnx"].update(bytes="many"),
+        lambda v: v["files"]["gpt.onnx"].update(sha256=None),
     ],
 )
 def test_malformed_manifest_is_one_clear_error(copy: Path, change: Callable[[Any], Any]) -> None:
@@ -118,3 +125,25 @@ def test_no_bundle_there(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(BundleError, match="expected a JSON object"):
         open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "loop"])
+def test_names_that_no_disk_takes_are_refused(copy: Path, name: str) -> None:
+    (copy / "loop").symlink_to("loop")
+    edit(copy, lambda v: v["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+    with pytest.raises(BundleError, match=r"no usable file name|is missing"):
+        Manifest.load(copy)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, " " * (17 << 20)])
+def test_text_that_python_chokes_on_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match="not valid JSON"):
+        open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["0.5", None, [], True, float("nan")])
+def test_odd_generation_settings_are_refused(copy: Path, value: object) -> None:
+    edit(copy, lambda v: v["generation"]["code"].update(temperature=value))
+    with pytest.raises(InputError, match="temperature is"):
+        open_bundle(copy, threads=1).default_params("code")

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -170,3 +171,44 @@ def test_shared_voices_survive_every_form(tmp_path: Path) -> None:
         for suffix in (".json", ".csv", ".npy", ".txt"):
             written = voices.save_speaker(tmp_path / f"v{suffix}", vector, SIZE)
             np.testing.assert_allclose(written, vector, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1e400]", f"[{10**400}]", "9" * 5000])
+def test_json_that_python_chokes_on_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "v.json").write_text(text)
+    with pytest.raises(VoiceError, match=r"v\.json"):
+        voices.load_speaker(tmp_path / "v.json", 1)
+
+
+def npy(header: str, data: bytes = b"") -> bytes:
+    text = header.encode()
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,), }"),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-8,), }", bytes(32)),
+        npy("{'descr': '|O', 'fortran_order': False, 'shape': (8,), }", b"cos\nsystem\n" * 9),
+        npy("{'descr': '<U9', 'fortran_order': False, 'shape': (8,), }", bytes(288)),
+        npy("((((((((", bytes(32)),
+        npy("{'descr': '<f4'}", bytes(32)),
+        b"PK\3\4" + bytes(99),
+        b"\x93NUMPY\xff\xff",
+        b"",
+    ],
+)
+def test_npy_is_numbers_of_the_length_it_says_or_nothing(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "v.npy").write_bytes(data)
+    with pytest.raises(VoiceError, match=r"v\.npy cannot be read"):
+        voices.load_speaker(tmp_path / "v.npy", 8)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f8", "<i4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_of_any_numbers(tmp_path: Path, dtype: str, order: Literal["C", "F"]) -> None:
+    values = np.arange(1, 9).reshape(1, 8)
+    np.save(tmp_path / "v.npy", values.astype(dtype, order=order))
+    np.testing.assert_array_equal(voices.load_speaker(tmp_path / "v.npy", 8), values[0])

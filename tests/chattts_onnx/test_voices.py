@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chattts_onnx import Bundle, InputError, VoiceError, base16384, voices
+from chattts_onnx.voice_shelf import VoiceShelf
 
 SIZE = 768
 SHARED = Path(os.environ.get("CHATTTS_DATA", "shared/data"))
@@ -134,3 +135,25 @@ def test_voices_that_users_share() -> None:
         np.testing.assert_allclose(back, vector, rtol=1e-3, atol=1e-5)
     for path in (SHARED / "voices").glob("*.csv"):
         assert voices.load_speaker(path, SIZE).shape == (SIZE,)
+
+
+@pytest.mark.parametrize("voice", ["x" * 300, "9" * 5000, "a\0b", "\ud800"])
+def test_odd_strings_are_no_voices(bundle: Bundle, voice: str) -> None:
+    with pytest.raises(VoiceError) as caught:
+        bundle.speaker(voice)
+    assert len(str(caught.value)) < 1000
+
+
+def test_long_texts_take_time_in_proportion(tmp_path: Path) -> None:
+    """One number of all bits would take minutes for this."""
+    data = bytes(range(256)) * 4096
+    text = base16384.encode(data)
+    assert base16384.decode(text) == data
+    with pytest.raises(VoiceError, match="far more than a voice"):
+        voices.decode_speaker(text * 2, 8)
+
+
+def test_damaged_statistics_are_named(tmp_path: Path) -> None:
+    (tmp_path / "statistics.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(VoiceError, match=r"statistics\.txt cannot be read"):
+        VoiceShelf(tmp_path, 8).vector(3)

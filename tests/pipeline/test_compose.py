@@ -57,6 +57,11 @@ def test_stale_and_missing_files_are_told_and_written(
         ("checkpoint=none_such", "none_such"),
         ("precision.int8.calibrater=entropy", "calibrater"),
         ("+precision.int8.calibrater=entropy", "calibrater: found an unknown key"),
+        ("~checkpoint", "does not compose with ~checkpoint"),
+        ("checkpoint.path=5", r"checkpoint.path: found 5 \(int\)"),
+        ("seed=" + "[" * 400, "does not compose"),
+        ("seed=\ud800", r"\\ud800"),
+        ("seed=" + "a" * 9000, r"\.\.\."),
         ("seed=often", r"seed: found 'often' \(str\), expected int"),
     ],
 )

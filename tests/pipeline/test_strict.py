@@ -87,7 +87,18 @@ def test_yaml_is_read_as_dvc_reads_it(tmp_path: Path) -> None:
     assert read_yaml(path)["version"] == "1.2.3"
 
 
-@pytest.mark.parametrize(("text", "found"), [(None, "no such file"), ("a: [", "no valid YAML")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, "no such file"),
+        ("a: [", "no valid YAML"),
+        ("[" * 700, "no valid YAML"),
+        ('a: "\\UFFFFFFFF"', "no valid YAML"),
+        ("a: ${b}", "no valid YAML"),
+        ("? [1, 2]\n: 3", "no valid YAML"),
+        ("a: &a [x]\nb: *a", r"no valid YAML \(an alias"),
+    ],
+)
 def test_unreadable_files_are_named(tmp_path: Path, text: str | None, found: str) -> None:
     path = tmp_path / "params.yaml"
     if text is not None:

@@ -153,7 +153,7 @@ def test_a_line_that_fails_while_it_is_spoken(
 
     def keep(self: Any, slot: int, request: Any, tokens: Any, hidden: Any) -> Any:
         if request.seed == 105 and request.steps == 3:
-            return batch._not_finite(request)
+            return batch._not_finite(request, "gpt", "logits", "NaN")
         return kept(self, slot, request, tokens, hidden)
 
     monkeypatch.setattr(batch.Batch, "_keep", keep)

@@ -58,6 +58,9 @@ def test_tables_and_json_lines_give_fields(data: str, name: str) -> None:
         ("[1]\n", "a.jsonl", "line 1: expected a JSON object"),
         ('{"text"\n', "a.jsonl", "line 1: not valid JSON"),
         ("[" * 100_000 + "\n", "a.jsonl", "line 1: not valid JSON"),
+        ("9" * 5000 + "\n", "a.jsonl", "line 1: not valid JSON"),
+        (f'{{"text": "a", "top_p": {10**400}}}\n', "a.jsonl", "line 1: top_p is no float"),
+        ('{"text": "a", "seed": Infinity}\n', "a.jsonl", "line 1: seed is no int"),
     ],
 )
 def test_mistakes_name_their_line(data: str, name: str, message: str) -> None:

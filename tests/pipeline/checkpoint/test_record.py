@@ -59,7 +59,7 @@ def test_a_record_survives_a_round_trip(tiny: Path, tmp_path: Path) -> None:
     assert read_record(tmp_path) == record
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"files": {"a": 3}}'])
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"files": {"a": 3}}', "[" * 100_000])
 def test_an_unreadable_record_is_named(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / layout.RECORD).write_text(content)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from chattts_onnx.errors import BundleError
+from chattts_onnx.text.tokenizer import TextTokenizer
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.tokenizer import (
     CONTROL_TOKENS,
@@ -139,3 +141,16 @@ def test_an_absent_tokenizer_is_named(damaged: Path) -> None:
     (damaged / layout.TOKENIZER).unlink()
     with pytest.raises(CheckpointError, match=r"asset/tokenizer/tokenizer\.json: found no file"):
         check_tokenizer(damaged, 5000)
+
+
+def test_a_tokenizer_that_fails_in_use_is_named_when_it_is_read(damaged: Path) -> None:
+    """Without its unknown token it would fail at the first word that it does not know."""
+    path = damaged / layout.TOKENIZER
+    value = json.loads(path.read_text("utf-8"))
+    del value["model"]["vocab"]["[UNK]"]
+    value["added_tokens"] = [t for t in value["added_tokens"] if t["content"] != "[UNK]"]
+    path.write_text(json.dumps(value), "utf-8")
+    with pytest.raises(CheckpointError, match="found no readable tokenizer"):
+        check_tokenizer(damaged, 5000)
+    with pytest.raises(BundleError, match=r"is not a readable tokenizer\.json"):
+        TextTokenizer.load(path)

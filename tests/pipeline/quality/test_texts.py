@@ -39,6 +39,8 @@ def test_reads_fields_and_skips_blank_lines(tmp_path: Path) -> None:
     [
         ("{", "line 1: not a JSON object"),
         ("[1]", "found list"),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5000, "line 1: not a JSON object"),
         (json.dumps({**GOOD, "speaker": 1}), "expected exactly"),
         (json.dumps({k: v for k, v in GOOD.items() if k != "origin"}), "expected exactly"),
         (json.dumps({**GOOD, "voice_seed": "3"}), "field voice_seed is '3', expected int"),
@@ -64,6 +66,8 @@ def test_missing_empty_short_and_binary_files(tmp_path: Path) -> None:
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_sentences(tmp_path / "binary.jsonl")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_sentences(tmp_path)
 
 
 def test_committed_sentences_cover_what_they_should() -> None:

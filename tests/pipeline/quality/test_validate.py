@@ -1,23 +1,32 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import wave
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
+from pipeline.bundles import derive_bundle
+from pipeline.compose import compose_params
 from pipeline.errors import GateError
 from pipeline.quality.bundle_model import BundleModel, opened_bundle
 from pipeline.quality.config import GateConfig
 from pipeline.quality.forcing import force_reference
 from pipeline.quality.free import FreeRun
-from pipeline.quality.gates import enforce, judge
+from pipeline.quality.gates import NOT_FINITE, enforce, judge
 from pipeline.quality.models import Array, Spoken, SpokenPrompt
 from pipeline.quality.report import Row
 from pipeline.quality.validate import METRICS, Trial, validate
+from pipeline.quantization.config import Fp16Config
+from pipeline.quantization.fp16 import convert_graph
+from pipeline.strict import parse_strictly
+from tests.chattts_onnx import tiny_bundle
 from tests.pipeline.quality.conftest import AUDIO
 
 FREE = FreeRun(steps=12, min_steps=6, seed=3)
@@ -171,9 +180,8 @@ def test_a_variant_that_cannot_speak_is_a_row_and_not_a_crash(
     values.tofile(data)
     Manifest.load(broken, verify=False).write(broken)
     found = judged(bundle_folder, {"broken": broken}, prompts[:2], tmp_path / "samples")
-    assert value(found, "broken", "generated_steps") == 0
-    assert np.isnan(value(found, "broken", "kl_divergence", head="all"))
-    with pytest.raises(GateError, match="broken: kl_divergence is not a number"):
+    assert {row["metric"] for row in found if row["variant"] == "broken"} == {NOT_FINITE}
+    with pytest.raises(GateError, match=r"broken: not_finite \(graph gpt, output hidden"):
         enforce(judge(found, {"broken": GATES[:1]}))
 
 
@@ -193,3 +201,52 @@ def test_speaking_takes_the_ids_and_not_the_text(
         plain = FREE.speak_all(model, prompts[:1])[0]
         other = dataclasses.replace(prompts[0], text="123 km/h, 12:30")
         np.testing.assert_array_equal(FREE.speak_all(model, [other])[0].codes, plain.codes)
+
+
+GAIN = 100.0
+
+
+def strained(source: Path, target: Path) -> Path:
+    """A copy whose vocoder scales its input up and down again: nothing to FP32, much to FP16."""
+    shutil.copytree(source, target)
+    path = target / "vocos.onnx"
+    model = onnx.load(path)
+    (target / "vocos.onnx.data").unlink(missing_ok=True)
+    factors = {"up": GAIN, "down": 1 / GAIN}
+    order = ["up"] * 3 + ["down"] * 3
+    names = ["mel", *(f"mel_{i}" for i in range(len(order)))]
+    for node in model.graph.node:
+        node.input[:] = [names[-1] if name == "mel" else name for name in node.input]
+    for name, factor in factors.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.float32([factor]), name))
+    steps = [
+        helper.make_node("Mul", [a, factor], [b], name=f"scale_{b}")
+        for a, b, factor in zip(names, names[1:], order, strict=False)
+    ]
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*steps, *rest])
+    onnx.save(model, path, save_as_external_data=True, location="vocos.onnx.data")
+    derive_bundle(target, target, "fp32")
+    return target
+
+
+def test_an_overflow_that_the_fp16_stage_did_not_see_is_stopped_and_named(
+    bundle_folder: Path, prompts: list[SpokenPrompt], tmp_path: Path
+) -> None:
+    """Inputs of the stage are quiet; speech drives the same nodes beyond what FP16 holds."""
+    full, half = strained(bundle_folder, tmp_path / "fp32"), tmp_path / "fp16"
+    half.mkdir()
+    config = parse_strictly(compose_params([])["precision"]["fp16"], Fp16Config)
+    quiet = {"mel": np.full((1, tiny_bundle.MELS, 12), 1e-4, dtype=np.float32)}
+    result = convert_graph(full / "vocos.onnx", [quiet], config, half / "vocos.onnx")
+    assert not any(entry.node.startswith("scale_") for entry in result.kept)
+    derive_bundle(full, half, "fp16")
+    found = judged(full, {"fp32": full, "fp16": half}, prompts, tmp_path / "samples")
+    with pytest.raises(GateError, match=r"fp16: not_finite \(graph vocos, output waveform"):
+        enforce(judge(found, {}))
+    assert value(found, "fp32", "kl_divergence", head="all") < 1e-9
+    # The CPU's own arithmetic hides it: without the check it would have passed.
+    hidden = np.random.default_rng(0).standard_normal((1, 9, tiny_bundle.HIDDEN))
+    with opened_bundle(half, 1) as model:
+        assert np.isfinite(model.decode_hidden(hidden)).all()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from chattts_onnx.bundle import open_bundle
+from pipeline.quality.half_range import HalfRangeBundle
 from pipeline.stages import fp16
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 
@@ -39,6 +40,19 @@ def test_the_bundle_speaks_as_fp32_does(workspace: Path) -> None:
     assert ((a - b) ** 2).sum() < 1e-3 * (a**2).sum()
     params = half.default_params().but(min_new_tokens=4, max_new_tokens=8)
     assert np.isfinite(half.say("hello", 7, params=params, seed=1)).all()
+
+
+@pytest.mark.slow
+def test_a_sound_bundle_stays_within_the_range_of_fp16(workspace: Path) -> None:
+    half = open_bundle(workspace / "bundles" / "fp16", providers=["CPUExecutionProvider"])
+    strict = HalfRangeBundle(half.path, half.manifest, half.config)
+    prompt = half.prepare("hello there")[None]
+    codes = np.random.default_rng(0).integers(0, half.model.end_token, (1, 9, half.model.num_vq))
+    mask = np.ones(prompt.shape[:2], np.int64)
+    wanted, found = (b.forced(prompt, mask, codes)[1] for b in (half, strict))
+    assert np.abs(found - wanted).max() < 0.02
+    assert strict.session("gpt") is not half.session("gpt")
+    assert np.isfinite(strict.decode_codes(codes)).all()
 
 
 @pytest.mark.slow
