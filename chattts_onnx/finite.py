@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 
 def finite_rows(values: Array) -> npt.NDArray[np.bool_]:
     """For each row of ``values`` [rows, ...] whether all its numbers are finite."""
-    rows: npt.NDArray[np.bool_] = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-    return rows
+    finite = np.isfinite(values.reshape(len(values), -1))
+    return np.asarray(finite.all(axis=1))
 
 
 def describe(values: Array) -> str:
