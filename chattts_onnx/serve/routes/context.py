@@ -15,22 +15,23 @@ from ..service import SpeechService
 keys = Depends(HTTPBearer(auto_error=False, description="An API key, where the server wants one."))
 
 
-def _service(request: Request) -> SpeechService:
+# Coroutines, since FastAPI calls plain functions in a pool of threads, one more for each of them.
+async def _service(request: Request) -> SpeechService:
     service: SpeechService = request.app.state.service
     return service
 
 
-def _jobs(request: Request) -> JobRoom:
+async def _jobs(request: Request) -> JobRoom:
     jobs: JobRoom = request.app.state.jobs
     return jobs
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
 
 
-def _owner(request: Request) -> str:
+async def _owner(request: Request) -> str:
     return str(getattr(request.state, "owner", ""))
 
 
