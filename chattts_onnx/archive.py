@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 
 from .archive_parts import JoinedParts
 from .archive_sums import SUMS_NAME, Sums, archive_name
+from .atomic_files import commit
 from .errors import ArchiveError, BundleError
 from .manifest import MANIFEST_NAME, Manifest
 
@@ -101,7 +102,7 @@ def extract_archive(parts: Sequence[Path], destination: Path) -> ArchiveInfo:
     scratch.mkdir()
     try:
         info = _walk(parts, scratch)
-        scratch.replace(destination)
+        commit(scratch, destination)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

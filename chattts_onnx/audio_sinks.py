@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .atomic_files import commit, scratch_path
 from .errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -79,7 +80,7 @@ class PcmSink:
         if self._target is None:
             self._stream: IO[bytes] = sys.stdout.buffer
         else:
-            self._scratch = _scratch(self._target)
+            self._scratch = scratch_path(self._target)
             self._stream = _open(self._scratch, self._target)
         if header:
             self._stream.write(wav_header(_UNKNOWN_SIZE, sample_rate, float32))
@@ -99,7 +100,7 @@ class PcmSink:
             self._stream.seek(0)
             self._stream.write(wav_header(self._written, self._rate, self._float32))
         self._stream.close()
-        self._scratch.replace(self._target)
+        commit(self._scratch, self._target)
 
     def abort(self) -> None:
         if self._target is not None:
@@ -123,7 +124,7 @@ class SoundfileSink:
             os.close(handle)
             self._scratch = Path(name)
         else:
-            self._scratch = _scratch(self._target)
+            self._scratch = scratch_path(self._target)
         container, encoding = _ENCODINGS[form]
         try:
             self._file: Any = soundfile.SoundFile(
@@ -141,7 +142,7 @@ class SoundfileSink:
     def close(self) -> None:
         self._file.close()
         if self._target is not None:
-            self._scratch.replace(self._target)
+            commit(self._scratch, self._target)
             return
         with self._scratch.open("rb") as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer)
@@ -226,10 +227,6 @@ def wav_header(size: int, sample_rate: int, float32: bool = False) -> bytes:
         *(code, 1, sample_rate, sample_rate * width, width, 8 * width),
         *(b"data", size),
     )
-
-
-def _scratch(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
 def _open(scratch: Path, target: Path) -> IO[bytes]:

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .atomic_files import write_file
 from .errors import VoiceError
 
 TENSOR_KEYS = ("tensor", "emb", "embedding", "spk_emb", "vector")
@@ -153,11 +153,7 @@ def write_voice(path: Path, vector: Any, text: str, details: dict[str, Any]) -> 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file in one rename; :class:`VoiceError` where that is not possible."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        scratch.write_bytes(data)
-        scratch.replace(path)
+        write_file(path, data)
     except OSError as error:
         raise VoiceError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        scratch.unlink(missing_ok=True)
