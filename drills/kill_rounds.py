@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drills.project import (
-    DrillError,
-    digest,
-    dvc,
-    environment,
-    forget,
-    locked,
-    outputs,
-    stages,
-)
+from drills.project import DrillError, digest, dvc, environment, forget, locked, stages
+from drills.reference import Reference, differences, half_written, scratch_of, temporary
 
-# Outputs that hold timings of the run or the id of its record, and what is drawn of these.
-UNREPEATABLE = frozenset(
-    {
-        "build/tracking.json", "reports/benchmark.json", "reports/benchmark.md",
-        "reports/benchmark.png", "reports/int8.json", "reports/validation.json",
-    }
-)  # fmt: skip
-# What is left of the time when a process group is killed; its children lose their pipes.
+# How long workers in sessions of their own may take to see that their pipes are closed.
 _ORPHAN_SECONDS = 10.0
 _TRIES = 6
-_PNG_END = b"IEND\xaeB`\x82"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What an undisturbed run of one stage gave.
-
-    Attributes:
-        seconds: how long ``dvc repro`` took.
-        hashes: digest of each output, by path.
-    """
-
-    seconds: float
-    hashes: dict[str, str]
-
-
-def run_once(folder: Path, name: str) -> Reference:
-    """Run a stage to its end and take down what it wrote."""
-    started = time.monotonic()
-    dvc(folder, "repro", "--single-item", "--force", name, extra=_temporary(folder))
-    seconds = time.monotonic() - started
-    found = {path.as_posix(): digest(folder / path) for path in outputs(stages(folder)[name])}
-    missing = [path for path, value in found.items() if value is None]
-    if missing:
-        raise DrillError(f"{folder}: {name} wrote no {missing[0]}")
-    return Reference(seconds, {path: str(value) for path, value in found.items()})
 
 
 def kill_round(
@@ -83,12 +40,12 @@ def kill_round(
     broken += _orphans(folder)
     seen = {path: digest(folder / path) for path in reference.hashes}
     broken += half_written(folder, reference, seen)
-    scratch = sorted(str(path.relative_to(folder)) for path in _scratch(folder))
+    scratch = sorted(str(path.relative_to(folder)) for path in scratch_of(folder))
     started = time.monotonic()
-    dvc(folder, "repro", "--single-item", name, extra=_temporary(folder))
+    dvc(folder, "repro", "--single-item", name, extra=temporary(folder))
     resumed = time.monotonic() - started
     broken += differences(folder, reference)
-    broken += [f"{path.name} is left over" for path in _scratch(folder)]
+    broken += [f"{path.name} is left over" for path in scratch_of(folder)]
     return {
         "stage": name,
         "killed_after": round(share * reference.seconds, 3),
@@ -101,55 +58,12 @@ def kill_round(
     }
 
 
-def half_written(folder: Path, reference: Reference, seen: Mapping[str, str | None]) -> list[str]:
-    """Outputs that are there but not whole."""
-    found = []
-    for path, value in seen.items():
-        if value is None or value == reference.hashes[path]:
-            continue
-        if path not in UNREPEATABLE:
-            found.append(f"after the kill {path} is neither absent nor whole")
-        elif problem := unsound(folder / path):
-            found.append(f"after the kill {path} {problem}")
-    return found
-
-
-def differences(folder: Path, reference: Reference) -> list[str]:
-    """Outputs of a resumed stage that are not those of an undisturbed one."""
-    found = []
-    for path, wanted in reference.hashes.items():
-        value = digest(folder / path)
-        if value is None:
-            found.append(f"after resuming {path} is missing")
-        elif path in UNREPEATABLE:
-            if problem := unsound(folder / path):
-                found.append(f"after resuming {path} {problem}")
-        elif value != wanted:
-            found.append(f"after resuming {path} has other bytes")
-    return found
-
-
-def unsound(path: Path) -> str:
-    """What shows that a file was cut short, or nothing."""
-    data = path.read_bytes()
-    if path.suffix == ".json":
-        try:
-            json.loads(data)
-        except ValueError:
-            return "is no JSON"
-    elif path.suffix == ".png":
-        return "" if data.endswith(_PNG_END) else "has no end"
-    elif not data.endswith(b"\n"):
-        return "does not end with a line"
-    return ""
-
-
 def _run_and_kill(folder: Path, name: str, seconds: float) -> bool:
     """Start ``dvc repro`` and SIGKILL its process group after some time; False: it had ended."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "--single-item", name],
         cwd=folder,
-        env={**environment(folder), **_temporary(folder)},
+        env={**environment(folder), **temporary(folder)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -185,15 +99,3 @@ def _at_work(folder: Path) -> list[str]:
             # It ended while we looked.
             continue
     return [command for command in found if command]
-
-
-def _scratch(folder: Path) -> list[Path]:
-    own = [folder, folder / "build", folder / "bundles", folder / "reports"]
-    return [path for place in own for path in place.glob(".*.partial")]
-
-
-def _temporary(folder: Path) -> dict[str, str]:
-    """A place for temporary files inside, so that what a kill leaves there can be counted."""
-    place = folder / ".dvc" / "tmp" / "stages"
-    place.mkdir(parents=True, exist_ok=True)
-    return {"TMPDIR": str(place)}

@@ -14,20 +14,19 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chattts_onnx.errors import ChatTTSError
-from drills.kill_rounds import Reference, differences, kill_round, run_once
-from drills.project import clone, commit_of, forget, stages
+from drills.kill_rounds import kill_round
+from drills.project import clone, commit_of, stages
 from drills.record import FOLDER, Promise, write_record
+from drills.reference import mend, references
 from drills.serving_kills import SERVER, serving_reference, serving_round
-from pipeline.atomic import write_json
 from pipeline.search.journal import Journal
 
-SCRATCH = Path("workspaces/drill-kills")
+SCRATCH = Path("workspaces/drills")
 OVERRIDES: dict[str, list[str]] = {"mini": [], "smoke": ["experiment=smoke"]}
 # In the order of dvc.yaml; `export` of mini is made once, for those after it.
 STAGES = {
@@ -62,10 +61,13 @@ def drill(scratch: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
     for name, folder in folders.items():
         if not (folder / "dvc.yaml").is_file():
             clone(folder, OVERRIDES[name])
-    references = {name: _reference(folder, name) for name, folder in folders.items()}
+    known = {
+        name: references(folder, NEEDED.get(name, stages(folder)))
+        for name, folder in folders.items()
+    }
     served = serving_reference(folders["mini"])
     seconds = {
-        (kind, stage): references[kind][stage].seconds
+        (kind, stage): known[kind][stage].seconds
         for kind, names in STAGES.items()
         for stage in names
     }
@@ -73,13 +75,14 @@ def drill(scratch: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
     plan = make_plan(seconds, rounds, seed)
     commit = commit_of(folders["mini"])
     journal = Journal(scratch / "rounds.jsonl", {"commit": commit, "rounds": rounds, "seed": seed})
-    _mend(folders, references)
+    for kind, folder in folders.items():
+        mend(folder, known[kind])
     for number, (kind, stage) in enumerate(plan, 1):
         draw = random.Random(f"{seed}/{number}").random
         if stage == SERVER:
             attempt = partial(serving_round, folders[kind], served, draw)
         else:
-            attempt = partial(kill_round, folders[kind], stage, references[kind][stage], draw)
+            attempt = partial(kill_round, folders[kind], stage, known[kind][stage], draw)
         print(json.dumps(journal.get(f"{number} {kind} {stage}", attempt)), flush=True)
     return journal.entries
 
@@ -139,27 +142,6 @@ def promises(entries: Sequence[dict[str, Any]], rounds: int, seed: int) -> list[
 def _told(entries: Sequence[dict[str, Any]]) -> str:
     found = sorted({problem for entry in entries for problem in entry["broken"]})
     return f" Broken: {'; '.join(found)[:600]}." if found else ""
-
-
-def _reference(folder: Path, name: str) -> dict[str, Reference]:
-    """What each stage gives undisturbed: from the file that says so, or from running it."""
-    path = folder.with_name(f"{name}.json")
-    known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    for stage in NEEDED.get(name, stages(folder)):
-        if stage not in known:
-            print(f"{name}: {stage}", flush=True)
-            known[stage] = asdict(run_once(folder, stage))
-            write_json(path, known)
-    return {stage: Reference(**value) for stage, value in known.items()}
-
-
-def _mend(folders: dict[str, Path], references: dict[str, dict[str, Reference]]) -> None:
-    """Make again what a stopped drill left undone."""
-    for kind, folder in folders.items():
-        for stage, reference in references[kind].items():
-            if differences(folder, reference):
-                forget(folder, stage, stages(folder)[stage])
-                run_once(folder, stage)
 
 
 if __name__ == "__main__":
