@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -55,8 +55,8 @@ class Served:
 def serving_reference(folder: Path) -> Served:
     """Start a server, let it speak and do a job, and stop it."""
     started = time.monotonic()
-    with _started(folder) as address:
-        speech, job = _speech(address), _job(address)
+    with started_server(folder) as address:
+        speech, job = speak_and_work(address)
     return Served(time.monotonic() - started, speech, job, str(digest(folder / BUNDLE)))
 
 
@@ -79,11 +79,12 @@ def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> di
     if digest(folder / BUNDLE) != wanted.bundle:
         broken.append("the bundle is another one after the kill")
     started = time.monotonic()
-    with _started(folder) as address:
-        if _speech(address) != wanted.speech:
-            broken.append("the server says something else after the kill")
-        if _job(address) != wanted.job:
-            broken.append("a job gives other bytes after the kill")
+    with started_server(folder) as address:
+        speech, job = speak_and_work(address)
+    if speech != wanted.speech:
+        broken.append("the server says something else after the kill")
+    if job != wanted.job:
+        broken.append("a job gives other bytes after the kill")
     remove(folder / JOBS)
     return {
         "stage": SERVER,
@@ -98,7 +99,9 @@ def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> di
 
 
 @contextmanager
-def _process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def _process(
+    folder: Path, extra: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     log = folder / ".dvc/tmp/server.log"
     command = [sys.executable, "-m", "chattts_onnx", "serve", "-b", str(folder / BUNDLE)]
     command += ["--port", "0", "--jobs-folder", str(folder / JOBS)]
@@ -107,7 +110,7 @@ def _process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=environment(folder),
+            env={**environment(folder), **(extra or {})},
             stdout=sink,
             stderr=sink,
             start_new_session=True,
@@ -121,9 +124,13 @@ def _process(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator[str]:
-    """A server that is ready; it is asked to stop at the end, and has to."""
-    with _process(folder) as (process, log):
+def started_server(folder: Path, extra: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Address of a server that is ready; it is asked to stop at the end, and has to.
+
+    Raises:
+        DrillError: it does not start, or does not stop.
+    """
+    with _process(folder, extra) as (process, log):
         yield _address(log, process)
         process.terminate()
         if status := process.wait(_PATIENCE):
@@ -145,9 +152,7 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
 def _work(log: Path, process: subprocess.Popen[bytes]) -> None:
     """Keep a server busy until it is gone."""
     with suppress(OSError, DrillError, ValueError):
-        address = _address(log, process)
-        _speech(address)
-        _job(address)
+        speak_and_work(_address(log, process))
 
 
 def _ask(url: str, body: bytes | None = None, kind: str = "") -> bytes:
@@ -155,6 +160,11 @@ def _ask(url: str, body: bytes | None = None, kind: str = "") -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": kind} if kind else {})
     with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
         return bytes(answer.read())
+
+
+def speak_and_work(address: str) -> tuple[str, str]:
+    """Let a server say a sentence and do a job of three lines; sha256 of either."""
+    return _speech(address), _job(address)
 
 
 def _speech(address: str) -> str:
@@ -165,7 +175,7 @@ def _speech(address: str) -> str:
 
 
 def _job(address: str) -> str:
-    """sha256 of the names and contents that a job of three lines gives."""
+    """sha256 of the names and contents that a job gives."""
     job = json.loads(_ask(f"{address}/v1/batch", _FORM, "multipart/form-data; boundary=cut"))
     deadline = time.monotonic() + _PATIENCE
     while json.loads(_ask(f"{address}/v1/batch/{job['id']}"))["state"] != "done":
