@@ -26,8 +26,10 @@ from pipeline.atomic import write_json
 from pipeline.strict import parse_strictly
 
 SCRATCH = Path("workspaces/drills")
-# Their bytes are what others build on; the rest is reports.
-BUILDING = ["checkpoint", "fuse", "fp16", "calibrate", "int8", "w8", "w4"]
+# One stage of each way to write: folders, graphs with external data, archives, a database.
+WAYS = ["checkpoint", "fuse", "calibrate", "int8", "release", "track"]
+# Where two at once could mix graphs.
+PAIRS = ["checkpoint", "fp16", "int8", "w8"]
 COMMAND = "python -m drills.faults"
 
 
@@ -60,17 +62,17 @@ def drill(scratch: Path, options: argparse.Namespace) -> list[Promise]:
     place, seed = scratch / "place", options.seed
     faults: dict[str, Callable[[], Attempts]] = {
         "full_disk": partial(fault_storage.full_disk, folder, place, known, names, seed),
-        "read_only": partial(fault_storage.read_only, folder, place, known, names),
-        "memory": partial(fault_storage.little_memory, folder, place, known, names, seed),
-        "clock": partial(fault_clock.wrong_clock, folder, known, names, options.faketime),
+        "read_only": partial(fault_storage.read_only, folder, place, known, WAYS),
+        "memory": partial(fault_storage.little_memory, folder, place, known, WAYS, seed),
+        "clock": partial(fault_clock.wrong_clock, folder, known, WAYS, options.faketime),
         "clock_server": lambda: fault_clock.wrong_clock_serving(
             folder, serving_reference(folder), options.faketime
         ),
         "archives": partial(fault_downloads.cut_archives, folder, place, options.count, seed),
         "checkpoints": partial(fault_downloads.cut_checkpoints, folder, place, options.count, seed),
         "mlflow": partial(fault_services.mlflow_down, folder, place),
-        "two_repro": partial(fault_services.two_at_once, folder, known, BUILDING),
-        "two_stages": partial(fault_services.two_stages_at_once, folder, place, known, BUILDING),
+        "two_repro": partial(fault_services.two_at_once, folder, known, PAIRS),
+        "two_stages": partial(fault_services.two_stages_at_once, folder, place, known, PAIRS),
         "gpu": partial(fault_services.no_gpu, folder),
     }
     return [_found(name, attempt, scratch, options.only) for name, attempt in faults.items()]

@@ -64,6 +64,8 @@ def environment(folder: Path) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder),
         "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"),
+        # Threads of PyTorch that wait for each other busily take minutes beside other work.
+        "OMP_WAIT_POLICY": "PASSIVE",
     }
 
 
