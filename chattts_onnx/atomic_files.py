@@ -6,8 +6,16 @@ name without its bytes, so content is synced before the rename and the folder af
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+# What the place says that is written to, not the program.
+PLACE_ERRORS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    }
+)  # fmt: skip
 
 
 def scratch_path(path: Path) -> Path:

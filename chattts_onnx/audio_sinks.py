@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -104,7 +105,9 @@ class PcmSink:
 
     def abort(self) -> None:
         if self._target is not None:
-            self._stream.close()
+            # On a full disk, closing tries once more to write what is buffered.
+            with contextlib.suppress(OSError):
+                self._stream.close()
             self._scratch.unlink(missing_ok=True)
 
 
@@ -125,22 +128,31 @@ class SoundfileSink:
             self._scratch = Path(name)
         else:
             self._scratch = scratch_path(self._target)
+        self._disk = _WatchedFile(_open(self._scratch, Path(output)))
         container, encoding = _ENCODINGS[form]
         try:
             self._file: Any = soundfile.SoundFile(
-                str(self._scratch), "w", sample_rate, 1, encoding, format=container
+                self._disk, "w", sample_rate, 1, encoding, format=container
             )
         except (RuntimeError, ValueError, TypeError) as error:
-            self._scratch.unlink(missing_ok=True)
+            self._discard()
+            self._disk.check()
             raise InputError(
                 f"{output} cannot be written as {form} at {sample_rate} Hz: {error}"
             ) from error
 
     def write(self, chunk: Floats) -> None:
-        self._file.write(np.clip(chunk, -1.0, 1.0))
+        try:
+            self._file.write(np.clip(chunk, -1.0, 1.0))
+        finally:
+            self._disk.check()
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._disk.check()
+        self._disk.stream.close()
         if self._target is not None:
             commit(self._scratch, self._target)
             return
@@ -150,8 +162,43 @@ class SoundfileSink:
         self._scratch.unlink()
 
     def abort(self) -> None:
-        self._file.close()
+        with contextlib.suppress(RuntimeError):
+            self._file.close()
+        self._discard()
+
+    def _discard(self) -> None:
+        # On a full disk, closing tries once more to write what is buffered.
+        with contextlib.suppress(OSError):
+            self._disk.stream.close()
         self._scratch.unlink(missing_ok=True)
+
+
+class _WatchedFile:
+    """What libsndfile writes to; it takes a full disk for a file that ends, and says nothing."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            count = self.stream.write(data)
+            self.stream.flush()
+        except OSError as error:
+            self._error = self._error or error
+            return 0
+        return count
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def check(self) -> None:
+        """Raise the first ``OSError`` that a write met."""
+        if self._error is not None:
+            raise self._error
 
 
 class PlayerSink:

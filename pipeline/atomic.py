@@ -8,7 +8,6 @@ system lets go of the lock when a process ends, however it ends.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -18,13 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.atomic_files import commit, sync_tree
+from chattts_onnx.atomic_files import PLACE_ERRORS, commit, sync_tree
 from pipeline.errors import ConcurrencyError, StorageError
-
-# What the place says that is written to, not the program; another errno keeps its traceback.
-_PLACE = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
-}  # fmt: skip
 
 
 @contextmanager
@@ -87,7 +81,7 @@ def named_storage_errors(destination: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _PLACE:
+        if error.errno not in PLACE_ERRORS:
             raise
         raise StorageError(
             f"{error.filename or destination}: found {error.strerror}, expected a place with room "
