@@ -30,8 +30,9 @@ class Attempts:
     broken: list[str] = field(default_factory=list)
 
     def add(self, seen: str, problems: list[str]) -> None:
-        """One more attempt."""
+        """One more attempt, told at once, since some drills take long."""
         self.count += 1
+        print(f"  {self.count} {self.unit}: {seen} {'; '.join(problems)}", flush=True)
         self.told[seen] += 1
         if problems:
             self.broken.append("; ".join(problems))

@@ -7,16 +7,14 @@ library computes with another number of threads.  A drill that was stopped goes 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.manifest import Manifest
 from drills.attempts import Attempts
-from drills.project import clone, commit_of
+from drills.project import clone, commit_of, cores_only
 from drills.record import FOLDER, write_record
 from drills.reference import references
 
@@ -72,18 +70,6 @@ def compare(first: Path, second: Path, attempts: Attempts) -> None:
             same = ours.files.get(name) == theirs.files.get(name)
             problem = [] if same else [f"{variant}/{name} differs"]
             attempts.add(f"{variant} {'equal' if same else 'different'}", problem)
-
-
-@contextmanager
-def cores_only(count: int | None) -> Iterator[None]:
-    """Let this process and those it starts use so many cores; None leaves all."""
-    before = os.sched_getaffinity(0)
-    try:
-        if count is not None:
-            os.sched_setaffinity(0, sorted(before)[:count])
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 if __name__ == "__main__":

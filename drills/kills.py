@@ -20,7 +20,7 @@ from typing import Any
 
 from chattts_onnx.errors import ChatTTSError
 from drills.kill_rounds import kill_round
-from drills.project import clone, commit_of, stages
+from drills.project import clone, commit_of, cores_only, stages
 from drills.record import FOLDER, Promise, write_record
 from drills.reference import mend, references
 from drills.serving_kills import SERVER, serving_reference, serving_round
@@ -43,10 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m drills.kills", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cores", type=int, help="how many to use (all)")
     parser.add_argument("--scratch", type=Path, default=SCRATCH)
     options = parser.parse_args(arguments)
     try:
-        entries = drill(options.scratch.absolute(), options.rounds, options.seed)
+        with cores_only(options.cores):
+            entries = drill(options.scratch.absolute(), options.rounds, options.seed)
     except ChatTTSError as error:
         print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
         return 2

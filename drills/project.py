@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,18 @@ def environment(folder: Path) -> dict[str, str]:
         # Threads of PyTorch that wait for each other busily take minutes beside other work.
         "OMP_WAIT_POLICY": "PASSIVE",
     }
+
+
+@contextmanager
+def cores_only(count: int | None) -> Iterator[None]:
+    """Let this process and those it starts use so many cores; None leaves all."""
+    before = os.sched_getaffinity(0)
+    try:
+        if count is not None:
+            os.sched_setaffinity(0, sorted(before)[:count])
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def dvc(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
@@ -151,7 +152,7 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 def _work(log: Path, process: subprocess.Popen[bytes]) -> None:
     """Keep a server busy until it is gone."""
-    with suppress(OSError, DrillError, ValueError):
+    with suppress(OSError, HTTPException, DrillError, ValueError):
         speak_and_work(_address(log, process))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from chattts_onnx.manifest import Manifest
 from drills.attempts import Attempts
-from drills.determinism import VARIANTS, compare, cores_only
+from drills.determinism import VARIANTS, compare
+from drills.project import cores_only
 from tests.chattts_onnx import tiny_bundle
 
 

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from drills.attempts import Attempts
-from drills.determinism import BUILDING, VARIANTS, compare, cores_only
+from drills.determinism import BUILDING, VARIANTS, compare
+from drills.project import cores_only
 from tests.pipeline.project import copy_project, dvc, marked
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_record_is_complete_and_written_once(
 
     assert record(read_results(workspace), CONFIG, workspace) == parent_id
     assert len(runs(workspace)) == 4
+
+
+def test_a_server_that_is_away_is_named_and_not_waited_for(
+    workspace: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1"):
+        record(results, replace(CONFIG, uri="http://127.0.0.1:9"), workspace)
+    # What the user has set stays; what was not set is bounded.
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 30
 
 
 def test_the_run_before_is_found_although_the_clock_was_set_back(
