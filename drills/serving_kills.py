@@ -64,6 +64,7 @@ def serving_reference(folder: Path) -> Served:
 def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> dict[str, Any]:
     """Kill a server that works at a random moment, look, start another one, and compare."""
     share, broken = draw(), []
+    remove(folder / JOBS)
     began = time.monotonic()
     with _process(folder) as (process, log):
         client = threading.Thread(target=_work, args=(log, process), daemon=True)
@@ -86,7 +87,6 @@ def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> di
         broken.append("the server says something else after the kill")
     if job != wanted.job:
         broken.append("a job gives other bytes after the kill")
-    remove(folder / JOBS)
     return {
         "stage": SERVER,
         "killed_after": round(after, 3),

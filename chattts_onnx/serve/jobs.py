@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import math
+import re
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ from .speech import Speech
 
 log = logging.getLogger("chattts_onnx.serve")
 MANIFEST = "manifest.json"
+# A job's archive, whole or growing, and the audio of one line.
+_OURS = re.compile(r"[\w-]{22}\.(zip|partial)|\.[\w-]{22}\.\d+\.\w+")
 FORMATS = ("wav", "pcm", "flac", "mp3", "opus")
 
 
@@ -99,6 +102,7 @@ class JobRoom:
         self._folder = Path(own) if own else Path(tempfile.mkdtemp(prefix="chattts-jobs-"))
         self._temporary = not own
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._remove_abandoned()
         self._workers = [
             threading.Thread(target=self._work, name=f"chattts-job-{i}", daemon=True)
             for i in range(self._settings.batch_workers)
@@ -180,6 +184,16 @@ class JobRoom:
             worker.join(5)
         if self._temporary:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _remove_abandoned(self) -> None:
+        """Remove what a server that was killed left: no job is known by it any more.
+
+        Others may share the folder, so only what they would have removed by now.
+        """
+        oldest = time.time() - self._settings.keep_seconds
+        for path in self._folder.iterdir():
+            if _OURS.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         if len(self._jobs) < self._settings.batch_jobs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import wave
 import zipfile
@@ -157,6 +158,19 @@ def test_jobs_go_by_no_clock_that_is_set(
     for tick in server.service.ticks:
         tick()
     assert [status(server, job).status_code for job in (id, other)] == [200, 200]
+
+
+def test_what_a_killed_server_left_is_removed(start_server: Start, tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    id = "a" * 22
+    names = [f"{id}.zip", f"{id}.partial", f".{id}.3.wav", f"{'b' * 22}.zip", "notes.zip"]
+    for name in names:
+        (jobs / name).touch()
+    for name in [*names[:3], names[4]]:
+        os.utime(jobs / name, (0, 0))
+    start_server(jobs_folder=str(jobs))
+    assert sorted(path.name for path in jobs.iterdir()) == [names[3], names[4]]
 
 
 def test_jobs_are_limited_and_finished_ones_make_room(start_server: Start) -> None:
