@@ -2,7 +2,8 @@
 
 Works in a clone of what is committed, with ``experiment=smoke`` (two layers of random weights).
 Needs root's rights to mount a tmpfs and to make a memory cgroup, and libfaketime for the clock.
-What a drill that was stopped had found is kept; ``--only`` names faults to try (again).
+What a drill that was stopped had found is kept; with ``--only``, those faults alone are tried,
+also again.
 """
 
 from __future__ import annotations
@@ -75,15 +76,20 @@ def drill(scratch: Path, options: argparse.Namespace) -> list[Promise]:
         "two_stages": partial(fault_services.two_stages_at_once, folder, place, known, PAIRS),
         "gpu": partial(fault_services.no_gpu, folder),
     }
-    return [_found(name, attempt, scratch, options.only) for name, attempt in faults.items()]
+    rows = [_found(name, attempt, scratch, options.only) for name, attempt in faults.items()]
+    return [row for row in rows if row is not None]
 
 
 def _found(
     name: str, attempt: Callable[[], Attempts], scratch: Path, only: Sequence[str]
-) -> Promise:
+) -> Promise | None:
+    """The row of a fault, or None where it was neither tried nor is to be tried now."""
     path = scratch / f"fault-{name}.json"
-    if path.is_file() and name not in only:
+    if name not in only and path.is_file():
         return parse_strictly(json.loads(path.read_text("utf-8")), Promise)
+    if only and name not in only:
+        return None
+    print(name, flush=True)
     row = attempt().row(COMMAND)
     print(f"{name}: {row.count} {row.unit}, {row.broken} broken: {row.result}", flush=True)
     write_json(path, asdict(row))
