@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -74,9 +74,11 @@ def _handler(
             rest = data[start:]
             if faults.cuts:
                 rest = rest[: faults.cuts.pop(0)]
-            for first in range(0, len(rest), _BLOCK):
-                self.wfile.write(rest[first : first + _BLOCK])
-                time.sleep(faults.pause_seconds)
+            # A client that was killed does not read on.
+            with suppress(ConnectionError):
+                for first in range(0, len(rest), _BLOCK):
+                    self.wfile.write(rest[first : first + _BLOCK])
+                    time.sleep(faults.pause_seconds)
 
         do_POST = do_GET  # noqa: N815
 
