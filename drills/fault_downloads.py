@@ -20,7 +20,7 @@ from drills.loopback import Faults, serving
 from drills.project import digest, environment, remove
 
 _REVISION = "0" * 40
-_PATIENCE = 120
+_PATIENCE = 600
 
 
 def cut_archives(clone: Path, place: Path, count: int, seed: int) -> Attempts:

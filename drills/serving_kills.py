@@ -40,7 +40,7 @@ The third train is on time.\r
 """
 _BODY = {"text": "The next train leaves from platform four.", "format": "pcm", "seed": 1}
 _ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)")
-_PATIENCE = 120.0
+_PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
