@@ -26,7 +26,11 @@ _USER_ERROR = 2
 @contextmanager
 def small_disk(clone: Path, place: Path) -> Iterator[Path]:
     """A tmpfs of its own with what the stages of ``clone`` read; needs the rights to mount."""
-    place.mkdir(parents=True, exist_ok=True)
+    if place.is_mount():
+        # of a drill that was stopped
+        _sudo(["umount", str(place)])
+    remove(place)
+    place.mkdir(parents=True)
     sizes = sum(entry.stat().st_size for name in READ for entry in _files(clone / name))
     size = 4 * sizes + 64 * _MIB
     _sudo(["mount", "-t", "tmpfs", "-o", f"size={size}", "drill", str(place)])
