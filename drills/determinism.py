@@ -7,6 +7,7 @@ library computes with another number of threads.  A drill that was stopped goes 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,15 +47,18 @@ def main(arguments: list[str] | None = None) -> int:
 def drill(scratch: Path, overrides: Sequence[str]) -> Attempts:
     """Build twice and compare."""
     folders = [scratch / name for name in CLONES]
+    used = []
     for folder, cores in zip(folders, (None, 1), strict=True):
         if not (folder / "dvc.yaml").is_file():
             clone(folder, overrides)
         with cores_only(cores):
             references(folder, BUILDING)
+        report = json.loads((folder / "reports/int8.json").read_text("utf-8"))
+        used.append(report["context"]["machine"]["cores"])
     attempts = Attempts(
         "Two clean clones build bundles of equal bytes: weights, graphs and all else.",
-        f"commit {commit_of(folders[0])[:10]} cloned twice, the second under another name and "
-        "with one core",
+        f"commit {commit_of(folders[0])[:10]} cloned twice, the second under another name; built "
+        f"on {used[0]} and on {used[1]} cores",
         "files of bundles",
         area="determinism",
     )

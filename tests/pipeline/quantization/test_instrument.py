@@ -12,8 +12,7 @@ from pipeline.quantization.instrument import THREADS, open_model
 
 
 @pytest.mark.parametrize("cores", [1, None])
-def test_threads_do_not_go_by_the_machine(cores: int | None, smoke_export: Path) -> None:
-    path = smoke_export / "vocos.onnx"
+def test_threads_do_not_go_by_the_machine(cores: int | None, vocos_path: Path) -> None:
     with cores_only(cores):
-        session = open_model(ir.load(path), path.parent)
+        session = open_model(ir.load(vocos_path), vocos_path.parent)
     assert session.get_session_options().intra_op_num_threads == THREADS
