@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from drills.attempts import Attempts
-from drills.project import DrillError, environment, outputs, remove, stages
-from drills.reference import Reference, content, differences, half_written, scratch_of
+from drills.project import DrillError, digest, environment, outputs, remove, stages
+from drills.reference import Reference, differences, half_written, scratch_of
 
 # What a stage reads; the code is taken from the clone by PYTHONPATH.
 READ = ("params.yaml", "dvc.yaml", "dvc.lock", "build", "bundles", "reports", "samples")
@@ -145,7 +145,7 @@ def judged(
     error: str | None,
 ) -> list[str]:
     """What a stage that had to fail did wrong; ``error`` names what it had to say."""
-    seen = {path: content(place / path) for path in reference.hashes}
+    seen = {path: digest(place / path) for path in reference.hashes}
     problems = [f"{name}: {problem}" for problem in half_written(place, reference, seen)]
     if error is None:
         return problems

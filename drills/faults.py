@@ -19,7 +19,8 @@ from pathlib import Path
 from chattts_onnx.errors import ChatTTSError
 from drills import fault_clock, fault_downloads, fault_services, fault_storage
 from drills.attempts import Attempts
-from drills.project import clone, stages
+from drills.kills import CORES
+from drills.project import clone, cores_only, stages
 from drills.record import FOLDER, Promise, write_record
 from drills.reference import mend, references
 from drills.serving_kills import serving_reference
@@ -44,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faketime", type=Path, default=fault_clock.LIBRARY)
     options = parser.parse_args(arguments)
     try:
-        rows = drill(options.scratch.absolute(), options)
+        with cores_only(CORES):
+            rows = drill(options.scratch.absolute(), options)
     except ChatTTSError as error:
         print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
         return 2

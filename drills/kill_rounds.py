@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drills.project import DrillError, dvc, environment, forget, locked, stages
-from drills.reference import Reference, content, differences, half_written, scratch_of, temporary
+from drills.project import DrillError, digest, dvc, environment, forget, locked, stages
+from drills.reference import Reference, differences, half_written, scratch_of, temporary
 
 # How long workers in sessions of their own may take to see that their pipes are closed.
 _ORPHAN_SECONDS = 10.0
@@ -38,7 +38,7 @@ def kill_round(
     else:
         raise DrillError(f"{name} ended {_TRIES} times before it could be killed")
     broken += _orphans(folder)
-    seen = {path: content(folder / path) for path in reference.hashes}
+    seen = {path: digest(folder / path) for path in reference.hashes}
     broken += half_written(folder, reference, seen)
     scratch = sorted(str(path.relative_to(folder)) for path in scratch_of(folder))
     started = time.monotonic()

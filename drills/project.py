@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -144,17 +144,12 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def digest(path: Path, skip: Collection[str] = ()) -> str | None:
-    """sha256 of a file, or of the names and contents of a folder; None where nothing is.
-
-    Files of a folder whose name is in ``skip`` are left out.
-    """
+def digest(path: Path) -> str | None:
+    """sha256 of a file, or of the names and contents of a folder; None where nothing is."""
     if path.is_file():
         return hash_file(path)
     if not path.is_dir():
         return None
-    entries = sorted(
-        entry for entry in path.rglob("*") if entry.is_file() and entry.name not in skip
-    )
+    entries = sorted(entry for entry in path.rglob("*") if entry.is_file())
     lines = [f"{hash_file(entry)}  {entry.relative_to(path).as_posix()}\n" for entry in entries]
     return sha256("".join(lines).encode()).hexdigest()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ UNREPEATABLE = frozenset(
         "reports/benchmark.png", "reports/export.json", "reports/export.md",
     }
 )  # fmt: skip
-_CORES = re.compile(rb"\bcores\W{1,3}\d+|\b\d+ cores\b")
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -43,24 +40,11 @@ def run_once(folder: Path, name: str) -> Reference:
     started = time.monotonic()
     dvc(folder, "repro", "--single-item", "--force", name, extra=temporary(folder))
     seconds = time.monotonic() - started
-    found = {path.as_posix(): content(folder / path) for path in outputs(stages(folder)[name])}
+    found = {path.as_posix(): digest(folder / path) for path in outputs(stages(folder)[name])}
     missing = [path for path, value in found.items() if value is None]
     if missing:
         raise DrillError(f"{folder}: {name} wrote no {missing[0]}")
     return Reference(seconds, {path: str(value) for path, value in found.items()})
-
-
-def content(path: Path) -> str | None:
-    """:func:`~drills.project.digest` of an output; of a report, without the number of cores.
-
-    Reports name the machine, and how many cores a process may use changes while others work; a
-    release names ``dvc.lock``, and that the hashes of reports.
-    """
-    if path.name == "dist":
-        return digest(path, ("provenance.json", "SHA256SUMS"))
-    if path.parent.name != "reports" or path.suffix not in (".json", ".md") or not path.is_file():
-        return digest(path)
-    return sha256(_CORES.sub(b"", path.read_bytes())).hexdigest()
 
 
 def references(folder: Path, names: Iterable[str]) -> dict[str, Reference]:
@@ -100,7 +84,7 @@ def differences(folder: Path, reference: Reference) -> list[str]:
     """Outputs of a resumed stage that are not those of an undisturbed one."""
     found = []
     for path, wanted in reference.hashes.items():
-        value = content(folder / path)
+        value = digest(folder / path)
         if value is None:
             found.append(f"after resuming {path} is missing")
         elif path in UNREPEATABLE:
