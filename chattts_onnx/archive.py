@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 from .archive_parts import JoinedParts
 from .archive_sums import SUMS_NAME, Sums, archive_name
+from .atomic_files import commit
 from .errors import ArchiveError, BundleError
 from .manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from .untrusted import brief, brief_text, parse_json
@@ -99,7 +100,7 @@ def extract_archive(parts: Sequence[Path], destination: Path) -> ArchiveInfo:
     scratch.mkdir()
     try:
         info = _walk(parts, scratch)
-        scratch.replace(destination)
+        commit(scratch, destination)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -20,6 +20,7 @@ from typing import Any
 
 from .archive import ArchiveInfo, check_archive, checked_parts, extract_archive
 from .archive_sums import ARCHIVE_SUFFIX, MAX_SUMS_BYTES, SUMS_NAME, Sums, archive_name
+from .atomic_files import commit
 from .errors import ArchiveError
 
 # Files of a release are split below this size; a longer answer is not one of them.
@@ -171,7 +172,7 @@ def _download(url: str, path: Path, sha256: str, options: Fetch) -> None:
         raise ArchiveError(
             f"{url}: has sha256 {found}, {SUMS_NAME} says {sha256}: damaged or replaced."
         )
-    partial.replace(path)
+    commit(partial, path)
 
 
 def _load(url: str, partial: Path, options: Fetch) -> None:

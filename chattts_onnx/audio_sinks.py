@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .atomic_files import commit, scratch_path
 from .errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -79,7 +81,7 @@ class PcmSink:
         if self._target is None:
             self._stream: IO[bytes] = sys.stdout.buffer
         else:
-            self._scratch = _scratch(self._target)
+            self._scratch = scratch_path(self._target)
             self._stream = _open(self._scratch, self._target)
         if header:
             self._stream.write(wav_header(_UNKNOWN_SIZE, sample_rate, float32))
@@ -99,11 +101,13 @@ class PcmSink:
             self._stream.seek(0)
             self._stream.write(wav_header(self._written, self._rate, self._float32))
         self._stream.close()
-        self._scratch.replace(self._target)
+        commit(self._scratch, self._target)
 
     def abort(self) -> None:
         if self._target is not None:
-            self._stream.close()
+            # On a full disk, closing tries once more to write what is buffered.
+            with contextlib.suppress(OSError):
+                self._stream.close()
             self._scratch.unlink(missing_ok=True)
 
 
@@ -123,25 +127,34 @@ class SoundfileSink:
             os.close(handle)
             self._scratch = Path(name)
         else:
-            self._scratch = _scratch(self._target)
+            self._scratch = scratch_path(self._target)
+        self._disk = _WatchedFile(_open(self._scratch, Path(output)))
         container, encoding = _ENCODINGS[form]
         try:
             self._file: Any = soundfile.SoundFile(
-                str(self._scratch), "w", sample_rate, 1, encoding, format=container
+                self._disk, "w", sample_rate, 1, encoding, format=container
             )
         except (RuntimeError, ValueError, TypeError) as error:
-            self._scratch.unlink(missing_ok=True)
+            self._discard()
+            self._disk.check()
             raise InputError(
                 f"{output} cannot be written as {form} at {sample_rate} Hz: {error}"
             ) from error
 
     def write(self, chunk: Floats) -> None:
-        self._file.write(np.clip(chunk, -1.0, 1.0))
+        try:
+            self._file.write(np.clip(chunk, -1.0, 1.0))
+        finally:
+            self._disk.check()
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._disk.check()
+        self._disk.stream.close()
         if self._target is not None:
-            self._scratch.replace(self._target)
+            commit(self._scratch, self._target)
             return
         with self._scratch.open("rb") as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer)
@@ -149,8 +162,43 @@ class SoundfileSink:
         self._scratch.unlink()
 
     def abort(self) -> None:
-        self._file.close()
+        with contextlib.suppress(RuntimeError):
+            self._file.close()
+        self._discard()
+
+    def _discard(self) -> None:
+        # On a full disk, closing tries once more to write what is buffered.
+        with contextlib.suppress(OSError):
+            self._disk.stream.close()
         self._scratch.unlink(missing_ok=True)
+
+
+class _WatchedFile:
+    """What libsndfile writes to; it takes a full disk for a file that ends, and says nothing."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            count = self.stream.write(data)
+            self.stream.flush()
+        except OSError as error:
+            self._error = self._error or error
+            return 0
+        return count
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def check(self) -> None:
+        """Raise the first ``OSError`` that a write met."""
+        if self._error is not None:
+            raise self._error
 
 
 class PlayerSink:
@@ -226,10 +274,6 @@ def wav_header(size: int, sample_rate: int, float32: bool = False) -> bytes:
         *(code, 1, sample_rate, sample_rate * width, width, 8 * width),
         *(b"data", size),
     )
-
-
-def _scratch(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.partial")
 
 
 def _open(scratch: Path, target: Path) -> IO[bytes]:

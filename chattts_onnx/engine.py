@@ -185,6 +185,7 @@ class Engine:
         self._step_turns = step_turns or Turns()
         self._audio_turns = audio_turns or Turns()
         self._closed = False
+        self._failures = 0
         self._worker = threading.Thread(target=self._work, name="chattts-engine", daemon=True)
         self._worker.start()
 
@@ -221,6 +222,11 @@ class Engine:
         """Requests that (run, wait) now."""
         return len(self._batch.running), len(self._incoming) + len(self._batch.waiting)
 
+    @property
+    def failures(self) -> int:
+        """Batches that failed since a step last succeeded, as all do once a GPU is lost."""
+        return self._failures
+
     def close(self) -> None:
         """End at once: running and waiting requests fail with :class:`GenerationError`."""
         with self._wake:
@@ -237,6 +243,9 @@ class Engine:
                 failure = GenerationError(f"the batch failed: {error}")
                 failure.__cause__ = error
                 ended = self._batch.abort(failure)
+                self._failures += 1
+            else:
+                self._failures = 0
             for request in ended:
                 self._conclude(request)
         for request in self._batch.abort(GenerationError("the engine was closed.")):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .atomic_files import write_file
 from .errors import BundleError
 from .integrity import FileInfo, hash_files, verify_files
 from .untrusted import brief, brief_text, parse_json, read_limited
@@ -178,10 +179,8 @@ class Manifest:
         root = Path(folder)
         complete = replace(self, files=hash_files(root, skip=MANIFEST_NAME))
         complete._check_graph_files(root)
-        scratch = root / f".{MANIFEST_NAME}.partial"
         text = json.dumps(complete.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(root / MANIFEST_NAME)
+        write_file(root / MANIFEST_NAME, text.encode())
         return complete
 
     def graph(self, name: str) -> GraphInfo:

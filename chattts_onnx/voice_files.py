@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.lib.format as npy
 import numpy.typing as npt
 
+from .atomic_files import write_file
 from .errors import VoiceError
 from .untrusted import brief, brief_text, parse_json, read_limited
 
@@ -189,11 +189,7 @@ def write_voice(path: Path, vector: Any, text: str, details: dict[str, Any]) -> 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file in one rename; :class:`VoiceError` where that is not possible."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        scratch.write_bytes(data)
-        scratch.replace(path)
+        write_file(path, data)
     except OSError as error:
         raise VoiceError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from .atomic_files import write_file
 from .errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -48,15 +48,11 @@ def write_wav(
     path: Path | str, audio: npt.ArrayLike, sample_rate: int, sample_format: str = "int16"
 ) -> None:
     """Write a WAV file in one rename: a reader never sees half of it."""
-    target = Path(path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    target, data = Path(path), to_bytes(audio, sample_rate, sample_format)
     try:
-        scratch.write_bytes(to_bytes(audio, sample_rate, sample_format))
-        scratch.replace(target)
+        write_file(target, data)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror or error}.") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def join(chunks: Iterable[Floats]) -> Floats:

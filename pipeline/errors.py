@@ -13,6 +13,14 @@ class ConfigError(PipelineError):
     """A parameter is missing, unknown, or has the wrong type or value."""
 
 
+class StorageError(PipelineError):
+    """An output cannot be written: the disk is full, read-only, or failing."""
+
+
+class ConcurrencyError(PipelineError):
+    """Another process is writing the same output."""
+
+
 class CheckpointError(PipelineError):
     """A checkpoint file is missing, damaged, or not in the official layout."""
 

@@ -1,44 +1,19 @@
-"""Files that are whole or absent, and on the disk before anything relies on them."""
+"""Files of a job, with what a user can do where one can't be written."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ..atomic_files import write_file
 from .errors import BulkError
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and rename it there."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write ``data`` in one rename; :class:`BulkError` where that is not possible."""
     try:
-        scratch.write_bytes(data)
-        commit(scratch, path)
+        write_file(path, data)
     except OSError as error:
         raise write_error(path, error) from error
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def commit(scratch: Path, path: Path) -> None:
-    """Rename a finished file or folder, its content first made safe from a loss of power."""
-    if scratch.is_dir():
-        for entry in scratch.iterdir():
-            sync(entry)
-    sync(scratch)
-    scratch.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Ask the system to write a file, or a folder's entries, to the disk."""
-    if path.is_dir() and os.name != "posix":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_error(path: Path, error: OSError) -> BulkError:

@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..atomic_files import commit
 from .errors import BulkError
-from .files import commit, write_error
+from .files import write_error
 from .job import Job
 
 MANIFEST = "manifest.jsonl"

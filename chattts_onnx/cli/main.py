@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..atomic_files import PLACE_ERRORS
 from ..errors import ChatTTSError
 from . import batch, completion, doctor, fetch, say, serve, verify, voices
 
@@ -53,6 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The listener went away; what is buffered would raise once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_USER_ERROR
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"chattts-onnx: {where}{error.strerror}; nothing is left half-written. Make room, or "
+            "name another place.",
+            file=sys.stderr,
+        )
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return 130

@@ -111,11 +111,11 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
             progress.clear()
             sink.write(chunk)
             samples += len(chunk)
+        sink.close()
     except BaseException:
         progress.clear()
         sink.abort()
         raise
-    sink.close()
     spent, seconds = time.perf_counter() - started, samples / bundle.sample_rate
     where = parsed.output or "played"
     print(f"{where}: {seconds:.2f} s of speech in {spent:.2f} s", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
+import re
 import secrets
 import shutil
 import tempfile
@@ -25,6 +27,8 @@ from .speech import Speech
 
 log = logging.getLogger("chattts_onnx.serve")
 MANIFEST = "manifest.json"
+# A job's archive, whole or growing, and the audio of one line.
+_OURS = re.compile(r"[\w-]{22}\.(zip|partial)|\.[\w-]{22}\.\d+\.\w+")
 FORMATS = ("wav", "pcm", "flac", "mp3", "opus")
 
 
@@ -43,6 +47,8 @@ class Job:
         self.state = "queued"
         self.created = time.time()
         self.ended: float | None = None
+        # How long it is kept goes by a clock that nobody sets.
+        self.ended_monotonic = math.inf
         self.next = 0
         self.entries: dict[int, dict[str, Any]] = {}
         self.speeches: set[Speech] = set()
@@ -60,7 +66,7 @@ class Job:
 
     def close(self, state: str) -> None:
         """Nothing more will happen; the texts are let go."""
-        self.state, self.ended = state, time.time()
+        self.state, self.ended, self.ended_monotonic = state, time.time(), time.monotonic()
         self.lines.clear()
         self.entries.clear()
 
@@ -96,6 +102,7 @@ class JobRoom:
         self._folder = Path(own) if own else Path(tempfile.mkdtemp(prefix="chattts-jobs-"))
         self._temporary = not own
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._remove_abandoned()
         self._workers = [
             threading.Thread(target=self._work, name=f"chattts-job-{i}", daemon=True)
             for i in range(self._settings.batch_workers)
@@ -159,9 +166,9 @@ class JobRoom:
 
     def sweep(self) -> None:
         """Remove what was kept long enough."""
-        now = time.time()
+        now = time.monotonic()
         for job in list(self._jobs.values()):
-            if job.ended is not None and now - job.ended > self._settings.keep_seconds:
+            if now - job.ended_monotonic > self._settings.keep_seconds:
                 with self._changed:
                     self._jobs.pop(job.id, None)
                 job.path.unlink(missing_ok=True)
@@ -178,6 +185,16 @@ class JobRoom:
         if self._temporary:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _remove_abandoned(self) -> None:
+        """Remove what a server that was killed left: no job is known by it any more.
+
+        Others may share the folder, so only what they would have removed by now.
+        """
+        oldest = time.time() - self._settings.keep_seconds
+        for path in self._folder.iterdir():
+            if _OURS.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
     def _make_room(self) -> None:
         if len(self._jobs) < self._settings.batch_jobs:
             return
@@ -186,7 +203,7 @@ class JobRoom:
             raise QueueFullError(
                 f"{self._settings.batch_jobs} batch jobs are under way; try again later."
             )
-        oldest = self._jobs.pop(min(over, key=lambda job: job.ended or 0).id)
+        oldest = self._jobs.pop(min(over, key=lambda job: job.ended_monotonic).id)
         oldest.path.unlink(missing_ok=True)
 
     def _work(self) -> None:
@@ -261,7 +278,10 @@ class JobRoom:
         with job.lock:
             if job.over:
                 return
-            with zipfile.ZipFile(job.partial, "a", zipfile.ZIP_STORED) as archive:
+            # Not strict: a machine whose clock says 1970 works too.
+            with zipfile.ZipFile(
+                job.partial, "a", zipfile.ZIP_STORED, strict_timestamps=False
+            ) as archive:
                 if "file" in entry:
                     archive.write(scratch, entry["file"])
                 job.entries[line.number] = entry
@@ -271,8 +291,12 @@ class JobRoom:
                     return
                 ordered = [job.entries[number] for number in sorted(job.entries)]
                 content = json.dumps({"format": job.form, "lines": ordered}, ensure_ascii=False)
+                # An entry of its own takes no time from the clock.
+                manifest = zipfile.ZipInfo(MANIFEST)
+                manifest.external_attr = 0o600 << 16
                 # Halves of surrogate pairs, which UTF-8 cannot hold, become JSON's escapes again.
-                archive.writestr(MANIFEST, (content + "\n").encode("utf-8", "backslashreplace"))
+                data = (content + "\n").encode("utf-8", "backslashreplace")
+                archive.writestr(manifest, data)
             job.partial.replace(job.path)
             job.close("done")
         log.info("batch job %s: done, %d lines", job.id[:6], job.total)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.atomic import write_bytes
 from pipeline.quality.report import Row
 
 Curves = dict[str, list[tuple[float, float]]]
@@ -55,6 +57,8 @@ def _plot(path: Path, curves: Curves, title: str, axis: str) -> Path:
     plot.set(title=title, xlabel=axis, ylabel="steps/s, all rows together")
     plot.grid(True, which="both", alpha=0.3)
     plot.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
     pyplot.close(figure)
+    write_bytes(path, buffer.getvalue())
     return path

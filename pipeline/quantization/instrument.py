@@ -29,6 +29,13 @@ _ELEMENT_TYPES = {
 }
 
 
+THREADS = 2
+"""Threads of every run that a bundle's bytes come from, whatever the machine has.
+
+ONNX Runtime cuts a convolution into as many parts as it has threads, and the last digits of its
+sums go by the cut: with a core less, ``vocos`` would get other ranges."""
+
+
 def open_model(model: ir.Model, folder: Path, optimize: bool = True) -> ort.InferenceSession:
     """A CPU session of ``model``, whose external weights lie in ``folder``.
 
@@ -39,6 +46,7 @@ def open_model(model: ir.Model, folder: Path, optimize: bool = True) -> ort.Infe
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = THREADS
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry(

@@ -14,6 +14,7 @@ from chattts_onnx.synthesis import make_prompt, make_request, new_batch
 from chattts_onnx.text.prompts import refine_prompt
 from pipeline.quality.texts import Sentence, load_sentences
 from pipeline.quantization.config import RecordingConfig
+from pipeline.quantization.instrument import THREADS
 from pipeline.quantization.recording import Recording, gpt_feeds
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def record(
     """
     sentences = load_sentences(workspace / config.sentences, minimum=config.samples)
     chosen = spread(sentences, config.samples)
-    bundle = open_bundle(folder, providers=PROVIDERS)
+    bundle = open_bundle(folder, providers=PROVIDERS, threads=THREADS)
     for start in range(0, len(chosen), ROWS):
         requests = [
             _request(bundle, sentence, config, seed + start + index)

@@ -33,4 +33,11 @@ def stage_main(name: str, run: Callable[[Params, Path], None]) -> None:
         console.print(f"[bold red]{name}: {type(error).__name__}:[/] ", end="")
         console.print(str(error), markup=False, highlight=False)
         sys.exit(EXIT_USER_ERROR)
+    except MemoryError as error:
+        found = str(error) or "no more of it"
+        advice = "nothing is half-written, free some and run again"
+        console.print(
+            f"{name}: MemoryError: found {found}; {advice}", markup=False, highlight=False
+        )
+        sys.exit(EXIT_USER_ERROR)
     console.print(f"[green]{name}[/] done in {time.monotonic() - started:.1f} s")

@@ -12,20 +12,25 @@ from pipeline.tracking.naming import named_metrics
 from pipeline.tracking.results import Variant
 
 FOLDER = "changes"
+COMPARED_TAG = "chattts.compared_with"
 
 
 def earlier_run(client: MlflowClient, experiment: str, checkpoint: str, parents: str) -> Run | None:
-    """The last finished run of a checkpoint that has the tag ``parents``, None for the first."""
+    """The last finished run of a checkpoint that has the tag ``parents``, None for the first.
+
+    The last is the one that no other was compared with; start times tell only where that leaves
+    several, since clocks are set back.
+    """
     found = client.search_runs(
         [experiment],
         filter_string=(
             f"tags.`chattts.checkpoint` = '{checkpoint}' and tags.`{parents}` != '' "
             "and attributes.status = 'FINISHED'"
         ),
-        max_results=1,
         order_by=["attributes.start_time DESC"],
     )
-    return found[0] if found else None
+    followed = {run.data.tags.get(COMPARED_TAG) for run in found}
+    return next((run for run in found if run.info.run_id not in followed), None)
 
 
 def log_changes(
@@ -40,7 +45,7 @@ def log_changes(
     name = str(earlier.info.run_name)
     diff = parameter_diff(earlier.data.params, params, name)
     client.log_text(run, diff or f"no parameter differs from {name}\n", f"{FOLDER}/params.diff")
-    client.set_tag(run, "chattts.compared_with", earlier.info.run_id)
+    client.set_tag(run, COMPARED_TAG, earlier.info.run_id)
     children = client.search_runs(
         [experiment], filter_string=f"tags.`mlflow.parentRunId` = '{earlier.info.run_id}'"
     )

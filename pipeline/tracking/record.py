@@ -33,6 +33,12 @@ T = TypeVar("T")
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 CONTENT_TAG = "chattts.content"
+CLIENT_DEFAULTS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Seven retries of two minutes each, as MLflow has it, keep the stage of a server that is down.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
 # Limits of MLflow's log_batch and of its databases.
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -51,7 +57,8 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
     # The database's migrations are told line by line otherwise.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name, value in CLIENT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
     try:
         client = MlflowClient(tracking_uri=tracking_uri(config.uri, workspace))
         experiment = _experiment(client, config, workspace)

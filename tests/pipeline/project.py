@@ -5,35 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from omegaconf import OmegaConf
 
+from drills.project import dvc, environment, locked, outputs, stages
 from pipeline.compose import compose_params, render
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("pipeline", "chattts_onnx", "calibration_data", "dvc.yaml", ".dvcignore", ".dvc/config")
 SMOKE = ["experiment=smoke"]
-
-
-def stages() -> dict[str, Any]:
-    """The stages of ``dvc.yaml``, in its order, with the values of ``params.yaml`` put in."""
-    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    params = OmegaConf.load(ROOT / "params.yaml")
-    resolved = OmegaConf.merge(params, OmegaConf.create(text))
-    found = OmegaConf.to_container(resolved.stages, resolve=True)
-    assert isinstance(found, dict)
-    return {str(name): stage for name, stage in found.items()}
-
-
-def outputs(stage: dict[str, Any]) -> list[Path]:
-    """All outputs of a stage, metrics and plots included."""
-    entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
-    return [Path(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries]
+__all__ = ["ROOT", "copy_project", "descendants", "dvc", "environment", "git", "locked", "marked"]
+__all__ += ["commit", "outputs", "stages"]
 
 
 def descendants(name: str) -> set[str]:
@@ -92,33 +76,3 @@ def commit(folder: Path) -> None:
     """Commit everything that git does not ignore."""
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "state")
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """This environment, with its Python first, an identity for git, and DVC's state inside."""
-    who = {"NAME": "test", "EMAIL": "test@example.org"}
-    identity = {f"GIT_{role}_{key}": who[key] for role in ("AUTHOR", "COMMITTER") for key in who}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    state = {"DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site")}
-    return {**os.environ, **identity, **state, "PATH": path}
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    """Run DVC to its end and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if done.returncode:
-        raise AssertionError(f"dvc {' '.join(arguments)} failed:\n{done.stdout}")
-    return done.stdout
-
-
-def locked(folder: Path) -> dict[str, Any]:
-    """The stages of ``dvc.lock``."""
-    lock = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
-    return dict(lock["stages"])

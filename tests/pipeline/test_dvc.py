@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from drills.project import forget
 from tests.pipeline.imports import imported_files
 from tests.pipeline.project import (
     ROOT,
@@ -52,6 +52,7 @@ PLUMBING = frozenset(
         "pipeline/tools.py",
         "pipeline/atomic.py",
         "pipeline/errors.py",
+        "chattts_onnx/atomic_files.py",
         "chattts_onnx/errors.py",
     }
 )
@@ -175,7 +176,7 @@ def kill_midway(
     before, or whose end DVC had already written down, is undone and tried again with less time.
     """
     for share in (0.7, 0.5, 0.3, 0.2, 0.1):
-        forget(project, name)
+        forget(project, name, STAGES[name])
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", "--single-item", name],
             cwd=project,
@@ -193,23 +194,6 @@ def kill_midway(
         if process.returncode == -signal.SIGKILL and name not in locked(project):
             return
     pytest.fail(f"{name} ended before it could be killed")
-
-
-def forget(project: Path, name: str) -> None:
-    """Undo a stage: its outputs, its entry in ``dvc.lock``, DVC's memory of its run, its record."""
-    lock = project / "dvc.lock"
-    state = yaml.safe_load(lock.read_text(encoding="utf-8"))
-    state["stages"].pop(name, None)
-    lock.write_text(yaml.safe_dump(state), encoding="utf-8")
-    paths = [*outputs(STAGES[name]), Path(".dvc/cache/runs")]
-    if name == "track":
-        paths += [Path("mlflow.db"), Path("mlruns")]
-    for path in paths:
-        target = project / path
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
 
 
 def has_scratch(project: Path) -> bool:

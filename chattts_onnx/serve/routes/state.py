@@ -15,12 +15,16 @@ from ..schemas import errors
 from .context import Counted, Service
 
 router = APIRouter()
+# One batch may fail by what was asked of it; all of them fail by the machine.
+FAILURES = 3
 
 
-@router.get("/health", tags=["state"], summary="Whether the process lives")
-async def health() -> dict[str, str]:
-    """Always 200 while the process answers: restart it when it does not."""
-    return {"status": "ok"}
+@router.get("/health", tags=["state"], summary="Whether the process lives", responses={503: {}})
+async def health(service: Service) -> JSONResponse:
+    """200 while the process works, 503 once batches keep failing, as with a GPU that is lost:
+    restart it then, or when it does not answer."""
+    failing = any(v.engine.failures >= FAILURES for v in service.variants.current)
+    return JSONResponse({"status": "failing" if failing else "ok"}, 503 if failing else 200)
 
 
 @router.get("/ready", tags=["state"], summary="Whether new requests are taken", responses={503: {}})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import subprocess
 import sys
 import wave
@@ -112,3 +113,25 @@ def test_package_imports_only_what_it_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+@pytest.mark.parametrize("room", [0, 100])
+def test_a_full_disk_is_said_in_one_line(
+    form: str, room: int, bundle_path: Path, tmp_path: Path
+) -> None:
+    """A limit of file size raises where a full disk does."""
+    target = tmp_path / f"out.{form}"
+    target.write_bytes(b"earlier")
+    words = ["say", "hello world", "-b", str(bundle_path), "-o", str(target), "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "chattts_onnx", *words, "--seed", "1"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1 and "Make room" in done.stderr
+    assert target.read_bytes() == b"earlier"
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]

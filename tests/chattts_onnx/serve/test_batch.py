@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import time
 import wave
 import zipfile
 from collections.abc import Callable
@@ -138,6 +140,37 @@ def test_a_finished_job_can_be_removed_and_is_kept_for_a_while_only(start_server
     forgetful = start_server(keep_seconds=0.01)
     id = upload(forgetful, "hello\n").json()["id"]
     until(lambda: status(forgetful, id).status_code == 404, "it is forgotten")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 4e9], ids=["1970", "2096"])
+def test_jobs_go_by_no_clock_that_is_set(
+    seconds: float, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = upload(server, "hello\n").json()["id"]
+    finished(server, id)
+    then = time.gmtime(seconds)
+    monkeypatch.setattr(time, "time", lambda: seconds)
+    monkeypatch.setattr(time, "localtime", lambda *_: then)
+    other = upload(server, "hello\n").json()["id"]
+    assert finished(server, other)["state"] == "done"
+    with archive(server, other) as files:
+        assert files.testzip() is None
+    for tick in server.service.ticks:
+        tick()
+    assert [status(server, job).status_code for job in (id, other)] == [200, 200]
+
+
+def test_what_a_killed_server_left_is_removed(start_server: Start, tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    id = "a" * 22
+    names = [f"{id}.zip", f"{id}.partial", f".{id}.3.wav", f"{'b' * 22}.zip", "notes.zip"]
+    for name in names:
+        (jobs / name).touch()
+    for name in [*names[:3], names[4]]:
+        os.utime(jobs / name, (0, 0))
+    start_server(jobs_folder=str(jobs))
+    assert sorted(path.name for path in jobs.iterdir()) == [names[3], names[4]]
 
 
 def test_jobs_are_limited_and_finished_ones_make_room(start_server: Start) -> None:

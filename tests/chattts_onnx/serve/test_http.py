@@ -314,6 +314,26 @@ def test_metrics_tell_slots_queue_first_audio_and_rtf(start_server: Start) -> No
     assert metric(server, "chattts_queue_depth") == 0
 
 
+def test_a_lost_device_is_told_to_what_restarts_the_server(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = server.service.variants.find(None).engine._batch.decoder
+
+    def lost(count: int) -> None:
+        raise RuntimeError("CUDA failure 719: unspecified launch failure")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(decoder, "step", lost)
+        for failed in range(3):
+            assert get(server, "/health").status_code == 200, failed
+            with pytest.raises(httpx.HTTPError):
+                post(server, json=HELLO).raise_for_status()
+        assert get(server, "/health").status_code == 503
+    # What passes is no loss.
+    assert post(server, json=HELLO).status_code == 200
+    assert get(server, "/health").status_code == 200
+
+
 def test_health_and_readiness(start_server: Start) -> None:
     server = start_server()
     assert get(server, "/ready").json()["status"] == "ready"

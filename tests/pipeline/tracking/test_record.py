@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,35 @@ def test_record_is_complete_and_written_once(
 
     assert record(read_results(workspace), CONFIG, workspace) == parent_id
     assert len(runs(workspace)) == 4
+
+
+def test_a_server_that_is_away_is_named_and_not_waited_for(
+    workspace: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    with pytest.raises(TrackingError, match=r"127\.0\.0\.1"):
+        record(results, replace(CONFIG, uri="http://127.0.0.1:9"), workspace)
+    # What the user has set stays; what was not set is bounded.
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 30
+
+
+def test_the_run_before_is_found_although_the_clock_was_set_back(
+    workspace: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = workspace / "reports/benchmark.json"
+    ids = []
+    for speed, now in ((50.0, 3e9), (60.0, 2e9), (70.0, 1e9)):
+        # The entry points that MLflow stamps runs by.
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        text = benchmark.read_text().replace(f"{speed - 10}", f"{speed}")
+        benchmark.write_text(text, encoding="utf-8")
+        ids.append(record(read_results(workspace), CONFIG, workspace))
+    monkeypatch.undo()
+    client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
+    tags = [client.get_run(id).data.tags.get("chattts.compared_with") for id in ids]
+    assert tags == [None, ids[0], ids[1]]
 
 
 def test_other_results_are_another_run_that_says_what_changed(
