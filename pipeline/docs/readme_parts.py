@@ -13,9 +13,17 @@ from pipeline.benchmark.summary import find_value
 from pipeline.docs.pipeline_graph import mermaid, read_stages
 from pipeline.errors import ConfigError
 from pipeline.quality.report import markdown_table
+from pipeline.speech.report import CONTROL_SUFFIX
 
 FULL = "reports/seeded_full"
 SHOWN = "int8"
+SOUND = (
+    ("dnsmos_p808", 2),
+    ("word_error_rate", 1),
+    ("dnsmos_p808_change", 3),
+    ("word_error_rate_change", 1),
+)
+"""Metrics of the table of speech, with their decimals."""
 _LOCKED = "lock per request"
 
 
@@ -98,23 +106,27 @@ def _machine(report: Report) -> str:
 
 def sound(root: Path) -> str:
     """What the variants of the trained small checkpoint sound like, by judges."""
-    report = Report(root / "reports/speech.json")
+    report = Report(root / "reports/thorough/speech.json")
     lines = []
     for name in report.variants("word_error_rate"):
-        if name.endswith("_other_seeds"):
-            continue
-        cells = [
-            _interval(report.row(name, metric), digits)
-            for metric, digits in (("dnsmos_p808", 2), ("word_error_rate", 1))
-        ]
-        change = find_value(report.rows, name, "dnsmos_p808_change")
-        lines.append((f"`{name}`", *cells, "–" if change is None else f"{change:+.2f}"))
-    header = ("", "predicted MOS [95 %]", "word errors, % [95 %]", "MOS against `fp32`")
+        label = f"`{name}`"
+        if name.endswith(CONTROL_SUFFIX):
+            label = f"`{name.removesuffix(CONTROL_SUFFIX)}`, other seeds"
+        cells = [_interval(report, name, metric, digits) for metric, digits in SOUND]
+        lines.append((label, *cells))
+    header = (
+        "", "predicted MOS [95 %]", "word errors, % [95 %]", "MOS against `fp32`",
+        "word errors against `fp32`",
+    )  # fmt: skip
     return markdown_table(header, lines)
 
 
-def _interval(row: dict[str, Any], digits: int) -> str:
-    value, low, high = (f"{row[key]:.{digits}f}" for key in ("value", "low", "high"))
+def _interval(report: Report, name: str, metric: str, digits: int) -> str:
+    sign = "+" if metric.endswith("_change") else ""
+    if find_value(report.rows, name, metric) is None:
+        return "–"
+    row = report.row(name, metric)
+    value, low, high = (f"{row[key]:{sign}.{digits}f}" for key in ("value", "low", "high"))
     return f"{value} [{low} … {high}]"
 
 
