@@ -21,6 +21,8 @@ LINKED = ("calibration_data", "checkpoints")
 _GROUP = Path("/sys/fs/cgroup/memory/chattts-drill")
 _MIB = 1 << 20
 _USER_ERROR = 2
+# A database says it otherwise than a file.
+PLACE_ERRORS = ("StorageError", "TrackingError")
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def full_disk(
             filler = place / "filler"
             _fill(filler, room)
             done = run_stage(clone, place, name)
-            problems = judged(name, done, place, known[name], "StorageError")
+            problems = judged(name, done, place, known[name], PLACE_ERRORS)
             filler.unlink()
             problems += _again(clone, place, name, known[name])
             attempts.add(_seen(done), problems)
@@ -89,7 +91,7 @@ def read_only(
             _undo(place, clone, name)
             _sudo(["mount", "-o", "remount,ro", str(place)])
             done = run_stage(clone, place, name)
-            problems = judged(name, done, place, known[name], "StorageError")
+            problems = judged(name, done, place, known[name], PLACE_ERRORS)
             _sudo(["mount", "-o", "remount,rw", str(place)])
             problems += _again(clone, place, name, known[name])
             attempts.add(_seen(done), problems)
@@ -114,7 +116,7 @@ def little_memory(
             limit = int((0.1 + 0.8 * rng.random()) * _peak())
             _undo(place, clone, name)
             done = run_stage(clone, place, name, limit)
-            problems += judged(name, done, place, known[name], None)
+            problems += judged(name, done, place, known[name], ())
             problems += _again(clone, place, name, known[name])
             attempts.add(_seen(done), problems)
     _GROUP.rmdir()
@@ -142,18 +144,19 @@ def judged(
     done: subprocess.CompletedProcess[str],
     place: Path,
     reference: Reference,
-    error: str | None,
+    errors: Sequence[str],
 ) -> list[str]:
-    """What a stage that had to fail did wrong; ``error`` names what it had to say."""
+    """What a stage that had to fail did wrong; one of ``errors`` it had to name, if there are."""
     seen = {path: digest(place / path) for path in reference.hashes}
     problems = [f"{name}: {problem}" for problem in half_written(place, reference, seen)]
-    if error is None:
+    if not errors:
         return problems
     if done.returncode == 0 and not differences(place, reference):
         return problems
-    if done.returncode != _USER_ERROR or error not in done.stderr or "Traceback" in done.stderr:
-        last = done.stderr.strip().splitlines()[-1:]
-        problems.append(f"{name}: status {done.returncode}, not {error} ({' '.join(last)[:200]})")
+    named = any(error in done.stderr for error in errors)
+    if done.returncode != _USER_ERROR or not named or "Traceback" in done.stderr:
+        last = " ".join(done.stderr.strip().splitlines()[-1:])
+        problems.append(f"{name}: status {done.returncode} and no named error ({last[:200]})")
     return problems
 
 

@@ -38,6 +38,7 @@ NEEDED = {"mini": ["checkpoint", "export", *STAGES["mini"][1:]]}
 CORES = 1
 # Rounds of the slowest, whatever its speed would give it.
 FEWEST = 3
+SERVED = 20
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +76,6 @@ def drill(scratch: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
         for kind, names in STAGES.items()
         for stage in names
     }
-    seconds["mini", SERVER] = served.seconds
     plan = make_plan(seconds, rounds, seed)
     commit = commit_of(folders["mini"])
     journal = Journal(scratch / "rounds.jsonl", {"commit": commit, "rounds": rounds, "seed": seed})
@@ -94,7 +94,10 @@ def drill(scratch: Path, rounds: int, seed: int) -> list[dict[str, Any]]:
 def make_plan(
     seconds: dict[tuple[str, str], float], rounds: int, seed: int
 ) -> list[tuple[str, str]]:
-    """``rounds`` stages in random order, the quick ones more often than in proportion."""
+    """``rounds`` stages in random order, quick ones more often than in proportion, and the server
+    once in :data:`SERVED`."""
+    server = [("mini", SERVER)] * (rounds // SERVED)
+    rounds -= len(server)
     speed = {key: value**-2.0 for key, value in seconds.items()}
     spare = max(0, rounds - FEWEST * len(speed))
     plan = [key for key in speed for _ in range(FEWEST)]
@@ -103,8 +106,9 @@ def make_plan(
         plan += [key] * int(spare * value / total)
     quick = sorted(speed, key=lambda key: -speed[key])
     plan += [quick[index % len(quick)] for index in range(max(0, rounds - len(plan)))]
+    plan = plan[:rounds] + server
     random.Random(seed).shuffle(plan)
-    return plan[:rounds]
+    return plan
 
 
 def promises(entries: Sequence[dict[str, Any]], rounds: int, seed: int) -> list[Promise]:

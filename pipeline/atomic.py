@@ -81,12 +81,13 @@ def named_storage_errors(destination: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in PLACE_ERRORS:
+        # numpy tells of a write that was cut short in words alone.
+        if error.errno is not None and error.errno not in PLACE_ERRORS:
             raise
         raise StorageError(
-            f"{error.filename or destination}: found {error.strerror}, expected a place with room "
-            f"that may be written; {destination.name} is as it was, free the disk or name another "
-            "folder and run the same again"
+            f"{error.filename or destination}: found {error.strerror or error}, expected a place "
+            f"with room that may be written; {destination.name} is as it was, free the disk or "
+            "name another folder and run the same again"
         ) from error
 
 

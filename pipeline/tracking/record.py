@@ -17,6 +17,7 @@ from typing import TypeVar
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import TrackingError
 from pipeline.tracking.config import TrackingConfig
@@ -69,6 +70,12 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
         return _write(client, experiment, results, config, workspace)
     except MlflowException as error:
         raise TrackingError(f"{config.uri}: MLflow answered {error}") from error
+    except SQLAlchemyError as error:
+        # MLflow lets through what a database says that it has to make or to migrate first.
+        reason = getattr(error, "orig", None) or error
+        raise TrackingError(
+            f"{config.uri}: found {reason}, expected a database with room that may be written"
+        ) from error
 
 
 def tracking_uri(uri: str, workspace: Path) -> str:

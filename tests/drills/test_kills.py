@@ -13,6 +13,7 @@ from drills.kill_rounds import kill_round
 from drills.kills import make_plan, promises
 from drills.project import DrillError, digest
 from drills.reference import Reference, differences, half_written, run_once, unsound
+from drills.serving_kills import SERVER
 from tests.pipeline.project import git
 
 SECONDS = {("mini", "quick"): 2.0, ("mini", "slow"): 40.0, ("smoke", "other"): 8.0}
@@ -33,7 +34,8 @@ def test_the_plan_is_the_seeds_and_leaves_no_stage_out() -> None:
     plan = make_plan(SECONDS, 50, seed=1)
     assert plan == make_plan(SECONDS, 50, seed=1) != make_plan(SECONDS, 50, seed=2)
     counts = Counter(plan)
-    assert sum(counts.values()) == 50 and set(counts) == set(SECONDS)
+    assert sum(counts.values()) == 50 and set(counts) == {*SECONDS, ("mini", SERVER)}
+    assert counts["mini", SERVER] == 2
     assert counts["mini", "quick"] > counts["smoke", "other"] > counts["mini", "slow"] >= 3
 
 

@@ -129,6 +129,11 @@ def test_a_disk_that_cannot_be_written_is_named(
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_write_that_numpy_cut_short_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="40 requested"), atomic.output_directory(tmp_path / "a"):
+        raise OSError("40 requested and 32 written")
+
+
 def test_another_error_of_the_system_is_no_storage_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic.output_directory(tmp_path / "folder"):
         (tmp_path / "missing").read_bytes()

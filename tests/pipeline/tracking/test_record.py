@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from sqlalchemy.exc import OperationalError
 
 from pipeline.errors import TrackingError
 from pipeline.tracking import record as module
@@ -80,6 +82,17 @@ def test_record_is_complete_and_written_once(
 
     assert record(read_results(workspace), CONFIG, workspace) == parent_id
     assert len(runs(workspace)) == 4
+
+
+def test_a_database_that_cannot_be_written_is_named(
+    workspace: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OperationalError("CREATE TABLE", {}, sqlite3.OperationalError("disk is full"))
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", full)
+    with pytest.raises(TrackingError, match="found disk is full"):
+        record(results, CONFIG, workspace)
 
 
 def test_a_server_that_is_away_is_named_and_not_waited_for(
