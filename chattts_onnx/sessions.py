@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from .errors import BundleError, InputError, ProviderError
 from .external_data import external_files
+from .huge_pages import huge_pages
 from .manifest import GraphInfo
 from .untrusted import brief, brief_text
 
@@ -56,7 +57,8 @@ class SessionConfig:
     audio (None: as many).  With ``spinning`` idle pool threads spin during a run
     (faster steps) and stop when it returns; without it they always sleep.  ``config`` entries go
     to ONNX Runtime's session options as they are.  ``device_sampling`` draws codes on the GPU
-    where one is used.
+    where one is used.  ``huge_pages`` moves weights on the CPU to huge pages, see
+    :mod:`chattts_onnx.huge_pages`.
     """
 
     providers: tuple[tuple[str, dict[str, Any]], ...]
@@ -66,6 +68,7 @@ class SessionConfig:
     config: Mapping[str, str] = field(default_factory=dict)
     device_sampling: bool = True
     audio_threads: int | None = None
+    huge_pages: bool = False
 
     @property
     def device(self) -> str:
@@ -187,7 +190,8 @@ def open_session(path: Path, graph: GraphInfo, config: SessionConfig) -> ort.Inf
     provider could not be started.
     """
     check_external_data(path, graph.data)
-    session = create_session(path, str(path), plain_providers(config), session_options(config))
+    with huge_pages(config.huge_pages and config.device == "cpu"):
+        session = create_session(path, str(path), plain_providers(config), session_options(config))
     _check_interface(path, session, graph)
     return session
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from mini import grammar
 
@@ -71,12 +71,13 @@ def is_heldout(text: str) -> bool:
     return digest[0] * 256 + digest[1] < 65536 // HELDOUT_ONE_IN
 
 
-def draw_split(count: int, seed: int, heldout: bool) -> list[str]:
-    """Draw ``count`` different sentences of one split; a longer list starts with the shorter."""
+def draw_split(count: int, seed: int, heldout: bool, without: Collection[str] = ()) -> list[str]:
+    """Draw ``count`` different sentences of one split, none of them in ``without``; a longer list
+    starts with the shorter."""
     rng = random.Random(f"{seed}-{'heldout' if heldout else 'train'}")
     found: dict[str, None] = {}
     while len(found) < count:
         text = draw_sentence(rng)
-        if is_heldout(text) == heldout:
+        if is_heldout(text) == heldout and text not in without:
             found[text] = None
     return list(found)

@@ -74,7 +74,9 @@ class ShardSpeaker:
         from .speaking import Speaker
 
         self._store = Store(job)
-        self._speaker = Speaker(open_bundle(job.bundle, **runtime), job.settings, slots)
+        self._speaker = Speaker(
+            open_bundle(job.bundle, huge_pages=True, **runtime), job.settings, slots
+        )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Speak the shards in the column ``shard``; a row of counts for each."""

@@ -59,7 +59,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         )
         summary = run_on_ray(job, cluster, parsed.slots, _runtime(parsed), progress)
     else:
-        summary = run(job, open_named_bundle(parsed), parsed.slots, progress)
+        summary = run(job, open_named_bundle(parsed, huge_pages=True), parsed.slots, progress)
     progress.clear()
     print(f"{job.output}: {summary}", file=sys.stderr)
     return EXIT_SOME_FAILED if summary.failed else 0

@@ -57,8 +57,8 @@ def bundle_folder(parsed: argparse.Namespace) -> Path:
     return Path(parsed.bundle)
 
 
-def open_named_bundle(parsed: argparse.Namespace) -> Bundle:
-    """Open the bundle that the arguments name."""
+def open_named_bundle(parsed: argparse.Namespace, *, huge_pages: bool = False) -> Bundle:
+    """Open the bundle that the arguments name; ``huge_pages`` for work of more than a sentence."""
     folder = bundle_folder(parsed)
     from ..bundle import open_bundle
 
@@ -67,4 +67,5 @@ def open_named_bundle(parsed: argparse.Namespace) -> Bundle:
         getattr(parsed, "provider", None),
         getattr(parsed, "threads", None),
         verify=not getattr(parsed, "no_verify", False),
+        huge_pages=huge_pages,
     )

@@ -147,6 +147,7 @@ class VariantRoom:
             threads=settings.threads or None,
             audio_threads=settings.audio_threads,
             verify=not settings.no_verify,
+            huge_pages=True,
         )
         engine = Engine(
             bundle,

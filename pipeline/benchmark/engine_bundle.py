@@ -24,7 +24,7 @@ class BundleEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
-        self._bundle = open_bundle(Path(spec.path), threads=spec.threads)
+        self._bundle = open_bundle(Path(spec.path), threads=spec.threads, huge_pages=True)
         self._model = self._bundle.model
         self._voice = speakers(1, self._model.hidden_size, spec.seed)[0]
 

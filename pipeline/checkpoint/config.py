@@ -100,12 +100,14 @@ class SentencesConfig:
         heldout: file of sentences to judge by.
         timed: text of the sentence that is timed.
         tuning: file of sentences to choose settings by, apart from both.
+        tuning_prompts: how many of them a choice is made by.
     """
 
     calibration: str
     heldout: str
     timed: str
     tuning: str = "calibration_data/tuning.jsonl"
+    tuning_prompts: int = 16
 
 
 @dataclass(frozen=True)

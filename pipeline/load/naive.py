@@ -82,7 +82,8 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
-    Handler.bundle, Handler.lock = open_bundle(options.bundle), threading.Lock()
+    Handler.bundle = open_bundle(options.bundle, huge_pages=True)
+    Handler.lock = threading.Lock()
     params = Handler.bundle.default_params().but(max_new_tokens=4, min_new_tokens=0)
     Handler.bundle.say("ready", params=params)
     with Server(("127.0.0.1", options.port), Handler) as server:

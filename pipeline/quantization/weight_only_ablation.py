@@ -2,8 +2,8 @@
 
 Run ``python -m pipeline.quantization.weight_only_ablation`` in a workspace whose fuse stage has
 run; arguments name further workspaces, whose checkpoints are measured as well.  Each case quantizes
-the GPT and the text head, is forced over the codes that the FP32 bundle speaks to held-out
-sentences, and takes turns with the FP32 bundle in decoding.
+the GPT and the text head, is forced over the codes that the FP32 bundle speaks to the
+sentences of ``conf/search``, and takes turns with the FP32 bundle in decoding.
 Writes ``reports/weight_only.{json,md}`` of the current folder, from which the defaults of
 ``conf/precision/{w8,w4}`` are chosen.
 """
@@ -26,20 +26,17 @@ from rich.console import Console
 from chattts_onnx.bundle import Bundle, open_bundle
 from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.manifest import MANIFEST_NAME, Manifest
-from chattts_onnx.synthesis import make_prompt
 from chattts_onnx.text.prompts import Prompt
 from pipeline.config import Params, load_params
 from pipeline.quality.bundle_model import BundleModel
 from pipeline.quality.forcing import ForcedBatch, force_reference, forced_rows
-from pipeline.quality.free import FreeRun
-from pipeline.quality.models import SpokenPrompt
 from pipeline.quality.report import Row, checkpoint_context, make_row, report_context, write_report
-from pipeline.quality.texts import load_sentences
 from pipeline.quantization.instrument import Feeds
 from pipeline.quantization.recorder import PROVIDERS, record
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.quantization.weight_only import quantize_weights
 from pipeline.quantization.weight_only_cases import Case, cases
+from pipeline.search.judge import speak_sentences
 
 REPORT = Path("reports/weight_only.json")
 SOURCE = Path("bundles/fp32")
@@ -66,20 +63,12 @@ class Subject:
 
 
 def open_subject(workspace: Path, params: Params) -> Subject:
-    """Let the FP32 bundle of ``workspace`` speak held-out and calibration sentences."""
-    source, limits = workspace / SOURCE, params.validate
+    """Let the FP32 bundle of ``workspace`` speak the search's and calibration's sentences."""
+    source = workspace / SOURCE
     bundle = open_bundle(source, providers=PROVIDERS, verify=False)
-    sentences = load_sentences(workspace / limits.sentences, limits.prompts)[: limits.prompts]
-    prompts = []
-    for sentence in sentences:
-        speaker = bundle.speaker(sentence.voice_seed)
-        assert speaker is not None
-        prompt = make_prompt(bundle, sentence.text, None, True)
-        prompts.append(SpokenPrompt(sentence.text, prompt.ids, speaker))
-    model = BundleModel(bundle)
-    spoken = FreeRun(limits.steps, limits.min_steps, params.seed).speak_all(model, prompts)
+    prompts, spoken = speak_sentences(bundle, workspace, params.search, params.seed)
     recordings = list(record(source, workspace, params.precision.w4.recording, params.seed))
-    batch = force_reference(model, prompts, spoken)
+    batch = force_reference(BundleModel(bundle), prompts, spoken)
     return Subject(source, Manifest.load(source, verify=False), bundle, batch, recordings)
 
 
@@ -155,7 +144,7 @@ def run(params: Params, workspaces: list[Path], destination: Path) -> None:
         subject = open_subject(workspace, params)
         checkpoints.append(checkpoint_context(subject.manifest.checkpoint))
         context = report_context({}, PROVIDERS) | {"checkpoint": checkpoints[0]}
-        context |= {"checkpoints": checkpoints, "prompts": params.validate.prompts}
+        context |= {"checkpoints": checkpoints, "prompts": params.search.prompts}
         for case in cases(params.precision.w8, params.precision.w4):
             with tempfile.TemporaryDirectory() as scratch:
                 found = measure(subject, case, Path(scratch))

@@ -8,7 +8,6 @@ Needs ``bundles/fp32`` and ``build/calibration``; writes ``reports/int8_ablation
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,8 +17,7 @@ from typing import Any
 import onnxruntime as ort
 from rich.console import Console
 
-from chattts_onnx.errors import ChatTTSError
-from pipeline.config import Params, load_params
+from pipeline.config import Params
 from pipeline.errors import ConfigError
 from pipeline.quality.machine import machine_context
 from pipeline.quality.report import (
@@ -33,6 +31,7 @@ from pipeline.quality.report import (
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.recorder import PROVIDERS
 from pipeline.quantization.targets import check_machine
+from pipeline.search.command import workspace_command
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import Evaluator
 from pipeline.search.judge import COMPONENTS, component_of
@@ -165,17 +164,5 @@ def _line(
     ]  # fmt: skip
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; exit status 2 with a message for a named error."""
-    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    here = Path.cwd()
-    try:
-        run(load_params(here / "params.yaml"), here)
-    except ChatTTSError as error:
-        print(f"ablation: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(workspace_command("ablation", __doc__, run))

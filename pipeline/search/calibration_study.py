@@ -8,7 +8,6 @@ The FP32 bundle speaks all sentences of ``conf/calibration`` once; ranges of sev
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.atomic import write_bytes
-from pipeline.config import Params, load_params
+from pipeline.config import Params
 from pipeline.quality.report import (
     Row,
     format_value,
@@ -33,6 +31,7 @@ from pipeline.quality.texts import load_sentences
 from pipeline.quantization.recorder import PROVIDERS, record
 from pipeline.quantization.recording import graph_feeds
 from pipeline.quantization.statistics import GraphStatistics, collect
+from pipeline.search.command import workspace_command
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import SOURCE
 from pipeline.search.opening import evaluator_of
@@ -172,17 +171,5 @@ def _draw(path: Path, losses: dict[str, dict[int, list[float]]]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; exit status 2 with a message for a named error."""
-    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    here = Path.cwd()
-    try:
-        run(load_params(here / "params.yaml"), here)
-    except ChatTTSError as error:
-        print(f"calibration_study: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(workspace_command("calibration_study", __doc__, run))

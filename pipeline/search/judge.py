@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from chattts_onnx.bundle import open_bundle
+from chattts_onnx.bundle import Bundle, open_bundle
 from chattts_onnx.synthesis import make_prompt
 from pipeline.errors import ConfigError
 from pipeline.quality.audio import UNITS, Decoded, decode_reference, waveform_metrics
@@ -18,7 +18,7 @@ from pipeline.quality.bundle_model import BundleModel
 from pipeline.quality.forcing import ForcedBatch, force_reference, forced_rows
 from pipeline.quality.free import FreeRun
 from pipeline.quality.metrics import mel_l1
-from pipeline.quality.models import Array, AudioFormat, SpokenPrompt
+from pipeline.quality.models import Array, AudioFormat, Spoken, SpokenPrompt
 from pipeline.quality.report import Row, make_row
 from pipeline.quality.texts import load_sentences
 from pipeline.quantization.recorder import PROVIDERS
@@ -71,17 +71,9 @@ class Judge:
             ConfigError: the sentences are missing, malformed or too few.
             BundleError: the bundle is missing or damaged.
         """
-        sentences = load_sentences(workspace / config.sentences, config.prompts)
         bundle = open_bundle(source, PROVIDERS, config.threads, verify=False)
-        prompts = []
-        for sentence in sentences[: config.prompts]:
-            speaker = bundle.speaker(sentence.voice_seed)
-            if speaker is None:
-                raise ConfigError(f"{config.sentences}: found a sentence without voice_seed")
-            prompt = make_prompt(bundle, sentence.text, None, True)
-            prompts.append(SpokenPrompt(sentence.text, prompt.ids, speaker))
         model = BundleModel(bundle)
-        spoken = FreeRun(config.steps, config.min_steps, seed).speak_all(model, prompts)
+        prompts, spoken = speak_sentences(bundle, workspace, config, seed)
         batches = [
             force_reference(model, prompts[i : i + BATCH], spoken[i : i + BATCH])
             for i in range(0, len(prompts), BATCH)
@@ -125,6 +117,26 @@ class Judge:
             return {"mel_l1": mel_l1(theirs.mels[component], model.dvae_mel(theirs.codes))}
         heard = _waveform(model, component, theirs)
         return waveform_metrics(theirs.waveforms[component], heard, self.audio)
+
+
+def speak_sentences(
+    bundle: Bundle, workspace: Path, config: SearchConfig, seed: int
+) -> tuple[list[SpokenPrompt], list[Spoken]]:
+    """The prompts of ``config``, and what ``bundle`` says to them.
+
+    Raises:
+        ConfigError: the sentences are missing, malformed or too few.
+    """
+    sentences = load_sentences(workspace / config.sentences, config.prompts)
+    prompts = []
+    for sentence in sentences[: config.prompts]:
+        speaker = bundle.speaker(sentence.voice_seed)
+        if speaker is None:
+            raise ConfigError(f"{config.sentences}: found a sentence without voice_seed")
+        prompt = make_prompt(bundle, sentence.text, None, True)
+        prompts.append(SpokenPrompt(sentence.text, prompt.ids, speaker))
+    run = FreeRun(config.steps, config.min_steps, seed)
+    return prompts, run.speak_all(BundleModel(bundle), prompts)
 
 
 def _waveform(model: BundleModel, component: str, theirs: Decoded) -> Array:

@@ -8,14 +8,12 @@ optimizes the graphs for the CPU, and the operators left are counted.  Writes
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
-from pipeline.config import Params, load_params
+from pipeline.config import Params
 from pipeline.quality.report import Row, make_row, markdown_table, report_context, write_report
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.graphs import load_graph
@@ -24,6 +22,7 @@ from pipeline.quantization.matmul_nbits import OP_TYPE
 from pipeline.quantization.recorder import PROVIDERS
 from pipeline.quantization.targets import CPU, TARGETS, Target
 from pipeline.quantization.weight_only import quantize_weights
+from pipeline.search.command import workspace_command
 from pipeline.search.evaluate import CALIBRATION, SOURCE
 from pipeline.search.space import everything_quantized
 
@@ -102,17 +101,5 @@ def _blocks(builder: Int8Builder, graph: str, params: Params) -> dict[str, int]:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; exit status 2 with a message for a named error."""
-    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    here = Path.cwd()
-    try:
-        run(load_params(here / "params.yaml"), here)
-    except ChatTTSError as error:
-        print(f"target_proof: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(workspace_command("target_proof", __doc__, run))

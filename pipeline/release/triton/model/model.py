@@ -83,7 +83,9 @@ class TritonPythonModel:
         settings = {key: value["string_value"] for key, value in config["parameters"].items()}
         self._max_characters = int(settings["max_characters"])
         threads = int(settings["threads"]) or None
-        self._bundle = open_bundle(VERSION_FOLDER / "bundle", _providers(args, settings), threads)
+        self._bundle = open_bundle(
+            VERSION_FOLDER / "bundle", _providers(args, settings), threads, huge_pages=True
+        )
         self._engine = Engine(
             self._bundle, slots=int(settings["slots"]), queue_size=int(settings["queue_size"])
         )
