@@ -36,7 +36,12 @@ from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import Evaluator
 from pipeline.search.judge import COMPONENTS, component_of
 from pipeline.search.opening import evaluator_of
-from pipeline.search.space import REPAIRS, everything_quantized, with_repair
+from pipeline.search.space import (
+    REPAIRS,
+    everything_quantized,
+    with_integer_cache,
+    with_repair,
+)
 from pipeline.search.speed import steps_per_second
 
 REPORT = Path("reports/int8_ablation.json")
@@ -46,7 +51,7 @@ PARTS = tuple(name for name in COMPONENTS if "+" not in name)
 
 def cases(base: Int8Config) -> Iterator[tuple[str, Int8Config]]:
     """Name and configuration of each case; the first changes nothing."""
-    start = everything_quantized(base)
+    start = everything_quantized(with_integer_cache(base))
     yield BASE, start
     for name, changes in REPAIRS:
         yield name, with_repair(start, changes)

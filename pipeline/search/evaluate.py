@@ -160,6 +160,7 @@ class Evaluator:
             "failed": [result.describe() for result in found.results if not result.passed],
             "repairs": {
                 "calibrator": config.calibrator,
+                "cache_bits": config.cache.bits,
                 **{k: v for k, v in asdict(config.repairs).items() if k != "blocks"},
             },
             "forms": {

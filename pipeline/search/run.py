@@ -30,7 +30,7 @@ from pipeline.search.journal import Journal
 from pipeline.search.judge import COMPONENTS, Judge
 from pipeline.search.opening import evaluator_of
 from pipeline.search.search_report import draw_front, gate_table, steps_table, summary_section
-from pipeline.search.space import cost
+from pipeline.search.space import cost, with_integer_cache
 from pipeline.search.speed import steps_per_second
 from pipeline.search.verdict import chosen_gates, verdict
 
@@ -52,7 +52,7 @@ def run(params: Params, workspace: Path, components: list[str], minutes: float |
     """
     console = Console(stderr=True)
     config = params.search
-    base = params.precision.int8
+    base = with_integer_cache(params.precision.int8)
     with evaluator_of(params, workspace) as evaluator:
         inputs = search_inputs(config, base, evaluator, params.seed)
         evaluator.journal = Journal(workspace / LOG, inputs)
@@ -133,7 +133,7 @@ def _bundles(evaluator: Evaluator, settings: Settings) -> dict[str, Path]:
 
 def _yaml(config: Int8Config) -> str:
     values = asdict(config)
-    chosen = {name: values[name] for name in ("calibrator", "exclude_names", "repairs")}
+    chosen = {name: values[name] for name in ("calibrator", "exclude_names", "repairs", "cache")}
     body = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=100)
     return f"# Found by `make search WRITE=1`; reports/search.md says how.\n{body}"
 

@@ -26,6 +26,7 @@ def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
         f"- smoothing: {'none' if repairs.smoothing is None else repairs.smoothing}",
         f"- weight clipping: {'yes' if repairs.weight_clipping else 'no'}",
         f"- bias correction: {'yes' if repairs.bias_correction else 'no'}",
+        f"- keys and values: {'float' if config.cache.bits is None else 'INT8'}",
     ]
     for form in ("blocks", FLOAT):
         chosen = [layer.path for layer in layers if form_of(config, layer) == form]

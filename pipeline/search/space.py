@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.quantization.config import Int8Config, RepairConfig
 from pipeline.quantization.graphs import load_graph
+from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.layers import find_layers
 
 GRAPHS = ("gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos")
@@ -36,6 +37,7 @@ REPAIRS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("smoothing 0.7", {"smoothing": 0.7}),
     ("weight clipping", {"weight_clipping": True}),
     ("bias correction", {"bias_correction": True}),
+    ("float cache", {"cache": CacheConfig()}),
 )
 """Repairs that need not read more weights, by name, in the order in which they are tried."""
 
@@ -91,6 +93,11 @@ def everything_quantized(config: Int8Config) -> Int8Config:
     """
     kept = [name for name in config.exclude_names if not _names_a_graph(name)]
     return replace(config, exclude_names=kept, repairs=RepairConfig())
+
+
+def with_integer_cache(config: Int8Config) -> Int8Config:
+    """``config`` with keys and values as INT8, where everything quantized begins."""
+    return replace(config, cache=replace(config.cache, bits=8))
 
 
 def _names_a_graph(pattern: str) -> bool:

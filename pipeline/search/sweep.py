@@ -33,13 +33,20 @@ from pipeline.quality.report import (
     write_report,
 )
 from pipeline.quantization.config import Int8Config
+from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.recorder import PROVIDERS
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import SOURCE, Evaluator
 from pipeline.search.opening import evaluator_of
 from pipeline.search.run import LOG, RESULT
 from pipeline.search.search_report import draw_front
-from pipeline.search.space import everything_quantized, form_of, with_form, with_repair
+from pipeline.search.space import (
+    everything_quantized,
+    form_of,
+    with_form,
+    with_integer_cache,
+    with_repair,
+)
 from pipeline.search.speed import steps_per_second
 from pipeline.strict import parse_strictly
 
@@ -82,7 +89,7 @@ def open_storage(name: str) -> Any:
 
 def suggest(trial: Trial, base: Int8Config, evaluator: Evaluator) -> Int8Config:
     """A candidate of the search's own space."""
-    config = everything_quantized(base)
+    config = everything_quantized(with_integer_cache(base))
     smoothing = trial.suggest_categorical("smoothing", ["none", "0.3", "0.5", "0.7"])
     changes: dict[str, object] = {
         "calibrator": trial.suggest_categorical("calibrator", ["percentile", "mse", "minmax"]),
@@ -90,6 +97,8 @@ def suggest(trial: Trial, base: Int8Config, evaluator: Evaluator) -> Int8Config:
         "weight_clipping": trial.suggest_categorical("weight_clipping", [False, True]),
         "bias_correction": trial.suggest_categorical("bias_correction", [False, True]),
     }
+    if trial.suggest_categorical("cache", ["int8", "float"]) == "float":
+        changes["cache"] = CacheConfig()
     config = with_repair(config, changes)
     for layer in evaluator.component_layers(COMPONENT):
         form = trial.suggest_categorical(layer.path, list(layer.ladder))
@@ -135,7 +144,7 @@ def create(params: Params, workspace: Path, storage: str) -> None:
     )  # fmt: skip
     if not study.trials:
         first = {"smoothing": "none", "calibrator": params.precision.int8.calibrator,
-                 "weight_clipping": False, "bias_correction": False}  # fmt: skip
+                 "weight_clipping": False, "bias_correction": False, "cache": "int8"}  # fmt: skip
         study.enqueue_trial(first if first["calibrator"] != "entropy" else {})
 
 
@@ -178,7 +187,8 @@ def report(params: Params, workspace: Path, storage: str) -> None:
         for t in done
     ]  # fmt: skip
     searched = _search_entries(workspace)
-    candidates = {"everything quantized": everything_quantized(params.precision.int8)}
+    start = everything_quantized(with_integer_cache(params.precision.int8))
+    candidates = {"everything quantized": start}
     best = {f"trial {t.number}": t for t in study.best_trials if t.user_attrs["violation"] == 0}
     for name in _spread(sorted(best, key=lambda name: best[name].values[0])):
         candidates[name] = parse_strictly(json.loads(best[name].user_attrs["config"]), Int8Config)
