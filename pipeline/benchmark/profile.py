@@ -95,7 +95,9 @@ def limits(bundle: Bundle, batch: int, length: int, bandwidth: float) -> Iterato
 
 def thread_gain(folder: Path, batch: int, length: int, steps: int, threads: int) -> Iterator[Row]:
     """How many times as fast a step is with all threads as with one, in alternating rounds."""
-    bundles = [open_bundle(folder, threads=count, verify=False) for count in (1, threads)]
+    bundles = [
+        open_bundle(folder, threads=count, verify=False, huge_pages=True) for count in (1, threads)
+    ]
     batches = [
         _running(bundle, bundle.decoder(batch, _capacity(length, steps * ROUNDS)), length, steps)
         for bundle in bundles
@@ -203,7 +205,7 @@ def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> N
     load, bandwidth = machine_load(), 0.0
     for variant in variants:
         folder = workspace / "bundles" / variant
-        bundle = open_bundle(folder, verify=False)
+        bundle = open_bundle(folder, verify=False, huge_pages=True)
         bandwidth = bandwidth or read_bandwidth(bundle.config.threads)
         for batch, length in CASES:
             length = min(length, bundle.model.max_position_embeddings // 2)

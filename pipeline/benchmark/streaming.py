@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--again-up-to", type=int, default=1024)
     options = parser.parse_args(arguments)
     try:
-        bundle, load = open_bundle(options.bundle), machine_load()
+        bundle, load = open_bundle(options.bundle, huge_pages=True), machine_load()
         chosen = (options.lengths, options.look_ahead, options.rounds, options.again_up_to)
         rows = measure(bundle, *chosen)
     except ChatTTSError as error:
