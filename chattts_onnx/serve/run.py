@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -14,7 +15,7 @@ import uvicorn
 from ..errors import ChatTTSError, InputError
 from .app import create_app
 from .connection import patient_for
-from .memory import give_back_memory
+from .memory import memory_given_back
 from .service import SpeechService
 from .settings import ServeSettings
 
@@ -93,11 +94,7 @@ def serve(settings: ServeSettings) -> None:
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
-    give_back_memory()
-    sock = listen(settings)
-    try:
+    with memory_given_back(), contextlib.closing(listen(settings)) as sock:
         service = SpeechService(settings).start()
         server = make_server(settings, service)
         server.run(sockets=[sock])
-    finally:
-        sock.close()

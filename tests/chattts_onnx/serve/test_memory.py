@@ -60,3 +60,31 @@ def test_the_operator_s_own_settings_stand() -> None:
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert done.stdout.strip() == changed
+
+
+# Free memory in the midst of a heap, held at its end by one block.
+HOLES = """
+import ctypes, time
+import psutil
+from chattts_onnx.serve.memory import memory_given_back
+resident = lambda: psutil.Process().memory_info().rss
+with memory_given_back(every=0.05):
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    libc.free.argtypes = [ctypes.c_void_p]
+    held = [libc.malloc(100_000) for _ in range(500)]
+    for block in held:
+        ctypes.memset(ctypes.c_void_p(block), 1, 100_000)
+    full = resident()
+    for block in held[:-1]:
+        libc.free(block)
+    until = time.monotonic() + 20
+    while resident() > full - 40e6 and time.monotonic() < until:
+        time.sleep(0.05)
+    print(full - resident())
+"""
+
+
+def test_holes_in_a_heap_are_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 40e6
