@@ -87,7 +87,7 @@ def logs(bundle: Path) -> Promise:
         "The log at its default level holds nothing of what users send",
         "`python -m drills.server`: a marker as text, voice, variant, file, field, path, query, "
         "header and damaged request; a failing engine and a failing route: "
-        "`tests/chattts_onnx/serve/test_http.py`",
+        "`tests/chattts_onnx/serve/test_http_logs.py`",
         count,
         "requests",
         told if len(lines) > count // 2 else count,
