@@ -53,7 +53,7 @@ ifeq ($(WORKSPACE),.)
 else
 	@$(BIN)/python -m pipeline.workspace $(CHECKPOINT) $(ALL_OVERRIDES)
 endif
-	@cd $(WORKSPACE) && dvc repro
+	@cd $(WORKSPACE) && python -m pipeline.repro
 	@cd $(WORKSPACE) && python -m pipeline.summary
 
 bench: ## Every variant beside the official package, on the full-size seeded checkpoint

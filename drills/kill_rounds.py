@@ -13,6 +13,7 @@ from typing import Any
 
 from drills.project import DrillError, digest, dvc, environment, forget, locked, stages
 from drills.reference import Reference, differences, half_written, scratch_of, temporary
+from pipeline.repro import mend
 
 # How long workers in sessions of their own may take to see that their pipes are closed.
 _ORPHAN_SECONDS = 10.0
@@ -28,6 +29,7 @@ def kill_round(
     again.  ``broken`` of the result lists what went wrong, in words.
     """
     stage = stages(folder)[name]
+    mend(folder)  # what a drill that was stopped left
     broken: list[str] = []
     for attempt in range(1, _TRIES + 1):
         forget(folder, name, stage)
@@ -42,6 +44,7 @@ def kill_round(
     broken += half_written(folder, reference, seen)
     scratch = sorted(str(path.relative_to(folder)) for path in scratch_of(folder))
     started = time.monotonic()
+    mended = mend(folder)
     dvc(folder, "repro", "--single-item", name, extra=temporary(folder))
     resumed = time.monotonic() - started
     broken += differences(folder, reference)
@@ -51,6 +54,7 @@ def kill_round(
         "killed_after": round(share * reference.seconds, 3),
         "usual_seconds": round(reference.seconds, 3),
         "in_scratch": scratch,
+        "mended": [str(Path(told.partition(":")[0]).relative_to(folder)) for told in mended],
         "visible": sorted(path for path, value in seen.items() if value),
         "resumed_in": round(resumed, 3),
         "seconds": round(resumed, 3),

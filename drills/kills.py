@@ -120,19 +120,21 @@ def promises(entries: Sequence[dict[str, Any]], rounds: int, seed: int) -> list[
     served = [entry for entry in entries if entry["stage"] == SERVER]
     inside = sum(bool(entry["in_scratch"]) for entry in staged)
     seen = sum(bool(entry["visible"]) for entry in staged)
+    torn = sum(bool(entry.get("mended")) for entry in staged)
     return [
         Promise(
             "faults",
             "A stage that is killed leaves no half-written output, and a rerun ends in the bytes "
             "of an undisturbed run.",
             f"{command}: SIGKILL to the process group of `dvc repro` at a random moment of its "
-            "usual time, then `dvc repro`; stages that take minutes on `mini` with "
-            "`experiment=smoke`",
+            "usual time, then `python -m pipeline.repro`, as `make repro` does; stages that take "
+            "minutes on `mini` with `experiment=smoke`",
             len(staged),
             "kills",
             sum(bool(entry["broken"]) for entry in staged),
             f"{told}; {inside} in the midst of writing, {seen} with outputs finished but not yet "
-            f"noted by DVC.{_told(staged)}",
+            f"noted by DVC, {torn} with a file of DVC's own cut short, which was mended."
+            f"{_told(staged)}",
         ),
         Promise(
             "faults",

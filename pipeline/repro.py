@@ -1,0 +1,110 @@
+"""``dvc repro`` that goes on after DVC itself was killed: ``python -m pipeline.repro [options]``.
+
+DVC writes ``dvc.lock`` and its list of who reads and writes what, ``.dvc/tmp/rwlock``, in place.  A
+kill in that moment leaves half a file, and from then on every command of DVC 3.67 fails, until
+someone removes it by hand.  Here both are looked at first.  Options are those of ``dvc repro``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import yaml
+from dvc.lock import Lock
+from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+from dvc.rwlock import SCHEMA as RWLOCK_SCHEMA
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
+
+from chattts_onnx.errors import ChatTTSError
+from pipeline.atomic import write_text
+from pipeline.errors import ConcurrencyError
+
+STAGES_LOCK = "dvc.lock"
+
+
+def main(arguments: list[str]) -> int:
+    """Entry point; exit status that of ``dvc repro``, or 2 for an error of our own."""
+    try:
+        for told in mend(Path.cwd()):
+            print(told, file=sys.stderr)
+    except ChatTTSError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments])
+
+
+def mend(folder: Path) -> list[str]:
+    """Replace what a kill left half-written of DVC's own files.
+
+    Args:
+        folder: of ``dvc.yaml``.
+
+    Returns:
+        a line for each file that was mended.
+
+    Raises:
+        ConcurrencyError: DVC is at work here.
+    """
+    place = Path(Repo.find_root(str(folder))) / ".dvc" / "tmp"
+    place.mkdir(exist_ok=True)
+    # Who writes either holds its lock, so that a file in the making is not taken for a torn one.
+    with Lock(str(place / "lock"), wait=True), Lock(str(place / RWLOCK_LOCK), wait=True):
+        return [*_mend_rwlock(place / RWLOCK_FILE), *_mend_stages_lock(folder / STAGES_LOCK)]
+
+
+def _mend_rwlock(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        RWLOCK_SCHEMA(json.loads(text))
+    except (ValueError, Invalid):
+        _refuse_if_at_work(text)
+        path.unlink()
+        return [f"{path}: a kill cut it short; removed, for none of its processes is alive"]
+    return []
+
+
+def _refuse_if_at_work(rwlock: str) -> None:
+    """Half a list tells no longer what is locked, but still who may be at work."""
+    for number in {int(found) for found in re.findall(r'"pid": (\d+)', rwlock)}:
+        try:
+            command = " ".join(psutil.Process(number).cmdline())
+        except psutil.Error:
+            continue
+        # Others may have got the number of a process that is gone.
+        if "dvc" in command:
+            raise ConcurrencyError(
+                f"{RWLOCK_FILE} is damaged while process {number} runs {command}"
+            )
+
+
+def _mend_stages_lock(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        committed = subprocess.run(
+            ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True
+        )
+        if committed.returncode == 0:
+            write_text(path, committed.stdout)
+            return [f"{path}: a kill cut it short; the committed one is taken"]
+        path.unlink()
+        return [f"{path}: a kill cut it short; removed, none is committed"]
+    return []
+
+
+if __name__ == "__main__":
+    # As DVC finds its commands: tools of this environment first.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    sys.exit(main(sys.argv[1:]))
