@@ -13,7 +13,7 @@ from pathlib import Path
 
 from drills.attempts import Attempts
 from drills.project import DrillError, digest, environment, outputs, remove, stages
-from drills.reference import Reference, differences, half_written, scratch_of
+from drills.reference import UNREPEATABLE, Reference, differences, half_written, scratch_of
 
 # What a stage reads; the code is taken from the clone by PYTHONPATH.
 READ = ("params.yaml", "dvc.yaml", "dvc.lock", "build", "bundles", "reports", "samples")
@@ -133,7 +133,7 @@ def run_stage(
         return subprocess.run(
             ["sh", "-c", inside, "sh", *command],
             cwd=place,
-            env={**environment(clone), "COLUMNS": "400"},
+            env={**environment(clone), **_source(clone), "COLUMNS": "400"},
             capture_output=True,
             text=True,
         )
@@ -165,7 +165,15 @@ def _again(clone: Path, place: Path, name: str, reference: Reference) -> list[st
     if done.returncode:
         return [f"{name}: afterwards status {done.returncode} ({done.stderr.strip()[-200:]})"]
     problems = [f"{name}: {problem}" for problem in differences(place, reference)]
+    for path in UNREPEATABLE.intersection(reference.hashes):
+        # Other timings would change what later stages make of them.
+        shutil.copy(clone / path, place / path)
     return problems + [f"{name}: {path.name} is left over" for path in scratch_of(place)]
+
+
+def _source(clone: Path) -> dict[str, str]:
+    """Releases name the commit that they were made by."""
+    return {"GIT_DIR": str(clone / ".git"), "GIT_WORK_TREE": str(clone)}
 
 
 def _seen(done: subprocess.CompletedProcess[str]) -> str:

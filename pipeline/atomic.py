@@ -47,8 +47,8 @@ def output_directory(destination: Path) -> Iterator[Path]:
             shutil.rmtree(_aside(destination), ignore_errors=True)
 
 
-def write_bytes(destination: Path, data: bytes) -> None:
-    """Write ``data`` to ``destination`` in one rename.
+def write_bytes(destination: Path, data: bytes, replace: bool = True) -> None:
+    """Write ``data`` to ``destination`` in one rename; without ``replace``, only where nothing is.
 
     Raises:
         StorageError: there is no room or no permission.
@@ -58,6 +58,9 @@ def write_bytes(destination: Path, data: bytes) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with _held_file(scratch):
             try:
+                if destination.exists() and not replace:
+                    scratch.unlink()
+                    return
                 scratch.write_bytes(data)
                 commit(scratch, destination)
             except BaseException:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from chattts_onnx.errors import GenerationError
-from chattts_onnx.wavefile import write_wav
+from chattts_onnx.wavefile import to_bytes
 from pipeline.quality.metrics import identical_share
 from pipeline.quality.models import Candidate, Spoken, SpokenPrompt
 from pipeline.quality.report import Row, make_row
@@ -85,6 +85,8 @@ def write_samples(
         path = folder / f"{index:02d}.wav"
         waveform = model.decode_hidden(item.hidden[None])[0]
         # A damaged variant may answer NaN, which no wav can hold; its metrics say so.
-        write_wav(path, np.nan_to_num(waveform, nan=0.0, posinf=1.0, neginf=-1.0), sample_rate)
+        audible = np.nan_to_num(waveform, nan=0.0, posinf=1.0, neginf=-1.0)
+        # Not write_wav: a full disk would be named as a wrong argument, not as the stage's folder.
+        path.write_bytes(to_bytes(audible, sample_rate, "int16"))
         paths.append(path)
     return paths

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import TrackingError
 from pipeline.tracking.config import TrackingConfig
+from pipeline.tracking.database import SQLITE, make_database
 from pipeline.tracking.datasets import dataset_input
 from pipeline.tracking.earlier import earlier_run, log_changes
 from pipeline.tracking.models import log_model
@@ -60,8 +61,10 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
+    uri = tracking_uri(config.uri, workspace)
     try:
-        client = MlflowClient(tracking_uri=tracking_uri(config.uri, workspace))
+        make_database(uri)
+        client = MlflowClient(tracking_uri=uri)
         experiment = _experiment(client, config, workspace)
         for run in _find(client, experiment, CONTENT_TAG, results.content_hash):
             if run.info.status == "FINISHED":
@@ -80,10 +83,9 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
 
 def tracking_uri(uri: str, workspace: Path) -> str:
     """``uri`` with a relative sqlite path made absolute below ``workspace``."""
-    scheme = "sqlite:///"
-    if not uri.startswith(scheme):
+    if not uri.startswith(SQLITE):
         return uri
-    return scheme + str(workspace / uri.removeprefix(scheme))
+    return SQLITE + str(workspace / uri.removeprefix(SQLITE))
 
 
 def _experiment(client: MlflowClient, config: TrackingConfig, workspace: Path) -> str:
