@@ -14,10 +14,12 @@ import yaml
 
 from drills.attempts import Attempts
 from drills.loopback import Faults, serving
+from drills.outcomes import run_tests
 from drills.project import dvc, environment, forget, locked, remove, stages
 from drills.reference import Reference, differences, temporary
 
 _USER_ERROR = 2
+_LOST = ("tests/chattts_onnx/serve/test_http_load.py", "lost_device")
 # MLflow's own limits would keep a stage for hours.
 _PATIENCE = 300
 _UNREACHABLE = "http://127.0.0.1:9"
@@ -149,6 +151,22 @@ def no_gpu(clone: Path) -> Attempts:
         if done.returncode != status or "Traceback" in done.stderr:
             problems.append(f"{provider}: status {done.returncode}: {done.stderr.strip()[-200:]}")
         attempts.add(f"{provider or 'no'} provider asked for: status {done.returncode}", problems)
+    return attempts
+
+
+def lost_gpu() -> Attempts:
+    """A device that fails in the midst of a step, as the driver tells it."""
+    attempts = Attempts(
+        "A server that loses its GPU fails what is under way by name, and its health says so to "
+        "what restarts it.",
+        f"`{_LOST[0]} -k {_LOST[1]}`: the error of a lost device in a step",
+        "tests",
+    )
+    passed, failed = run_tests(*_LOST)
+    for _ in range(passed):
+        attempts.add("told", [])
+    for _ in range(failed):
+        attempts.add("failed", ["the test fails"])
     return attempts
 
 

@@ -77,6 +77,7 @@ def drill(scratch: Path, options: argparse.Namespace) -> list[Promise]:
         "two_repro": partial(fault_services.two_at_once, folder, known, PAIRS),
         "two_stages": partial(fault_services.two_stages_at_once, folder, place, known, PAIRS),
         "gpu": partial(fault_services.no_gpu, folder),
+        "gpu_lost": fault_services.lost_gpu,
     }
     rows = [_found(name, attempt, scratch, options.only) for name, attempt in faults.items()]
     return [row for row in rows if row is not None]
