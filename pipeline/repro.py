@@ -88,7 +88,8 @@ def _refuse_if_at_work(rwlock: str) -> None:
 
 
 def _mend_stages_lock(path: Path) -> list[str]:
-    if not path.is_file():
+    # Both sides of a merge are for people to choose from.
+    if not path.is_file() or b"\n<<<<<<< " in b"\n" + path.read_bytes():
         return []
     try:
         COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))

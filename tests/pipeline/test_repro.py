@@ -90,6 +90,13 @@ def test_a_torn_dvc_lock_is_taken_from_git_or_made_anew(project: Path) -> None:
     assert len(mend(project)) == 1 and not path.exists()
 
 
+def test_a_merge_is_left_to_people(project: Path) -> None:
+    path = project / "dvc.lock"
+    text = "<<<<<<< ours\nschema: '2.0'\n=======\nschema: '2.0'\n>>>>>>> theirs\n"
+    path.write_text(text)
+    assert mend(project) == [] and path.read_text() == text
+
+
 @pytest.mark.slow
 def test_the_command_goes_on_where_dvc_alone_would_not(project: Path) -> None:
     (project / ".dvc/tmp/rwlock").write_text(rwlock()[:-5])
