@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.errors import StorageError
+from pipeline.errors import StorageError, TrackingError
 from pipeline.tracking import database
 from pipeline.tracking.database import make_database
 
@@ -68,6 +68,12 @@ def test_a_server_and_another_database_are_no_files(
     make_database("http://127.0.0.1:5000")
     make_database("postgresql://mlflow@127.0.0.1/mlflow")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(TrackingError, match="no regular file"):
+        make_database(f"sqlite:///{tmp_path}/mlflow.db")
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
