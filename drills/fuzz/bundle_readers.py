@@ -94,6 +94,9 @@ def mutate_graph(data: bytes, random: Random) -> bytes:
 
 
 def _archive(folder: Path) -> Prepared:
+    # Alone, so that whatever else appears there was left by what reads.
+    folder = folder / "alone"
+    folder.mkdir()
     path, target = folder / "a.tar", folder / "out"
     source = folder / "bundle"
     tiny_bundle.build(source)
