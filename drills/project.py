@@ -119,8 +119,12 @@ def outputs(stage: Mapping[str, Any]) -> list[Path]:
 
 def locked(folder: Path) -> dict[str, Any]:
     """The stages of ``dvc.lock``."""
-    lock = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
-    return dict(lock["stages"])
+    try:
+        lock = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        lock = None
+    # A kill may have cut it short.
+    return dict(lock["stages"]) if isinstance(lock, dict) and "stages" in lock else {}
 
 
 def forget(folder: Path, name: str, stage: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from drills.project import DrillError, digest, dvc, forget, outputs, stages
 from pipeline.atomic import write_json
+from pipeline.repro import mend as mend_dvc
 
 # Outputs that hold timings or the id of a record; reports/export.* those of PyTorch's last digits.
 UNREPEATABLE = frozenset(
@@ -61,6 +62,7 @@ def references(folder: Path, names: Iterable[str]) -> dict[str, Reference]:
 
 def mend(folder: Path, known: Mapping[str, Reference]) -> None:
     """Make again what a stopped drill left undone."""
+    mend_dvc(folder)
     for stage, reference in known.items():
         if differences(folder, reference):
             forget(folder, stage, stages(folder)[stage])

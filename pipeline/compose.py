@@ -29,6 +29,12 @@ from pipeline.strict import parse_strictly
 CONF_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
 
 
+# Of Hydra, OmegaConf, and the file system, which a group's name is looked up in.
+_REFUSALS = (
+    HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError, OSError,
+)  # fmt: skip
+
+
 def compose_params(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[str, Any]:
     """Compose the Hydra configuration and check it against :class:`pipeline.config.Params`.
 
@@ -53,7 +59,7 @@ def compose_values(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[st
         with initialize_config_dir(str(conf), version_base="1.3"):
             config = compose("config", overrides)
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+    except _REFUSALS as error:
         found = brief_text(" ".join(overrides)) or "no overrides"
         raise ConfigError(f"conf/ does not compose with {found}: {brief_text(error)}") from error
     return dict(values)

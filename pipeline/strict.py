@@ -99,7 +99,7 @@ def _parse_dataclass(value: Any, kind: type, where: str) -> Any:
     try:
         return kind(**parsed)
     except ConfigError as error:
-        raise ConfigError(f"{where or 'params'}: {error}") from error
+        raise ConfigError(f"{where or 'params'}: {brief_text(error, 1000)}") from error
 
 
 def _parse_union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
@@ -134,7 +134,10 @@ def _parse_scalar(value: Any, kind: Any, where: str) -> Any:
         return value
     # bool is an int to Python, and an int is a float to YAML writers (1 for 1.0).
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _mismatch(where, value, "a number that a float holds") from None
     if type(value) is not kind:
         raise _mismatch(where, value, _describe(kind))
     return value

@@ -28,9 +28,7 @@ def make_database(uri: str) -> None:
     if not uri.startswith(SQLITE) or path.is_file():
         return
     if path.exists():
-        raise TrackingError(
-            f"{uri}: found no regular file, expected a database or nothing"
-        )
+        raise TrackingError(f"{uri}: found no regular file, expected a database or nothing")
     with TemporaryDirectory(prefix="mlflow-") as folder:
         scratch = Path(folder) / path.name
         # The second is a place for MLflow's own default experiment, which nothing is written to.

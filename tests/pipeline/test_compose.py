@@ -62,6 +62,7 @@ def test_stale_and_missing_files_are_told_and_written(
         ("seed=" + "[" * 400, "does not compose"),
         ("seed=\ud800", r"\\ud800"),
         ("seed=" + "a" * 9000, r"\.\.\."),
+        ("a" * 300 + ".path=5", "File name too long"),
         ("seed=often", r"seed: found 'often' \(str\), expected int"),
     ],
 )

@@ -21,6 +21,15 @@ class Inner:
 
 
 @dataclass(frozen=True)
+class Worded:
+    word: str
+
+    def __post_init__(self) -> None:
+        if self.word:
+            raise ConfigError(f"word: found {self.word}, expected none")
+
+
+@dataclass(frozen=True)
 class Outer:
     count: int
     on: bool
@@ -30,6 +39,7 @@ class Outer:
     pair: tuple[int, str] = (1, "a")
     mode: Literal["a", "b"] = "a"
     either: int | str = 0
+    worded: Worded = Worded("")
 
 
 def outer(**changes: Any) -> dict[str, Any]:
@@ -59,6 +69,8 @@ def test_values_keep_their_types_and_defaults() -> None:
         ({"inner": {"rate": 1.0}}, r"inner\.names: found nothing, expected list\[str\]"),
         ({"inner": 3}, r"inner: found 3 \(int\), expected a mapping \(Inner\)"),
         ({"inner": {"rate": -1, "names": []}}, r"inner: rate: found -1.0, expected 0 or more"),
+        ({"inner": {"rate": 10**2000, "names": []}}, r"inner\.rate: found 10.*that a float holds"),
+        ({"worded": {"word": "x" * 9000}}, r"^worded: word: found x{,1000}\.\.\.$"),
         ({"count": "1"}, r"count: found '1' \(str\), expected int"),
         ({"count": 1.0}, r"count: found 1.0 \(float\), expected int"),
         ({"count": True}, r"count: found True \(bool\), expected int"),
