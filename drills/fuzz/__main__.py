@@ -71,9 +71,8 @@ def main() -> int:
     broken = row.broken
     for name in options.reader or ALL:
         reader = ALL[name]
-        inputs = int(options.inputs * reader.share)
-        guided = int(inputs * options.guided)
-        tally = attack(reader, inputs - guided, guided, options.seed, options.failures / name)
+        guided = int(options.inputs * options.guided)
+        tally = attack(reader, options.inputs - guided, guided, options.seed, options.failures / name)
         row = promise(reader, tally)
         rows[row.promise] = row
         broken += row.broken

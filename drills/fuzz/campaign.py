@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,10 @@ class Tally:
 def attack(reader: Reader, inputs: int, guided: int, seed: int, failures: Path) -> Tally:
     """Give a reader ``inputs`` mutated inputs and ``guided`` bred ones, in processes of their own.
 
-    Failures are saved below ``failures``, of each kind the smallest input.
+    Failures are saved below ``failures``, of each kind the smallest input; those of an earlier run
+    are removed.
     """
+    shutil.rmtree(failures, ignore_errors=True)
     memory = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory) as folder:
         plain = _run(reader, inputs, seed, False, Path(folder) / "plain", failures)

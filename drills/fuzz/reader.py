@@ -37,7 +37,6 @@ class Reader:
         mutate: a mutation that keeps most of the format intact.
         seconds: CPU time of this process that one input may take.
         memory: bytes that the process may grow by above its size with the seeds read.
-        share: part of the asked-for inputs, for readers that take milliseconds for each.
     """
 
     name: str
@@ -46,4 +45,3 @@ class Reader:
     mutate: Mutation
     seconds: float = 5.0
     memory: int = 512 << 20
-    share: float = 1.0

@@ -167,7 +167,7 @@ READERS = (
     ),
     Reader(
         "overrides", "overrides of `python -m pipeline.compose`",
-        _overrides, mutate_text, share=0.1,
+        _overrides, mutate_text,
     ),
     Reader(
         "sentences", "sentences to calibrate on and to judge by", _sentences, mutate_json_lines,
