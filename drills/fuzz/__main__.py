@@ -72,7 +72,8 @@ def main() -> int:
     for name in options.reader or ALL:
         reader = ALL[name]
         guided = int(options.inputs * options.guided)
-        tally = attack(reader, options.inputs - guided, guided, options.seed, options.failures / name)
+        failures = options.failures / name
+        tally = attack(reader, options.inputs - guided, guided, options.seed, failures)
         row = promise(reader, tally)
         rows[row.promise] = row
         broken += row.broken
