@@ -29,7 +29,6 @@ def kill_round(
     again.  ``broken`` of the result lists what went wrong, in words.
     """
     stage = stages(folder)[name]
-    mend(folder)  # what a drill that was stopped left
     broken: list[str] = []
     for attempt in range(1, _TRIES + 1):
         forget(folder, name, stage)
