@@ -162,6 +162,9 @@ class Request:
             self.timings["total"] = total
             self.timings["decode"] = total - self.timings.get("prefill", total)
         self.finished, self.error, self.status = finished, error, Status.DONE
+        # Whoever listens holds this request: a cycle would keep its arrays until the garbage
+        # collector looks at old objects, in a server minutes later.
+        self.on_step = None
 
     def result(self) -> Generation:
         """What was generated; raises the request's error if it has one."""

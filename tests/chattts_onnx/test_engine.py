@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -55,6 +57,21 @@ def test_refine_runs_before_the_code_pass(bundle: Bundle) -> None:
     with Engine(bundle, slots=2) as engine:
         result = engine.submit("hello world", **options).result(30)  # type: ignore[arg-type]
     np.testing.assert_array_equal(result.codes, expected.codes)
+
+
+def test_an_ended_request_is_freed_without_the_garbage_collector(bundle: Bundle) -> None:
+    gc.disable()
+    try:
+        with Engine(bundle, slots=2) as engine:
+            tickets = [engine.submit(text, seed=0) for text in TEXTS]
+            heard = [list(ticket.chunks()) for ticket in tickets]
+            left = [weakref.ref(ticket._final()) for ticket in tickets]
+            assert all(heard) and all(request() is not None for request in left)
+            del tickets
+            engine.submit("hello", seed=0).result(30)  # the worker's own variables hold this one
+            assert [request() for request in left] == [None] * len(TEXTS)
+    finally:
+        gc.enable()
 
 
 def slow_params(bundle: Bundle):  # type: ignore[no-untyped-def]

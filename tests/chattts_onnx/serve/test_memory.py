@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import threading
+import weakref
 
 import pytest
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+from chattts_onnx.serve.memory import memory_given_back
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 
 # Threads take and free arrays of a request's sizes, as a burst does; what stays is printed.
 BURST = """
@@ -45,12 +50,14 @@ def left_over(told: str, **environment: str) -> int:
     return int(done.stdout)
 
 
+@glibc
 def test_memory_of_a_burst_is_given_back() -> None:
     told, untold = left_over("yes"), left_over("no")
     # 16 threads held 8 MB each and keep 2 MB in all.
     assert told < 30e6 < untold
 
 
+@glibc
 def test_the_operator_s_own_settings_stand() -> None:
     code = "from chattts_onnx.serve.memory import give_back_memory; print(give_back_memory())"
     own = {"MALLOC_ARENA_MAX": "4", "MALLOC_MMAP_THRESHOLD_": "1000000"}
@@ -85,6 +92,27 @@ with memory_given_back(every=0.05):
 """
 
 
+@glibc
 def test_holes_in_a_heap_are_given_back() -> None:
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 40e6
+
+
+class Cycle:
+    """What only the garbage collector frees; ``freed`` tells when."""
+
+    def __init__(self, freed: threading.Event) -> None:
+        self.itself = self
+        weakref.finalize(self, freed.set)
+
+
+def test_cyclic_garbage_is_collected_without_many_new_objects() -> None:
+    freed = threading.Event()
+    gc.disable()
+    try:
+        Cycle(freed)
+        assert not freed.is_set()
+        with memory_given_back(every=0.01):
+            assert freed.wait(20)
+    finally:
+        gc.enable()
