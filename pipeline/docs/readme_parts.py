@@ -166,8 +166,8 @@ def load(root: Path) -> str:
     return _wrapped(
         f"Under load: with {users} users P99 of first audio is {ours:.2f} s on `mini` "
         f"({locked:.1f} s with one lock around the bundle); the full-size model makes "
-        f"{full:.1f} s of speech a second against {naive:.1f} s. From the second "
-        f"minute to the last of a soak of {minutes:.0f} its memory changed by {growth:+.1%} "
+        f"{full:.1f} s of speech a second against {naive:.1f} s. Memory changed by "
+        f"{growth:+.1%} over a soak of {minutes:.0f} minutes, the last one against the second "
         "([report](reports/load.md))."
     )
 
