@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from chattts_onnx.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.dims import CheckpointDims, load_dims
+from pipeline.errors import ExportError
 
 GRAPHS = ("gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos")
 TOKENIZER = "tokenizer.json"
@@ -119,8 +120,21 @@ def model_info(dims: CheckpointDims) -> ModelInfo:
 
 
 def graph_info(path: Path) -> GraphInfo:
-    """Describe the graph at ``path`` from its own inputs and outputs."""
-    graph = onnx.load(path, load_external_data=False).graph
+    """Describe the graph at ``path`` from its own inputs and outputs.
+
+    Raises:
+        ExportError: what it says of a tensor's shape or type is not what its operators give.
+            ONNX Runtime may run such a graph all the same, other tools refuse it.
+    """
+    model = onnx.load(path, load_external_data=False)
+    try:
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise ExportError(
+            f"{path}: found shapes or types that contradict its operators, expected a graph that "
+            f"ONNX's inference agrees with ({' '.join(str(error).split())})"
+        ) from error
+    graph = model.graph
     data = path.with_name(f"{path.name}.data")
     return GraphInfo(
         file=path.name,

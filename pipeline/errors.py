@@ -26,7 +26,7 @@ class CheckpointError(PipelineError):
 
 
 class ExportError(PipelineError):
-    """A graph could not be exported, or differs from the reference beyond its tolerance."""
+    """A graph could not be exported, contradicts itself, or differs from the reference too much."""
 
 
 class FusionError(PipelineError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 from chattts_onnx.manifest import Manifest, ModelInfo
@@ -24,6 +25,7 @@ from pipeline.quantization.fp16 import convert_graph
 from pipeline.quantization.fp16_convert import convert, prepare
 from pipeline.quantization.graphs import load_graph, save_graph
 from pipeline.quantization.instrument import Feeds, element_types
+from pipeline.quantization.qdq import constant
 
 ATTENTION = "GroupQueryAttention"
 Batches = Callable[[str, ModelInfo], Iterable[Feeds]]
@@ -51,11 +53,47 @@ def half_attention(source: Path, destination: Path) -> int:
     return len(attention)
 
 
+def float_biases(model: ir.Model) -> int:
+    """Give each layer with an INT32 bias the floats that it stands for; returns how many there are.
+
+    The CUDA provider has no DequantizeLinear for INT32: each would run on the CPU at every call,
+    with a copy to the device.  Products are in floating point there anyway.
+    """
+    found = [node for node in model.graph if _is_integer_bias(node)]
+    for node in found:
+        integers, scale = (_constant_input(node, index) for index in range(2))
+        name = node.outputs[0].name or ""
+        floats = constant(model.graph, f"{name}/float", (integers * scale).astype(np.float32))
+        ir.convenience.replace_all_uses_with(node.outputs[0], floats)
+        model.graph.remove(node, safe=True)
+    ir.passes.common.RemoveUnusedNodesPass()(model)
+    return len(found)
+
+
+def _is_integer_bias(node: ir.Node) -> bool:
+    """Whether the node dequantizes a constant INT32 tensor of one axis, which has no zero point."""
+    integers = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+    tensor = None if integers is None else integers.const_value
+    if tensor is None or tensor.dtype != ir.DataType.INT32:
+        return False
+    zero = len(node.inputs) < 3 or not _constant_input(node, 2).any()
+    return zero and len(tensor.shape) == 1
+
+
+def _constant_input(node: ir.Node, index: int) -> np.ndarray:
+    value = node.inputs[index]
+    assert value is not None and value.const_value is not None
+    return value.const_value.numpy()
+
+
 def attention_bundle(source: Path, destination: Path, variant: str) -> Manifest:
-    """The bundle ``source`` with attention and cache in FP16 and all else as it is."""
+    """The bundle ``source`` with FP16 attention and cache, float biases, and all else as it is."""
     manifest = Manifest.load(source, verify=False)
     with output_directory(destination) as folder:
         half_attention(source / manifest.graph("gpt").file, folder / manifest.graph("gpt").file)
+        for name, graph in manifest.graphs.items():
+            if name != "gpt" and float_biases(model := load_graph(source / graph.file)):
+                save_graph(model, folder / graph.file)
         return derive_bundle(source, folder, variant, model=_half_cache(manifest.model))
 
 

@@ -214,7 +214,8 @@ def constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     """An initializer of ``graph``; one that exists under this name is returned as it is."""
     if name in graph.initializers:
         return graph.initializers[name]
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    # (ascontiguousarray would make [1] of a scalar, which per-tensor scales are.)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
     value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype))
     value.shape = ir.Shape(array.shape)
     graph.initializers[name] = value

@@ -8,19 +8,26 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime as ort
 import pytest
 
 from chattts_onnx import Bundle, open_bundle
 from chattts_onnx.manifest import Manifest, ModelInfo
 from pipeline.config import Params
 from pipeline.errors import QuantizationError
-from pipeline.quantization.cuda_bundles import attention_bundle, half_attention, half_bundle
+from pipeline.quantization.cuda_bundles import (
+    attention_bundle,
+    float_biases,
+    half_attention,
+    half_bundle,
+)
 from pipeline.quantization.graphs import load_graph
 from pipeline.quantization.instrument import Feeds
 from pipeline.quantization.kv_cache import CacheConfig, quantize_cache
 from pipeline.quantization.recorder import record
 from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.stages import w8
+from tests.pipeline.quantization.cuda_kernels import without_kernel
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 
 FLOAT, FLOAT16, UINT8 = (
@@ -77,6 +84,8 @@ def test_only_attention_becomes_half(
     for node in attention:
         producer = next(n for n in graph.node if node.input[0] in n.output)
         assert producer.op_type == "Cast"
+    assert without_kernel(tmp_path / "fp32_cuda") == []
+    assert {name.split("/")[0] for name in without_kernel(source)} == {"gpt"}
     exact, half = open_bundle(source, threads=1), open_bundle(tmp_path / "fp32_cuda", threads=1)
     for ours, theirs in zip(forced(half, recordings[0]), forced(exact, recordings[0]), strict=True):
         assert ours.dtype == np.float32
@@ -99,6 +108,7 @@ def test_weights_as_integers_with_half_activations(
     layers = [n for n in graph.node if n.op_type == "MatMulNBits"]
     assert layers and not [n for n in graph.node if n.op_type == "MatMul"]
     assert {(weights[n.input[1]], weights[n.input[2]]) for n in layers} == {(UINT8, FLOAT16)}
+    assert without_kernel(tmp_path / "w8_fp16") == []
     quantized, half = open_bundle(source, threads=1), open_bundle(tmp_path / "w8_fp16", threads=1)
     pairs = zip(forced(half, recordings[0]), forced(quantized, recordings[0]), strict=True)
     for ours, theirs in pairs:
@@ -124,3 +134,56 @@ def test_int8_keys_and_values_are_refused(
     ir.save(model, source / "small.onnx", external_data="small.data")
     with pytest.raises(QuantizationError, match=r"cache\.bits=null"):
         half_attention(source / "small.onnx", tmp_path / "half.onnx")
+
+
+def quantized_convolution(zero_points: bool) -> onnx.ModelProto:
+    """A Conv whose weight is INT8 and whose bias is INT32, each with a scale for every channel."""
+    random = np.random.default_rng(0)
+    constants: dict[str, np.ndarray] = {
+        "w": random.integers(-127, 128, (4, 3, 3), dtype=np.int8),
+        "w_scale": random.uniform(0.01, 0.02, 4).astype(np.float32),
+        "b": random.integers(-9999, 9999, 4, dtype=np.int32),
+        "b_scale": random.uniform(1e-4, 2e-4, 4).astype(np.float32),
+        "w_zero": np.zeros(4, np.int8),
+        "b_zero": np.zeros(4, np.int32),
+    }
+
+    def dequantize(name: str) -> onnx.NodeProto:
+        inputs = [name, f"{name}_scale"] + [f"{name}_zero"] * zero_points
+        return onnx.helper.make_node("DequantizeLinear", inputs, [f"{name}_float"], axis=0)
+
+    kept = [name for name in constants if zero_points or not name.endswith("zero")]
+    graph = onnx.helper.make_graph(
+        [
+            dequantize("w"),
+            dequantize("b"),
+            onnx.helper.make_node("Conv", ["x", "w_float", "b_float"], ["y"]),
+        ],
+        "convolution",
+        [onnx.helper.make_tensor_value_info("x", FLOAT, [1, 3, 8])],
+        [onnx.helper.make_tensor_value_info("y", FLOAT, [1, 4, 6])],
+        [onnx.numpy_helper.from_array(constants[name], name) for name in kept],
+    )
+    return onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10
+    )
+
+
+def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (y,) = session.run(None, {"x": x})
+    return y
+
+
+@pytest.mark.parametrize("zero_points", [True, False])
+def test_integer_biases_become_floats(zero_points: bool) -> None:
+    before = quantized_convolution(zero_points)
+    model = ir.from_proto(before)
+    assert float_biases(model) == 1
+    after = ir.to_proto(model)
+    assert [node.op_type for node in after.graph.node] == ["DequantizeLinear", "Conv"]
+    kept = {tensor.name: tensor.data_type for tensor in after.graph.initializer}
+    assert onnx.TensorProto.INT32 not in kept.values() and kept["w"] == onnx.TensorProto.INT8
+    x = np.random.default_rng(1).standard_normal((1, 3, 8)).astype(np.float32)
+    np.testing.assert_allclose(run(after, x), run(before, x), rtol=1e-6, atol=1e-6)
+    assert float_biases(model) == 0

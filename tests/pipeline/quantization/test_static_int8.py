@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
 from pipeline.errors import QuantizationError
 from pipeline.quantization.config import Int8Config
+from pipeline.quantization.qdq import constant
 from pipeline.quantization.static_int8 import quantize_graph
 from pipeline.quantization.statistics import GraphStatistics, collect
 
@@ -166,3 +168,11 @@ def test_same_bytes_twice(tmp_path: Path, gpt_path: Path, gpt_statistics: GraphS
         quantize_graph(gpt_path, "gpt", gpt_statistics, CONFIG, target)
     for file in ("gpt.onnx", "gpt.onnx.data"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_a_constant_keeps_its_shape(shape: tuple[int, ...]) -> None:
+    graph = ir.Graph([], [], nodes=[], opset_imports={"": 23})
+    value = constant(graph, "scale", np.ones(shape, np.float32))
+    assert value.const_value is not None
+    assert value.const_value.numpy().shape == tuple(value.const_value.shape.numpy()) == shape
