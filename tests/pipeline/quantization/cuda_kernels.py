@@ -73,6 +73,10 @@ def _types(model: onnx.ModelProto) -> dict[str, str]:
     numbers = {tensor.name: tensor.data_type for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         numbers[value.name] = value.type.tensor_type.elem_type
+    for node in model.graph.node:
+        # Inference stops behind contributed operators; what it leaves open has its input's type.
+        for output in node.output:
+            numbers.setdefault(output, numbers[node.input[0]])
     return {
         name: onnx.TensorProto.DataType.Name(number).lower() for name, number in numbers.items()
     }
@@ -83,5 +87,4 @@ def _has(node: onnx.NodeProto, types: dict[str, str]) -> bool:
     allowed = KERNELS.get(operator, "").split()
     if node.op_type == "Where" and types[node.input[1]] not in CHOSEN.split():
         return False
-    # The type of what follows a contributed operator is not inferred; the first input's is.
-    return types.get(node.input[0], "unknown") in [*allowed, "unknown"] and bool(allowed)
+    return types[node.input[0]] in allowed
