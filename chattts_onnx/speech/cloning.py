@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,11 @@ import numpy.typing as npt
 from ..audio.read import Recording, read_audio
 from ..audio.resample import resample
 from ..errors import InputError, VoiceError
+from ..model import Model
 from ..text import TextOptions, normalize
 from ..untrusted import brief, brief_text, parse_json, read_limited
 from ..voices.files import write_bytes
 from .options import Sample
-
-if TYPE_CHECKING:
-    from ..bundle import Bundle
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,7 +30,7 @@ _PEAK = 0.9
 
 
 def make_sample(
-    bundle: Bundle,
+    bundle: Model,
     recording: Path | str | Recording,
     transcript: str,
     options: TextOptions | None = None,
@@ -90,7 +88,7 @@ def is_sample(path: Path | str) -> bool:
         return stream.read(16).lstrip().startswith(b'{"transcript"')
 
 
-def load_sample(bundle: Bundle, path: Path | str) -> Sample:
+def load_sample(bundle: Model, path: Path | str) -> Sample:
     """Read a sample; :class:`VoiceError` when it does not fit the bundle."""
     try:
         record: Any = parse_json(read_limited(Path(path), _MAX_SAMPLE_BYTES))

@@ -7,20 +7,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from ..decoding.request import Generation, Request, Status
 from ..errors import ChatTTSError, GenerationError, InputError, QueueFullError
+from ..model import Model
 from ..voices.vectors import Voice
 from .requests import Options, new_batch, plan
 from .turns import Turns
 from .windows import AudioStream, StreamOptions, decode_in_windows
-
-if TYPE_CHECKING:
-    from ..bundle import Bundle
 
 Floats = npt.NDArray[np.float32]
 Following = Callable[[Request | None], Request]
@@ -34,7 +32,7 @@ class Ticket:
     then who will run out of sound first, then who wants the whole.
     """
 
-    def __init__(self, bundle: Bundle, stages: list[Following], audio_turns: Turns) -> None:
+    def __init__(self, bundle: Model, stages: list[Following], audio_turns: Turns) -> None:
         self._bundle = bundle
         self._stages = stages
         self._audio_turns = audio_turns
@@ -165,7 +163,7 @@ class Engine:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: Model,
         slots: int = 8,
         queue_size: int = 32,
         max_length: int | None = None,
@@ -196,7 +194,7 @@ class Engine:
         self.close()
 
     def submit(self, text: str, voice: Voice | None = None, **options: Unpack[Options]) -> Ticket:
-        """Queue one text; options as in :meth:`Bundle.generate`.
+        """Queue one text; options as in :meth:`.Bundle.generate`.
 
         Raises :class:`QueueFullError` when too many wait, and :class:`InputError` at once when the
         request cannot run.

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ChatTTSError, InputError
+from ..model import Model
 from ..text import Piece, piece_limit, sentences_apart, split_pieces
 from ..text.report import Report
 from ..voices.vectors import Voice
 from .requests import OnStep, Options, plan, speak, speak_in_chunks
 from .windows import StreamOptions
-
-if TYPE_CHECKING:
-    from ..bundle import Bundle
 
 Floats = npt.NDArray[np.float32]
 
@@ -28,7 +26,7 @@ _QUIET = 0.005
 
 
 def narrate(
-    bundle: Bundle,
+    bundle: Model,
     text: str | Iterable[str],
     voice: Voice | None = None,
     *,
@@ -63,7 +61,7 @@ def narrate(
 
 
 def bundle_pieces(
-    bundle: Bundle, text: str | Iterable[str], options: Options, report: Report | None = None
+    bundle: Model, text: str | Iterable[str], options: Options, report: Report | None = None
 ) -> Iterator[Piece]:
     """The pieces in which a bundle speaks ``text``."""
     tokenizer = bundle.tokenizer
@@ -79,7 +77,7 @@ def bundle_pieces(
 
 
 def _joined(
-    bundle: Bundle,
+    bundle: Model,
     pieces: Iterator[Piece],
     voice: Voice | None,
     options: Options,
@@ -105,7 +103,7 @@ def _joined(
 
 
 def _group(
-    bundle: Bundle,
+    bundle: Model,
     group: list[Piece],
     voice: Voice | None,
     options: Options,
@@ -124,7 +122,7 @@ def _group(
             yield piece, chunk, index == 0
 
 
-def silence(bundle: Bundle, pause: float, quiet: int) -> Iterator[Floats]:
+def silence(bundle: Model, pause: float, quiet: int) -> Iterator[Floats]:
     """What is missing from ``pause`` seconds after ``quiet`` samples that were near silence."""
     samples = round(pause * bundle.sample_rate) - quiet
     if samples > 0:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from ..audio.wav import join
 from ..decoding.batch import Batch
 from ..decoding.params import GenerationParams
 from ..decoding.request import Generation, Pass, Request
 from ..errors import GenerationError, InputError
+from ..model import Model
 from ..text import Prompt, code_prompt, normalize, refine_prompt
 from ..text.cleanup import remove_structure
 from ..voices.vectors import Voice
 from .options import Options as Options
 from .options import Sample, refine_instruction
 from .windows import AudioStream, StreamOptions, decode_in_windows
-
-if TYPE_CHECKING:
-    from ..bundle import Bundle
 
 Floats = npt.NDArray[np.float32]
 OnStep = Callable[[Request], object]
@@ -32,7 +29,7 @@ MAX_BATCH = 8
 
 
 def make_prompt(
-    bundle: Bundle, text: str, speed: int | None, speaker: bool, sample: Sample | None = None
+    bundle: Model, text: str, speed: int | None, speaker: bool, sample: Sample | None = None
 ) -> Prompt:
     """The code pass's prompt of one text."""
     return code_prompt(
@@ -46,7 +43,7 @@ def make_prompt(
     )
 
 
-def new_batch(bundle: Bundle, slots: int, max_length: int, row_multiple: int = 1) -> Batch:
+def new_batch(bundle: Model, slots: int, max_length: int, row_multiple: int = 1) -> Batch:
     """A :class:`Batch` over the bundle's GPT, refine passes included where it has a text head."""
     text_head = bundle.unchecked_text_logits if "text_head" in bundle.manifest.graphs else None
     end = bundle.manifest.tokens.get("[Ebreak]")
@@ -54,7 +51,7 @@ def new_batch(bundle: Bundle, slots: int, max_length: int, row_multiple: int = 1
 
 
 def make_request(
-    bundle: Bundle,
+    bundle: Model,
     prompt: Prompt,
     params: GenerationParams,
     *,
@@ -79,7 +76,7 @@ def make_request(
 
 
 def refine_request(
-    bundle: Bundle,
+    bundle: Model,
     text: str,
     instruction: str = "",
     params: GenerationParams | None = None,
@@ -91,7 +88,7 @@ def refine_request(
     return make_request(bundle, prompt, settings, seed=seed, kind=Pass.REFINE)
 
 
-def refined_text(bundle: Bundle, request: Request) -> str:
+def refined_text(bundle: Model, request: Request) -> str:
     """The text a finished refine pass gave, with its pauses and laughs.
 
     Raises :class:`GenerationError` when there is none, and the request's own error.
@@ -105,7 +102,7 @@ def refined_text(bundle: Bundle, request: Request) -> str:
 
 
 def plan(
-    bundle: Bundle,
+    bundle: Model,
     text: str,
     voice: Voice | None,
     options: Options,
@@ -139,21 +136,14 @@ def plan(
 
 
 def generate(
-    bundle: Bundle,
-    text: str | Sequence[str],
+    bundle: Model,
+    texts: Sequence[str],
     voice: Voice | None = None,
     on_step: OnStep | None = None,
     voices: Sequence[Voice | None] | None = None,
     **options: Unpack[Options],
-) -> Generation | list[Generation]:
-    """Codes and hidden states: one :class:`Generation` for a string, a list for a sequence.
-
-    ``voice`` is anything :meth:`Bundle.speaker` takes, one for all texts; ``voices`` has one for
-    each text instead.  ``on_step`` is called with the :class:`Request` after each step.  A text is
-    one piece however long it is.  The first failing text's error is raised.
-    """
-    single = isinstance(text, str)
-    texts = [text] if isinstance(text, str) else list(text)
+) -> list[Generation]:
+    """Codes and hidden states of each text; see :meth:`.Bundle.generate`."""
     if not texts:
         raise InputError("there is no text; expected at least one.")
     if voices is not None and (voice is not None or len(voices) != len(texts)):
@@ -166,59 +156,28 @@ def generate(
         own: Options = {**options, "seed": None if seed is None else seed + position}
         speaker = voices[position] if voices is not None else voice
         requests.append(_request(bundle, item, speaker, own, on_step))
-    results = _run(bundle, requests)
-    return results[0] if single else results
-
-
-def say(
-    bundle: Bundle,
-    text: str,
-    voice: Voice | None = None,
-    on_step: OnStep | None = None,
-    **options: Unpack[Options],
-) -> Floats:
-    """Speech float32 [samples] of one text, in pieces where it is long."""
-    from .narrate import narrate
-
-    return join(narrate(bundle, text, voice, on_step=on_step, **options))
-
-
-def stream(
-    bundle: Bundle,
-    text: str,
-    voice: Voice | None = None,
-    stream: StreamOptions | None = None,
-    on_step: OnStep | None = None,
-    **options: Unpack[Options],
-) -> Iterator[Floats]:
-    """Speech as chunks float32 [samples] while it is generated; joined they equal :func:`say`."""
-    from .narrate import narrate
-
-    return narrate(
-        bundle, text, voice, stream=stream or StreamOptions(), on_step=on_step, **options
-    )
+    return _run(bundle, requests)
 
 
 def speak(
-    bundle: Bundle,
+    bundle: Model,
     texts: Sequence[str],
     voice: Voice | None,
     options: Options,
     on_step: OnStep | None,
 ) -> list[Floats]:
     """Speech of each text, generated together; text i takes ``seed + i``."""
-    results = generate(bundle, list(texts), voice, on_step, **options)
-    hidden = [result.hidden for result in results]  # type: ignore[union-attr]
+    results = generate(bundle, texts, voice, on_step, **options)
     return [
         decode_in_windows(
-            bundle.decode_hidden, bundle.model, states, name=partial("text {}".format, i)
+            bundle.decode_hidden, bundle.model, result.hidden, name=partial("text {}".format, i)
         )
-        for i, states in enumerate(hidden)
+        for i, result in enumerate(results)
     ]
 
 
 def speak_in_chunks(
-    bundle: Bundle,
+    bundle: Model,
     text: str,
     voice: Voice | None,
     options: Options,
@@ -231,7 +190,7 @@ def speak_in_chunks(
     yield from _chunks(bundle, request, audio)
 
 
-def _chunks(bundle: Bundle, request: Request, audio: AudioStream) -> Iterator[Floats]:
+def _chunks(bundle: Model, request: Request, audio: AudioStream) -> Iterator[Floats]:
     batch = new_batch(bundle, 1, _length(request))
     batch.add([request])
     while batch.busy:
@@ -242,7 +201,7 @@ def _chunks(bundle: Bundle, request: Request, audio: AudioStream) -> Iterator[Fl
 
 
 def _request(
-    bundle: Bundle, text: str, voice: Voice | None, options: Options, on_step: OnStep | None
+    bundle: Model, text: str, voice: Voice | None, options: Options, on_step: OnStep | None
 ) -> Request:
     """The code pass's request of one text, after its refine pass if it has one."""
     *before, last = plan(bundle, text, voice, options, on_step)
@@ -253,7 +212,7 @@ def _request(
     return last(previous)
 
 
-def _run(bundle: Bundle, requests: Sequence[Request]) -> list[Generation]:
+def _run(bundle: Model, requests: Sequence[Request]) -> list[Generation]:
     batch = new_batch(bundle, min(len(requests), MAX_BATCH), max(map(_length, requests)))
     batch.add(requests)
     batch.run()

@@ -215,12 +215,12 @@ def test_a_bundle_on_a_gpu_takes_these_decoders(
     opened = Bundle(bundle.path, bundle.manifest, bundle.config)
     assert type(opened.decoder(1, 8)) is not CudaDecoder
     monkeypatch.setattr(type(bundle.config), "device", "cpu-as-gpu")
-    monkeypatch.setattr("chattts_onnx.bundle.DecoderPool", lambda *parts: parts)
+    monkeypatch.setattr("chattts_onnx.model.DecoderPool", lambda *parts: parts)
     session, model, place, graphs = opened._pool
     assert isinstance(session, ort.InferenceSession)
     assert (model, place, graphs) == (bundle.model, ("cpu-as-gpu", 0), False)
     config = replace(bundle.config, device_sampling=False)
-    monkeypatch.setattr("chattts_onnx.bundle.Decoder", lambda *parts: "plain")
+    monkeypatch.setattr("chattts_onnx.model.Decoder", lambda *parts: "plain")
     assert Bundle(bundle.path, bundle.manifest, config).decoder(1, 8) == "plain"
 
 
