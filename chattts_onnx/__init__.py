@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import _moved
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from .format.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
     from .speech.engine import Engine, Ticket
     from .speech.narrate import narrate
-    from .speech.options import Sample
+    from .speech.requests import Sample
     from .speech.windows import StreamOptions
     from .text import Lexicon, Normalized, Prompt, TextOptions, TextTokenizer, left_pad, normalize
 
@@ -56,7 +58,7 @@ _HOME = {
     "format.manifest": ("GraphInfo", "Manifest", "ModelInfo", "ReceptiveField", "TensorInfo"),
     "decoding.params": ("GenerationParams",),
     "speech.windows": ("StreamOptions",),
-    "speech.options": ("Sample",),
+    "speech.requests": ("Sample",),
     "speech.narrate": ("narrate",),
     "text": (
         "Lexicon",
@@ -107,6 +109,9 @@ __all__ = [
     "open_bundle",
     "write_wav",
 ]
+
+
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,7 @@ from .graphs.sessions import Provider, SessionConfig, choose_providers, choose_t
 from .model import Floats, Ints, Model
 from .speech.cloning import make_sample
 from .speech.narrate import narrate
-from .speech.options import Options, Sample
-from .speech.requests import OnStep, generate, make_prompt
+from .speech.requests import OnStep, Options, Sample, generate, make_prompt
 from .speech.windows import StreamOptions
 from .voices.vectors import Voice
 

@@ -65,3 +65,46 @@ class QueueFullError(ChatTTSError):
 
 class RequestCancelledError(ChatTTSError):
     """The request was cancelled before it was done."""
+
+
+# -- what a server says no to; a client raises the same classes ---------------------------------
+
+
+class TooLargeError(InputError):
+    """A text, a list of lines or a body is longer than the server takes."""
+
+
+class OverloadedError(QueueFullError):
+    """As many requests are under way as may be; ``retry_after`` seconds is a fair guess."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StoppingError(ChatTTSError):
+    """The server is shutting down and takes nothing new, or its deadline ended a request."""
+
+
+class TimeLimitError(ChatTTSError):
+    """A request took longer than the server allows."""
+
+
+class SlowListenerError(ChatTTSError):
+    """A listener left its audio lying for longer than the server waits."""
+
+
+class UnknownVariantError(InputError):
+    """No bundle of this name is served."""
+
+
+class UnknownJobError(InputError):
+    """There is no batch job of this id, or it belongs to another key."""
+
+
+class JobStateError(InputError):
+    """A batch job is not in the state that was asked for."""
+
+
+class AccessError(ChatTTSError):
+    """No API key, or a wrong one."""

@@ -11,7 +11,7 @@ from .errors import CorpusError
 from .job import Settings
 from .line import Line
 from .run import lines
-from .utterance import first_request, line_options, line_pieces
+from .utterance import line_script
 
 # Bad lines that are named; the others are counted.
 SHOWN = 20
@@ -39,8 +39,7 @@ class Findings:
 
 
 def check(corpus: Corpus, bundle: Bundle, settings: Settings) -> Findings:
-    """Prepare every line as far as its first prompt; no graph is loaded, memory is constant."""
-    options = line_options(bundle, settings)
+    """Prepare the prompts of every line; no graph is loaded, memory is constant."""
     found = Findings()
     for line in lines(corpus, settings.defaults):
         number = found.lines
@@ -49,10 +48,9 @@ def check(corpus: Corpus, bundle: Bundle, settings: Settings) -> Findings:
             _note(found, number, line["error"])
             continue
         try:
-            first_request(bundle, line, options)
-            for piece in line_pieces(bundle, line, options):
+            for part in line_script(bundle, settings, line):
                 found.pieces += 1
-                found.tokens += piece.tokens
+                found.tokens += part.piece.tokens
             found.characters += len(line.text)
         except ChatTTSError as error:
             _note(found, number, f"{type(error).__name__}: {error}")

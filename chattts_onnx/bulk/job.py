@@ -21,7 +21,7 @@ from .line import Defaults
 
 JOB_NAME = "job.json"
 _LOCK_NAME = ".lock"
-_FORMAT = 1
+_FORMAT = 2
 
 AudioFormat = Literal["wav", "flac"]
 Container = Literal["tar", "folder"]
@@ -32,25 +32,20 @@ class Settings:
     """Everything that decides which bytes a job writes, but for corpus and bundle.
 
     ``format`` is that of each line's audio, ``container`` that of a shard of ``shard_lines``
-    lines.  ``params`` override the bundle's generation settings.  ``keep_text`` puts the text
-    itself into the manifest besides its hash.
+    lines.  ``text_options`` hold the lexicon; what ``defaults`` say of the text goes before them.
+    ``keep_text`` puts the text itself into the manifest besides its hash.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
     format: AudioFormat = "wav"
     container: Container = "tar"
     shard_lines: int = 1000
-    params: tuple[tuple[str, Any], ...] = ()
-    normalize: bool = True
     text_options: TextOptions = field(default_factory=TextOptions)
-    piece_tokens: int | None = None
     keep_text: bool = True
 
     def __post_init__(self) -> None:
         if self.shard_lines < 1:
             raise InputError(f"shard_lines is {self.shard_lines}; expected at least 1.")
-        if self.defaults.seed < 0:
-            raise InputError(f"the seed is {self.defaults.seed}; expected at least 0.")
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,6 @@ class Job:
     def describe(self) -> dict[str, Any]:
         """``job.json``: what a resumption has to agree with."""
         settings = asdict(self.settings)
-        settings["params"] = dict(self.settings.params)
         settings["columns"] = dict(self.corpus.columns)
         settings["delimiter"] = self.corpus.delimiter
         return {

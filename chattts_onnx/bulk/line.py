@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import InputError
+from ..speech.options import OPTIONS, SpeechOptions, absent, check_options, read_options
 from ..untrusted import brief
 from .errors import LineError
 
-COLUMNS = ("text", "id", "voice", "seed", "speed")
-_SPEEDS = range(10)
+COLUMNS = ("text", "id", "voice", *(option.shown for option in OPTIONS.values()))
 # Seeds go into 32 bits, as many as a voice drawn from one can tell apart.
 _SEED_BYTES = 4
 _MAX_ID = 1000
@@ -22,24 +22,26 @@ _MAX_ID = 1000
 class Defaults:
     """What a line takes where it has no column of its own.
 
-    ``seed`` starts the seeds of lines without one.
+    ``seed`` starts the seeds of lines without one; ``options`` are all others.
     """
 
     voice: str | None = None
     seed: int = 0
-    speed: int | None = None
+    options: SpeechOptions = field(default_factory=SpeechOptions)
+
+    def __post_init__(self) -> None:
+        check_options({**self.options, "seed": self.seed})
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is spoken.  ``number`` counts the corpus's lines from 0."""
+    """What is spoken.  ``number`` counts the corpus's lines from 0; ``options`` hold a seed."""
 
     number: int
     id: str
     text: str
     voice: str | None
-    seed: int
-    speed: int | None
+    options: SpeechOptions
 
 
 def parse_line(number: int, fields: Mapping[str, Any], defaults: Defaults) -> Line:
@@ -50,29 +52,24 @@ def parse_line(number: int, fields: Mapping[str, Any], defaults: Defaults) -> Li
     """
     text = fields.get("text")
     if not isinstance(text, str) or not text.strip():
-        found = "nothing" if _absent(text) else brief(text)
+        found = "nothing" if absent(text) else brief(text)
         raise LineError(f"found {found} in the column text, expected what is to be spoken.")
     if _has_surrogates(text):
         raise LineError("the text is not UTF-8; convert the corpus first.")
     name = line_id(number, fields)
-    seed = _whole(fields.get("seed"), "seed")
-    speed = _whole(fields.get("speed"), "speed")
-    if speed is not None and speed not in _SPEEDS:
-        raise LineError(f"speed is {speed}, expected 0 to 9.")
-    return Line(
-        number=number,
-        id=name,
-        text=text,
-        voice=_voice(fields.get("voice"), defaults.voice),
-        seed=line_seed(defaults.seed, name) if seed is None else seed,
-        speed=defaults.speed if speed is None else speed,
-    )
+    try:
+        own = read_options(fields)
+    except InputError as error:
+        raise LineError(str(error)) from error
+    options: SpeechOptions = {**defaults.options, **own}
+    options.setdefault("seed", line_seed(defaults.seed, name))
+    return Line(number, name, text, _voice(fields.get("voice"), defaults.voice), options)
 
 
 def line_id(number: int, fields: Mapping[str, Any]) -> str:
     """The line's id; its number where it has none.  Raises :class:`LineError`."""
     value = fields.get("id")
-    if _absent(value):
+    if absent(value):
         return str(number)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise LineError(f"id is {brief(value)}, expected text or a number.")
@@ -89,36 +86,14 @@ def line_seed(seed: int, name: str) -> int:
 
 
 def _voice(value: Any, default: str | None) -> str | None:
-    if _absent(value):
+    if absent(value):
         return default
     if isinstance(value, str):
         return value.strip()
-    number = _whole(value, "voice")
-    return str(number)
-
-
-def _whole(value: Any, name: str) -> int | None:
-    if _absent(value):
-        return None
-    number: int | None = None
-    if isinstance(value, str):
-        digits = value.strip().removesuffix(".0")
-        number = int(digits) if digits.isdecimal() and len(digits) < 20 else None
-    elif isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, float) and value.is_integer():
-        number = int(value)
-    if number is None or not 0 <= number < 1 << 63:
-        raise LineError(f"{name} is {brief(value)}, expected a whole number of at least 0.")
-    return number
-
-
-def _absent(value: Any) -> bool:
-    return (
-        value is None
-        or (isinstance(value, str) and not value.strip())
-        or (isinstance(value, float) and math.isnan(value))
-    )
+    try:
+        return str(OPTIONS["seed"].read(value))
+    except InputError as error:
+        raise LineError(f"voice is {brief(value)}; expected a seed, a name or a file.") from error
 
 
 def _has_surrogates(text: str) -> bool:

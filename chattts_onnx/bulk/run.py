@@ -122,8 +122,7 @@ def bad_entry(number: int, fields: dict[str, Any], error: ChatTTSError) -> Entry
     text = fields.get("text")
     shown = text.encode("utf-8", "replace").decode() if isinstance(text, str) else ""
     return {
-        **line_entry(Line(number, name, shown, None, 0, None)),
-        "seed": None,
+        **line_entry(Line(number, name, shown, None, {})),
         "file": None,
         "sha256": None,
         "samples": 0,

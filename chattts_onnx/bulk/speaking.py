@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from ..bundle import Bundle
-from ..decoding.request import Request
+from ..decoding.request import Pass, Request
 from ..errors import InputError
 from ..speech.requests import new_batch
 from .errors import BulkError
 from .files import write_error
 from .job import Settings
-from .utterance import Entry, Task, Utterance, line_options
+from .utterance import Entry, Task, Utterance
 
 # Kernels of 8-bit weights take rows in pairs and round an odd last row in another way, so a step
 # of an even number of rows is what makes a line's audio the same whatever is spoken beside it.
@@ -37,8 +37,7 @@ class Speaker:
         self.bundle = bundle
         _check_format(settings.format)
         self.slots = slots + slots % ROW_MULTIPLE
-        self.options = line_options(bundle, settings)
-        self._format = settings.format
+        self._settings = settings
         length = bundle.model.max_position_embeddings
         self._batch = new_batch(bundle, self.slots, length, ROW_MULTIPLE)
         self._rows_run = self._steps = 0
@@ -65,8 +64,9 @@ class Speaker:
                         return
                     for request in self._step():
                         spoken = running.pop(request)
-                        self._continue(spoken, request, running)
-                        decoding.append((spoken, request, audio.submit(spoken.take, request)))
+                        if self._continue(spoken, request, running):
+                            future = audio.submit(spoken.take, request)
+                            decoding.append((spoken, request, future))
                     yield from self._collect(decoding, wait=not running)
             finally:
                 self._batch.abort(BulkError("the job was stopped."))
@@ -82,7 +82,7 @@ class Speaker:
             task = next(source, None)
             if task is None:
                 return
-            spoken = Utterance(self.bundle, task, self.options, self._format)
+            spoken = Utterance(self.bundle, task, self._settings)
             request = spoken.next_request()
             if request is None:
                 yield task, spoken.entry()
@@ -103,14 +103,17 @@ class Speaker:
 
     def _continue(
         self, spoken: Utterance, ended: Request, running: dict[Request, Utterance]
-    ) -> None:
-        """Queue the line's next piece, if it has one and this one came out well."""
-        following = None if ended.error is not None else spoken.next_request()
-        if following is not None:
-            running[following] = spoken
-            self._batch.add([following])
-        else:
+    ) -> bool:
+        """Queue what follows in the line, if this came out well; whether ``ended`` is to be taken,
+        as all are but refine passes that went well.
+        """
+        following = None if ended.error is not None else spoken.next_request(ended)
+        if following is None:
             spoken.last = ended
+            return True
+        running[following] = spoken
+        self._batch.add([following])
+        return ended.kind is Pass.CODE
 
     def _collect(self, decoding: _Decoding, wait: bool) -> Iterator[tuple[Task, Entry]]:
         while decoding and (wait or decoding[0][2].done() or len(decoding) > 2 * self.slots):

@@ -6,27 +6,21 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from ..audio.sinks import Sink, open_sink
 from ..bundle import Bundle
 from ..decoding.request import Request
 from ..errors import ChatTTSError, InputError
-from ..speech.narrate import bundle_pieces, silence, trailing_quiet
-from ..speech.options import Options
-from ..speech.requests import plan
+from ..speech.options import shown_options
+from ..speech.requests import Options
+from ..speech.script import Joiner, Part, Script
 from ..speech.windows import decode_in_windows
 from ..text import Piece
-from .errors import LineError
 from .job import Settings
 from .line import Line
 
-Floats = npt.NDArray[np.float32]
 Entry = dict[str, Any]
 
 
@@ -38,58 +32,11 @@ class Task:
     path: Path
 
 
-def line_options(bundle: Bundle, settings: Settings) -> Options:
-    """The options all lines of a job share."""
-    params = bundle.default_params("code")
-    if changes := dict(settings.params):
-        if "max_new_tokens" in changes and "min_new_tokens" not in changes:
-            low = min(params.min_new_tokens, changes["max_new_tokens"])
-            changes["min_new_tokens"] = max(0, low)
-        params = params.but(**changes)
-    return {
-        "params": params,
-        "normalize": settings.normalize,
-        "text_options": settings.text_options,
-        "piece_tokens": settings.piece_tokens,
-    }
-
-
-def first_request(bundle: Bundle, line: Line, options: Options) -> Request:
-    """The request of a line's first piece; raises what is wrong with the line."""
-    return _first(bundle, line, options)[0]
-
-
-def line_pieces(bundle: Bundle, line: Line, options: Options) -> Iterator[Piece]:
-    """The pieces a line is spoken in; :class:`LineError` when normalisation leaves none."""
-    pieces = bundle_pieces(bundle, line.text, options)
-    first = next(pieces, None)
-    if first is None:
-        raise LineError("nothing of the text can be spoken.")
-    yield first
-    yield from pieces
-
-
-def _first(
-    bundle: Bundle, line: Line, options: Options
-) -> tuple[Request, Callable[[Piece, int], Request], Iterator[Piece]]:
-    """A line's first request, how to make the others, and all its pieces."""
-    pieces = line_pieces(bundle, line, options)
-    head = list(islice(pieces, 2))
-    # As narrate does it: pieces of one line share a voice, drawn by the line's seed.
-    voice = line.seed if line.voice is None and len(head) > 1 else line.voice
-    vector = bundle.speaker(voice)
-
-    def request(piece: Piece, index: int) -> Request:
-        own: Options = {
-            "params": options.get("params"),
-            "normalize": False,
-            "seed": line.seed + index,
-            "speed": line.speed,
-        }
-        made = plan(bundle, piece.text, vector, own)
-        return made[0](None)
-
-    return request(head[0], 0), request, chain(head, pieces)
+def line_script(bundle: Bundle, settings: Settings, line: Line) -> Script:
+    """What is to be spoken of a line; raises what is wrong with it."""
+    own: Options = {"text_options": settings.text_options}
+    options: Options = {**own, **line.options}
+    return Script(bundle, line.text, line.voice, options)
 
 
 class Utterance:
@@ -98,38 +45,38 @@ class Utterance:
     ``last`` is the request after which there is none.
     """
 
-    def __init__(self, bundle: Bundle, task: Task, options: Options, form: str) -> None:
+    def __init__(self, bundle: Bundle, task: Task, settings: Settings) -> None:
         self.task = task
         self.last: Request | None = None
         self.error: ChatTTSError | None = None
-        self._bundle, self._options, self._format = bundle, options, form
+        self._bundle, self._settings = bundle, settings
         self._sink: Sink | None = None
-        self._make: Callable[[Piece, int], Request] | None = None
-        self._pieces: Iterator[Piece] = iter(())
-        self._pauses: deque[float] = deque()
-        self._index = self._samples = self._quiet = 0
-        self._pause = 0.0
+        self._parts: Iterator[Part] | None = None
+        self._rest: deque[Callable[[Request], Request]] = deque()
+        self._pieces: deque[Piece] = deque()
+        self._joiner = Joiner(bundle.sample_rate)
+        self._samples = 0
         self._finished = True
 
-    def next_request(self) -> Request | None:
-        """The next piece's request; None after the last, or when ``error`` says what is wrong."""
+    def next_request(self, ended: Request | None = None) -> Request | None:
+        """What follows the request that ``ended``: a pass of the same piece, or the next piece.
+
+        None after the last, or when ``error`` says what is wrong.
+        """
         try:
-            if self._make is None:
-                request, self._make, self._pieces = _first(
-                    self._bundle, self.task.line, self._options
-                )
-                self._pauses.append(next(self._pieces).pause)
-                return request
-            piece = next(self._pieces, None)
-            if piece is None:
-                return None
-            self._index += 1
-            request = self._make(piece, self._index)
-            self._pauses.append(piece.pause)
-            return request
+            if self._rest and ended is not None:
+                return self._rest.popleft()(ended)
+            if self._parts is None:
+                self._parts = iter(line_script(self._bundle, self._settings, self.task.line))
+            part = next(self._parts, None)
         except ChatTTSError as error:
             self.error = error
             return None
+        if part is None:
+            return None
+        self._rest.extend(part.passes.rest)
+        self._pieces.append(part.piece)
+        return part.passes.first
 
     def take(self, request: Request) -> None:
         """Decode and write what a request gave; in the audio thread."""
@@ -173,26 +120,17 @@ class Utterance:
         self._finished &= result.finished
         decode, model = self._bundle.decode_hidden, self._bundle.model
         audio = decode_in_windows(decode, model, result.hidden, name=lambda: request.name)
-        if self._sink is None:
-            self._sink = self._open()
-        else:
-            for pause in silence(self._bundle, self._pause, self._quiet):
-                self._append(pause)
-        self._append(audio)
-        self._quiet = trailing_quiet(audio, 0)
-        self._pause = self._pauses.popleft()
+        self._sink = self._sink or self._open()
+        for chunk in self._joiner.add(self._pieces.popleft(), [audio]):
+            self._sink.write(chunk)
+            self._samples += len(chunk)
 
     def _open(self) -> Sink:
         try:
-            return open_sink(str(self.task.path), self._format, self._bundle.sample_rate)
+            return open_sink(str(self.task.path), self._settings.format, self._bundle.sample_rate)
         except InputError as error:
             # The format was tried before; what is left is the folder's fault, not the line's.
             raise OSError(str(error)) from error
-
-    def _append(self, audio: Floats) -> None:
-        if self._sink is not None:
-            self._sink.write(audio)
-            self._samples += len(audio)
 
 
 def line_entry(line: Line) -> Entry:
@@ -203,8 +141,9 @@ def line_entry(line: Line) -> Entry:
         "text": line.text,
         "text_sha256": hashlib.sha256(line.text.encode("utf-8", "surrogatepass")).hexdigest(),
         "voice": line.voice,
-        "seed": line.seed,
-        "speed": line.speed,
+        "seed": None,
+        "speed": None,
+        **shown_options(line.options),
     }
 
 

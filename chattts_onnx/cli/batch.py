@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .common import Commands, add_bundle, add_runtime, bundle_folder, new_command, open_named_bundle
-from .say_text import add_reading, text_options
+from .common import (
+    Commands,
+    add_bundle,
+    add_options,
+    add_runtime,
+    bundle_folder,
+    given_options,
+    new_command,
+    open_named_bundle,
+    text_options,
+)
 
 if TYPE_CHECKING:
     from ..bulk import Findings, Job, Tally
@@ -32,8 +41,7 @@ def add_command(commands: Commands) -> None:
     add_bundle(batch)
     add_runtime(batch)
     _add_corpus(batch)
-    _add_speech(batch)
-    add_reading(batch)
+    add_options(batch)
     _add_output(batch)
     _add_ray(batch)
     batch.set_defaults(run=run)
@@ -71,17 +79,14 @@ def make_job(parsed: argparse.Namespace) -> Job:
 
     columns = tuple(_column(text) for text in parsed.column)
     corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter)
-    names = ("max_new_tokens", "temperature")
-    params = tuple((n, getattr(parsed, n)) for n in names if getattr(parsed, n) is not None)
+    options = given_options(parsed)
+    seed = options.pop("seed", None) or 0
     settings = Settings(
-        defaults=Defaults(parsed.voice, parsed.seed, parsed.speed),
+        defaults=Defaults(parsed.voice, seed, options),
         format=parsed.format,
         container=parsed.container,
         shard_lines=parsed.shard_lines,
-        params=params,
-        normalize=not parsed.no_normalize,
         text_options=text_options(parsed),
-        piece_tokens=parsed.piece_tokens,
         keep_text=not parsed.no_text,
     )
     found = scan(corpus, settings.shard_lines)
@@ -95,20 +100,11 @@ def _add_corpus(batch: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="OURS=THEIRS",
-        help="name of a column: text, id, voice, seed or speed; may be repeated",
+        help="name of a column: text, id, voice or an option below; may be repeated",
     )
     group.add_argument("--delimiter", help="of CSV (default: a comma, in .tsv a tab)")
     group.add_argument("--strict", action="store_true", help="refuse a corpus with bad lines")
     group.add_argument("--dry-run", action="store_true", help="count and check, speak nothing")
-
-
-def _add_speech(batch: argparse.ArgumentParser) -> None:
-    group = batch.add_argument_group("speech, where a line has no column of its own")
-    group.add_argument("--voice", help="seed, name, file (FILE#NAME) or text form")
-    group.add_argument("--seed", type=int, default=0, help="starts each line's seed (default: 0)")
-    group.add_argument("--speed", type=int, choices=range(10), metavar="0..9")
-    group.add_argument("--max-new-tokens", type=int, help="46.875 are a second")
-    group.add_argument("--temperature", type=float)
 
 
 def _add_output(batch: argparse.ArgumentParser) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
+from ..choices import Backend
 from ..errors import InputError
+from ..speech.options import OPTIONS, VOICE_HELP, SpeechOptions, check_options
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
+    from ..text import TextOptions
 
 Commands = Any  # argparse names the type of add_subparsers() privately
 BUNDLE_VARIABLE = "CHATTTS_BUNDLE"
@@ -48,6 +51,46 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
         "--provider", action="append", help="ONNX Runtime provider; may be repeated"
     )
     parser.add_argument("--no-verify", action="store_true", help="skip the sha256 check")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How a text is read and spoken: an argument for each of :data:`OPTIONS`, with its words."""
+    voice = parser.add_argument_group("voice and style")
+    voice.add_argument("--voice", help=f"{VOICE_HELP}; or a file (FILE#NAME picks from several)")
+    reading = parser.add_argument_group("reading")
+    reading.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
+    reading.add_argument(
+        "--text-backend", choices=get_args(Backend), default="auto", help="of rare symbols"
+    )
+    groups = {
+        "style": voice,
+        "sampling": parser.add_argument_group("sampling"),
+        "reading": reading,
+    }
+    for name, option in OPTIONS.items():
+        how: dict[str, Any] = {"type": option.kind, "choices": option.choices or None}
+        if option.kind is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        flag = "--" + option.shown.replace("_", "-")
+        groups[option.group].add_argument(flag, dest=name, help=option.words, **how)
+
+
+def given_options(parsed: argparse.Namespace) -> SpeechOptions:
+    """The options that were given; :class:`InputError` for what is out of its bounds."""
+    values = {name: getattr(parsed, name) for name in OPTIONS}
+    given = {name: value for name, value in values.items() if value is not None}
+    check_options(given)
+    return cast("SpeechOptions", given)
+
+
+def text_options(parsed: argparse.Namespace) -> TextOptions:
+    """How the arguments want the text read, its lexicon read."""
+    from ..speech.requests import Options, text_options
+    from ..text import Lexicon, TextOptions
+
+    lexicon = Lexicon.load(parsed.lexicon) if parsed.lexicon else Lexicon()
+    own: Options = {"text_options": TextOptions(backend=parsed.text_backend, lexicon=lexicon)}
+    return text_options({**given_options(parsed), **own})
 
 
 def bundle_folder(parsed: argparse.Namespace) -> Path:

@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ChatTTSError, InputError
-from .common import Commands, add_bundle, add_runtime, new_command, open_named_bundle
-from .say_text import add_text, dry_run, read_text, text_options
+from .common import (
+    Commands,
+    add_bundle,
+    add_options,
+    add_runtime,
+    given_options,
+    new_command,
+    open_named_bundle,
+    text_options,
+)
+from .say_text import add_text, dry_run, read_text
 
 if TYPE_CHECKING:
     from ..audio.sinks import Sink
     from ..bundle import Bundle
     from ..decoding.request import Request
-    from ..speech.options import Options
+    from ..speech.requests import Options
     from ..text import Report
 
 FORMATS = ("wav", "raw", "flac", "mp3", "opus")
@@ -35,7 +44,8 @@ def add_command(commands: Commands) -> None:
     say.set_defaults(run=run)
     add_text(say)
     _add_output(say)
-    _add_voice(say)
+    add_options(say)
+    _add_clone(say)
     add_bundle(say)
     add_runtime(say)
 
@@ -58,22 +68,12 @@ def _add_output(say: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_voice(say: argparse.ArgumentParser) -> None:
-    group = say.add_argument_group("voice and style")
-    group.add_argument("--voice", help="seed, name, file (FILE#NAME) or text form of a voice")
+def _add_clone(say: argparse.ArgumentParser) -> None:
+    group = say.add_argument_group("cloning")
     group.add_argument(
         "--clone", type=Path, help="recording to clone, or what `voices clone` wrote"
     )
     group.add_argument("--transcript", help="what is said in the recording")
-    group.add_argument("--speed", type=int, help="0 (slow) to 9 (fast)")
-    group.add_argument("--oral", type=int, help="0 to 9: how colloquial")
-    group.add_argument("--laugh", type=int, help="0 to 2: how much laughter")
-    group.add_argument("--break", type=int, dest="break_", help="0 to 7: how many pauses")
-    group.add_argument("--refine", action="store_true", help="let the model add pauses and laughs")
-    group.add_argument("--refine-prompt", default="", help="such as [oral_2][laugh_0][break_6]")
-    group.add_argument("--seed", type=int, help="seed of the random draws")
-    group.add_argument("--temperature", type=float, help="of sampling; lower is steadier")
-    group.add_argument("--max-new-tokens", type=int, help="limit a piece, in steps of 21.3 ms")
 
 
 def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
@@ -84,6 +84,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     if parsed.output is None and parsed.play is None:
         raise InputError("nowhere to speak to; name a file with -o, or use --play or --dry-run.")
     _check_output(parsed.output)
+    given_options(parsed)
     text = read_text(parsed)
     from ..text import Report
 
@@ -124,26 +125,8 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 
 
 def _options(bundle: Bundle, parsed: argparse.Namespace) -> Options:
-    params = bundle.default_params("code")
-    if parsed.max_new_tokens is not None:
-        low = min(params.min_new_tokens, parsed.max_new_tokens)
-        params = params.but(max_new_tokens=parsed.max_new_tokens, min_new_tokens=max(0, low))
-    if parsed.temperature is not None:
-        params = params.but(temperature=parsed.temperature)
-    options: Options = {
-        "params": params,
-        "seed": parsed.seed,
-        "speed": parsed.speed,
-        "oral": parsed.oral,
-        "laugh": parsed.laugh,
-        "break_": parsed.break_,
-        "refine_prompt": parsed.refine_prompt,
-        "normalize": not parsed.no_normalize,
-        "text_options": text_options(parsed),
-        "piece_tokens": parsed.piece_tokens,
-    }
-    if parsed.refine or parsed.refine_prompt:
-        options["skip_refine"] = False
+    own: Options = {"text_options": text_options(parsed)}
+    options: Options = {**given_options(parsed), **own}
     if parsed.clone is not None:
         from ..speech.cloning import is_sample, load_sample, make_sample
 

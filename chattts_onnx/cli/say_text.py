@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..errors import InputError
+from .common import text_options
 
 if TYPE_CHECKING:
-    from ..text import TextOptions, TextTokenizer
+    from ..text import TextTokenizer
 
 _BLOCK = 1 << 16
 
@@ -20,36 +21,6 @@ def add_text(say: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     say.add_argument("text", nargs="?", help="the text; '-' or nothing reads standard input")
     say.add_argument("-f", "--file", type=Path, help="read the text from this UTF-8 file")
-    add_reading(say)
-
-
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Declare how a text is read."""
-    group = parser.add_argument_group("reading")
-    group.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
-    group.add_argument(
-        "--language", choices=("auto", "zh", "en"), default="auto", help="of numbers"
-    )
-    group.add_argument("--numbers", choices=("auto", "digits", "cardinal"), default="auto")
-    group.add_argument("--erhua", choices=("merge", "keep"), default="merge", help="花儿 as 花")
-    group.add_argument("--emoji", choices=("drop", "name"), default="drop")
-    group.add_argument("--text-backend", choices=("auto", "rules", "wetext"), default="auto")
-    group.add_argument("--no-normalize", action="store_true", help="speak the text as it stands")
-    group.add_argument("--piece-tokens", type=int, help="length at which a long text is cut")
-
-
-def text_options(parsed: argparse.Namespace) -> TextOptions:
-    """How the arguments want the text read."""
-    from ..text import Lexicon, TextOptions
-
-    return TextOptions(
-        language=parsed.language,
-        numbers=parsed.numbers,
-        erhua=parsed.erhua,
-        emoji=parsed.emoji,
-        backend=parsed.text_backend,
-        lexicon=Lexicon.load(parsed.lexicon) if parsed.lexicon else Lexicon(),
-    )
 
 
 def read_text(parsed: argparse.Namespace) -> str | Iterable[str]:
@@ -90,7 +61,7 @@ def dry_run(parsed: argparse.Namespace) -> None:
         limit,
         text_options(parsed),
         report,
-        normalized=parsed.no_normalize,
+        normalized=parsed.normalize is False,
         apart=apart,
     )
     for number, piece in enumerate(pieces, 1):

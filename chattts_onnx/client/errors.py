@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from .. import errors as base
-from ..errors import ChatTTSError
-from ..serve import errors as serve
+from .. import errors
+from ..errors import ChatTTSError, OverloadedError
 
 
 class RemoteError(ChatTTSError):
@@ -30,8 +29,8 @@ def remote_error(status: int, body: bytes, retry_after: str | None) -> ChatTTSEr
         kind, message = "", body[:200].decode("utf-8", "replace") or "no message"
     if status == 429:
         wait = int(retry_after) if retry_after and retry_after.isdecimal() else 1
-        return serve.OverloadedError(message, wait)
-    known = getattr(base, kind, None) or getattr(serve, kind, None)
+        return OverloadedError(message, wait)
+    known = getattr(errors, kind, None)
     if isinstance(known, type) and issubclass(known, ChatTTSError):
         return known(message)
     return RemoteError(f"the server answered with status {status}: {message}")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, RequestCancelledError
-from ..serve.narration import Narration
+from ..speech.narration import Narration
 from .errors import BrokenStreamError, ConnectionFailedError, remote_error
 
 Floats = npt.NDArray[np.float32]

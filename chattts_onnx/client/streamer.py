@@ -9,16 +9,17 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Bundle, open_bundle
 from ..errors import GenerationError, InputError
-from ..serve.narration import Narration
-from ..serve.requests import SpeechRequest
 from ..speech.engine import Engine
+from ..speech.narration import Narration
+from ..speech.options import SpeechOptions, check_options, shown_options
+from ..speech.script import Script
 from ..speech.windows import StreamOptions
 from ..voices.vectors import Voice, encode_speaker
 from .sources import LocalSource, Remote, RemoteSource, Source
@@ -26,22 +27,6 @@ from .sources import LocalSource, Remote, RemoteSource, Source
 log = logging.getLogger("chattts_onnx.client")
 
 Audio = npt.NDArray[np.float32] | npt.NDArray[np.int16]
-
-
-class Wishes(TypedDict, total=False):
-    """Keyword options of one utterance: those of :class:`.SpeechRequest`."""
-
-    seed: int | None
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    max_new_tokens: int | None
-    refine: bool
-    oral: int | None
-    laugh: int | None
-    break_: int | None
-    normalize: bool
-    language: Literal["auto", "zh", "en"] | None
 
 
 class ChatTTSStreamer:
@@ -115,16 +100,14 @@ class ChatTTSStreamer:
         text: str,
         voice: Voice | None = None,
         *,
-        speed: int | None = None,
         variant: str | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[SpeechOptions],
     ) -> Iterator[Audio]:
         """Chunks [samples] of one text; leaving the loop early ends the request.
 
-        ``speed`` 0 (slow) to 9 (fast) is a hint to the model.  Nothing is sent before the first
-        chunk is asked for.
+        Nothing is sent before the first chunk is asked for.
         """
-        source = self._open(text, voice, speed, variant, wishes)
+        source = self._open(text, voice, variant, options)
         try:
             yield from self._told(source, len(text))
         finally:
@@ -135,13 +118,12 @@ class ChatTTSStreamer:
         text: str,
         voice: Voice | None = None,
         *,
-        speed: int | None = None,
         variant: str | None = None,
-        **wishes: Unpack[Wishes],
+        **options: Unpack[SpeechOptions],
     ) -> AsyncIterator[Audio]:
         """As :meth:`stream`, for coroutines; a cancelled task ends the request."""
         opening = asyncio.ensure_future(
-            asyncio.to_thread(self._open, text, voice, speed, variant, wishes)
+            asyncio.to_thread(self._open, text, voice, variant, options)
         )
         try:
             source = await asyncio.shield(opening)
@@ -155,41 +137,39 @@ class ChatTTSStreamer:
         finally:
             source.cancel()
 
-    def say(self, text: str, voice: Voice | None = None, **options: Any) -> Audio:
+    def say(
+        self,
+        text: str,
+        voice: Voice | None = None,
+        *,
+        variant: str | None = None,
+        **options: Unpack[SpeechOptions],
+    ) -> Audio:
         """The whole speech [samples] of a text; options as in :meth:`stream`."""
-        return np.concatenate(list(self.stream(text, voice, **options)))
+        return np.concatenate(list(self.stream(text, voice, variant=variant, **options)))
 
     def _open(
         self,
         text: str,
         voice: Voice | None,
-        speed: int | None,
         variant: str | None,
-        wishes: Wishes,
+        options: SpeechOptions,
     ) -> Source:
+        check_options(options)
         chosen = self._voice if voice is None else voice
         kind = variant or self._variant
         if self._remote is not None:
             named = chosen if isinstance(chosen, (str, int)) else _text_form(chosen)
-            body = {"text": text, "voice": named, "speed": speed, "variant": kind, **wishes}
-            body["break"] = body.pop("break_", None)
+            body = {"text": text, "voice": named, "variant": kind, **shown_options(options)}
             given = {name: value for name, value in body.items() if value is not None}
             source = RemoteSource(self._remote, given)
             self._rate = source.sample_rate
             return source
         if self._engine is None:
             raise InputError("the streamer is closed.")
-        request = SpeechRequest(text, speed=speed, **wishes)
-        seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        most = self._bundle.default_params("code").max_new_tokens
-        narration = Narration(
-            self._engine,
-            self._bundle,
-            text,
-            self._bundle.speaker(chosen),
-            self._options,
-            request.options(self._bundle, max(most, request.max_new_tokens or 0), seed),
-        )
+        options = {"seed": secrets.randbelow(2**31), **options}
+        script = Script(self._bundle, text, chosen, options)
+        narration = Narration(self._engine, script, self._options)
         return LocalSource(narration, self._bundle.sample_rate)
 
     def _told(self, source: Source, characters: int) -> Iterator[Audio]:

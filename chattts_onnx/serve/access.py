@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from .errors import AccessError
+from ..errors import AccessError
 
 
 def digest(key: str) -> bytes:

@@ -12,8 +12,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ..errors import ChatTTSError
-from .errors import AccessError, OverloadedError, StoppingError, status_of
+from ..errors import AccessError, ChatTTSError, OverloadedError, StoppingError
+from .errors import status_of
 from .speech import Speech
 
 log = logging.getLogger("chattts_onnx.serve")

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar
 
-from .errors import SlowListenerError
+from ..errors import SlowListenerError
 
 T = TypeVar("T")
 

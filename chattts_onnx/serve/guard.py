@@ -9,10 +9,10 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ChatTTSError
+from ..errors import ChatTTSError, TooLargeError
 from .access import KeyRing
 from .answers import error_response
-from .errors import TooLargeError, without_message
+from .errors import without_message
 from .settings import ServeSettings
 
 log = logging.getLogger("chattts_onnx.serve")

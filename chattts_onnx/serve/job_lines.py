@@ -5,26 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, TooLargeError
+from ..speech.options import OPTIONS, SpeechOptions, absent, read_options
 from ..untrusted import brief, parse_json
-from .errors import TooLargeError
 from .requests import SpeechRequest
 
-# Column -> field of SpeechRequest and how it is read.
-_COLUMNS: dict[str, type] = {
-    "voice": str,
-    "variant": str,
-    "speed": int,
-    "seed": int,
-    "temperature": float,
-    "top_p": float,
-    "top_k": int,
-    "max_new_tokens": int,
-    "language": str,
-}
+_COLUMNS = ("text", "id", "voice", "variant", *(option.shown for option in OPTIONS.values()))
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -80,23 +70,26 @@ def _line(at: int, number: int, row: dict[str, Any], defaults: SpeechRequest, lo
         raise InputError(f"line {at}: there is no text; expected a column or key 'text'.")
     if len(text) > longest:
         raise TooLargeError(f"line {at}: the text has {len(text)} characters; at most {longest}.")
-    if unknown := set(row) - {"text", "id", *_COLUMNS}:
+    if unknown := set(row) - set(_COLUMNS):
         raise InputError(
-            f"line {at}: unknown field {brief(sorted(unknown)[0])}; known: text, id, "
-            f"{', '.join(_COLUMNS)}."
+            f"line {at}: unknown field {brief(sorted(unknown)[0])}; known: {', '.join(_COLUMNS)}."
         )
-    changes: dict[str, Any] = {"text": text}
-    for column, kind in _COLUMNS.items():
-        value = row.get(column)
-        if value is None or value == "":
-            continue
-        try:
-            if isinstance(value, bool) or (kind is int and isinstance(value, float)):
-                raise ValueError
-            changes[column] = kind(value)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"line {at}: {column} is no {kind.__name__}.") from error
-    return Line(number, str(row.get("id") or number), replace(defaults, **changes))
+    try:
+        options: SpeechOptions = {**defaults.options, **read_options(row)}
+        voice = _named(row, "voice") or defaults.voice
+        variant = _named(row, "variant") or defaults.variant
+    except InputError as error:
+        raise InputError(f"line {at}: {error}") from error
+    return Line(
+        number, str(row.get("id") or number), SpeechRequest(text, voice, variant, **options)
+    )
+
+
+def _named(row: dict[str, Any], column: str) -> str | None:
+    value = row.get(column)
+    if isinstance(value, bool) or not isinstance(value, (str, int, NoneType)):
+        raise InputError(f"{column} is {brief(value)}; expected text.")
+    return None if absent(value) else str(value)
 
 
 def _csv_rows(text: str, delimiter: str) -> list[tuple[int, dict[str, Any]]]:

@@ -19,8 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from ..audio.sinks import open_sink
-from ..errors import ChatTTSError, InputError, QueueFullError, RequestCancelledError
-from .errors import JobStateError, StoppingError, UnknownJobError
+from ..errors import (
+    ChatTTSError,
+    InputError,
+    JobStateError,
+    QueueFullError,
+    RequestCancelledError,
+    StoppingError,
+    UnknownJobError,
+)
 from .job_lines import Line
 from .service import SpeechService
 from .speech import Speech

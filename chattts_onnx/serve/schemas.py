@@ -4,16 +4,53 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from ..audio.encode import MEDIA_TYPES
+from ..speech.options import OPTIONS, VOICE_HELP, Option, SpeechOptions
 from .requests import SpeechRequest
 
 AudioFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
-_SEED = 2**32 - 1
 
 
-class SpeechBody(BaseModel):
+def with_options(body: type[BaseModel]) -> Any:
+    """The class with a field more for each option of speech."""
+    fields = {name: (_annotation(option), None) for name, option in OPTIONS.items()}
+    own = {name: field for name, field in fields.items() if name not in body.model_fields}
+    made: Any = create_model
+    return made(body.__name__, __base__=body, __doc__=body.__doc__, **own)
+
+
+def _annotation(option: Option) -> Any:
+    sizes = {"ge": option.least, "gt": option.above, "le": option.most}
+    if option.kind is str:
+        sizes = {} if option.choices else {"max_length": option.most}
+    bounds: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    kind: Any = Literal[option.choices] if option.choices else option.kind
+    return Annotated[kind | None, Field(alias=option.shown, description=option.help, **bounds)]
+
+
+class Optioned(BaseModel):
+    """A body that :func:`with_options` has completed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        """An error for each of 50,000 unknown fields would hold up everybody for seconds."""
+        if isinstance(data, dict) and len(data) > (most := 2 * len(cls.model_fields)):
+            raise ValueError(f"{len(data)} fields; expected at most {most}")
+        return data
+
+    def options(self) -> SpeechOptions:
+        """The options that were given."""
+        values = {name: getattr(self, name) for name in OPTIONS}
+        given: Any = {name: value for name, value in values.items() if value is not None}
+        return given
+
+
+@with_options
+class SpeechBody(Optioned):
     """What to speak and how; everything but the text may be left out."""
 
     model_config = ConfigDict(
@@ -34,33 +71,27 @@ class SpeechBody(BaseModel):
     )
 
     text: str = Field(description="What to speak, of any language the checkpoint knows.")
-    voice: Annotated[str | int | None, Field(description="Seed, name, or text form.")] = None
+    voice: Annotated[str | int | None, Field(description=VOICE_HELP)] = None
     variant: str | None = Field(None, description="Which bundle speaks; see /v1/variants.")
     format: AudioFormat = Field("wav", description="pcm: 16-bit little-endian, mono.")
-    speed: int | None = Field(None, ge=0, le=9, description="0 (slow) to 9 (fast).")
-    seed: int | None = Field(None, ge=0, le=_SEED, description="Repeats a request exactly.")
-    temperature: float | None = Field(None, gt=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0, le=10_000)
-    max_new_tokens: int | None = Field(None, ge=1, description="Steps of 21.3 ms of one piece.")
-    refine: bool = Field(False, description="Let the model add pauses and laughs first.")
-    oral: int | None = Field(None, ge=0, le=9, description="How colloquial.")
-    laugh: int | None = Field(None, ge=0, le=2)
-    break_: int | None = Field(None, ge=0, le=7, alias="break", description="How many pauses.")
-    normalize: bool = Field(True, description="Read numbers, dates and units as people do.")
-    language: Literal["auto", "zh", "en"] | None = Field(None, description="Of the numbers.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, data: Any) -> Any:
-        """An error for each of 50,000 unknown fields would hold up everybody for seconds."""
-        if isinstance(data, dict) and len(data) > (most := 2 * len(cls.model_fields)):
-            raise ValueError(f"{len(data)} fields; expected at most {most}")
-        return data
 
     def request(self) -> SpeechRequest:
         """For the service."""
-        return SpeechRequest(**self.model_dump(exclude={"format"}))
+        return SpeechRequest(self.text, self.voice, self.variant, **self.options())
+
+
+@with_options
+class JobBody(Optioned):
+    """A file of lines, and what holds where a line names nothing else."""
+
+    file: UploadFile = Field(description=".txt, .csv, .tsv or .jsonl, in UTF-8")
+    format: AudioFormat = "wav"
+    voice: str | None = Field(None, description=VOICE_HELP)
+    variant: str | None = None
+
+    def defaults(self) -> SpeechRequest:
+        """A request without a text."""
+        return SpeechRequest("", self.voice, self.variant, **self.options())
 
 
 class VoiceReference(BaseModel):
@@ -69,8 +100,12 @@ class VoiceReference(BaseModel):
     id: str
 
 
-class OpenAISpeechBody(BaseModel):
-    """The body of OpenAI's ``audio.speech.create``."""
+@with_options
+class OpenAISpeechBody(Optioned):
+    """The body of OpenAI's ``audio.speech.create``; in ``extra_body`` the options of /v1/tts.
+
+    ``speed`` is OpenAI's factor.
+    """
 
     model_config = ConfigDict(
         extra="ignore",

@@ -19,19 +19,23 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ChatTTSError, InputError, RequestCancelledError, VoiceError
-from .buffer import ChunkBuffer
-from .errors import (
+from ..errors import (
+    ChatTTSError,
+    InputError,
     OverloadedError,
+    RequestCancelledError,
     SlowListenerError,
     StoppingError,
     TimeLimitError,
     TooLargeError,
-    without_message,
+    VoiceError,
 )
-from .narration import Narration
+from ..speech.narration import Narration
+from ..speech.script import Script
+from .buffer import ChunkBuffer
+from .errors import without_message
 from .observer import Observer
-from .requests import SpeechRequest, find_voice
+from .requests import SpeechRequest
 from .settings import ServeSettings
 from .speech import Speech
 from .variants import VariantRoom
@@ -156,7 +160,8 @@ class SpeechService:
         try:
             self._check(request)
             variant = self.variants.find(request.variant)
-            seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+            given = request.options.get("seed")
+            seed = secrets.randbelow(2**31) if given is None else given
             buffer: ChunkBuffer[bytes | Floats] = ChunkBuffer(
                 self.settings.buffer_seconds, self.settings.stall_seconds
             )
@@ -217,14 +222,15 @@ class SpeechService:
     def _speak(self, speech: Speech, request: SpeechRequest, encoder: Encoder | None) -> None:
         with self.variants.lend(speech.variant) as variant:
             speech.sample_rate = variant.bundle.sample_rate
-            narration = Narration(
-                variant.engine,
-                variant.bundle,
+            bundle = variant.bundle
+            script = Script(
+                bundle,
                 request.text,
-                find_voice(variant.bundle, request.voice),
-                None if self.settings.naive else self.settings.stream,
-                request.options(variant.bundle, self.settings.max_new_tokens, speech.seed),
+                bundle.shelf.shared(request.voice),
+                request.limited(bundle, self.settings.max_new_tokens, speech.seed),
             )
+            stream = None if self.settings.naive else self.settings.stream
+            narration = Narration(variant.engine, script, stream)
             speech.run(
                 narration,
                 encoder.encode if encoder else lambda chunk: chunk,

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestCancelledError
+from ..speech.narration import Narration
 from .buffer import ChunkBuffer
-from .narration import Narration
 
 Floats = npt.NDArray[np.float32]
 

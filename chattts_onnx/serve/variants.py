@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..bundle import Bundle, open_bundle
+from ..errors import StoppingError, UnknownVariantError
 from ..format.manifest import MANIFEST_NAME
 from ..speech.engine import Engine
 from ..speech.turns import Turns
 from ..speech.windows import StreamOptions
-from .errors import StoppingError, UnknownVariantError
 from .settings import ServeSettings
 
 log = logging.getLogger("chattts_onnx.serve")

@@ -16,7 +16,7 @@ from ..model import Model
 from ..text import TextOptions, normalize
 from ..untrusted import brief, brief_text, parse_json, read_limited
 from ..voices.files import write_bytes
-from .options import Sample
+from .requests import Sample
 
 Floats = npt.NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Unpack
 
 import numpy as np
@@ -16,12 +16,11 @@ from ..decoding.request import Generation, Request, Status
 from ..errors import ChatTTSError, GenerationError, InputError, QueueFullError
 from ..model import Model
 from ..voices.vectors import Voice
-from .requests import Options, new_batch, plan
+from .requests import Options, Passes, check, new_batch, plan
 from .turns import Turns
 from .windows import AudioStream, StreamOptions, decode_in_windows
 
 Floats = npt.NDArray[np.float32]
-Following = Callable[[Request | None], Request]
 
 
 class Ticket:
@@ -32,9 +31,9 @@ class Ticket:
     then who will run out of sound first, then who wants the whole.
     """
 
-    def __init__(self, bundle: Model, stages: list[Following], audio_turns: Turns) -> None:
+    def __init__(self, bundle: Model, passes: Passes, audio_turns: Turns) -> None:
         self._bundle = bundle
-        self._stages = stages
+        self._rest = list(passes.rest)
         self._audio_turns = audio_turns
         self._urgency = math.inf
         self._wanted = math.inf
@@ -42,7 +41,8 @@ class Ticket:
         self._cancelled = False
         self._done = False
         self._error: Exception | None = None
-        self._request: Request | None = None
+        self._request = passes.first
+        self._request.on_step = self._notify
 
     @property
     def done(self) -> bool:
@@ -53,8 +53,7 @@ class Ticket:
         """Give the slot back before the next step; results then raise RequestCancelledError."""
         with self._changed:
             self._cancelled = True
-            if self._request is not None:
-                self._request.cancel()
+            self._request.cancel()
 
     def result(self, timeout: float | None = None) -> Generation:
         """The finished generation; :class:`TimeoutError` after ``timeout`` seconds."""
@@ -92,15 +91,15 @@ class Ticket:
         start = self._urgency if math.isfinite(self._urgency) else time.monotonic()
         self._urgency = start + samples / self._bundle.sample_rate
 
-    def _start(self, previous: Request | None) -> Request | None:
+    def _follow(self, previous: Request) -> Request | None:
         """The next pass's request (the refine pass comes before the code pass), None after all."""
-        if not self._stages:
+        if not self._rest:
             return None
-        request = self._stages[0](previous)
+        request = self._rest[0](previous)
         request.on_step = self._notify
         with self._changed:
             # Together, so that a listener never takes the pass before for the last one.
-            self._stages.pop(0)
+            self._rest.pop(0)
             self._request = request
             if self._cancelled:
                 request.cancel()
@@ -128,15 +127,12 @@ class Ticket:
             return self._done
 
     def _has(self, steps: int) -> bool:
-        request = self._request
-        running = request is not None and request.status is not Status.WAITING
-        return running and not self._stages and self._final().steps >= steps
+        running = self._request.status is not Status.WAITING
+        return running and not self._rest and self._request.steps >= steps
 
     def _final(self) -> Request:
         if self._error is not None:
             raise self._error
-        if self._request is None:
-            raise GenerationError("the request did not start.")
         return self._request
 
     def _name(self) -> str:
@@ -199,11 +195,14 @@ class Engine:
         Raises :class:`QueueFullError` when too many wait, and :class:`InputError` at once when the
         request cannot run.
         """
-        ticket = Ticket(self._bundle, plan(self._bundle, text, voice, options), self._audio_turns)
-        request = ticket._start(None)
-        if request is None:
-            raise GenerationError("nothing to run.")
+        check(options)
+        return self.queue(plan(self._bundle, text, voice, options))
+
+    def queue(self, passes: Passes) -> Ticket:
+        """Queue the passes of one text; raises as :meth:`submit` does, and may be tried again."""
+        request = passes.first
         self._batch.check(request)
+        ticket = Ticket(self._bundle, passes, self._audio_turns)
         with self._wake:
             if self._closed:
                 raise InputError("the engine is closed.")
@@ -265,7 +264,7 @@ class Engine:
         error = request.error
         if error is None:
             try:
-                following = ticket._start(request)
+                following = ticket._follow(request)
                 if following is not None:
                     self._batch.check(following)
                     self._tickets[following] = ticket

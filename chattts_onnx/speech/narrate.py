@@ -1,28 +1,27 @@
-"""Text of any length to speech: pieces in one voice, joined with pauses, in constant memory."""
+"""Text of any length to speech, alone on the bundle and in constant memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ChatTTSError, InputError
+from ..errors import ChatTTSError
 from ..model import Model
-from ..text import Piece, piece_limit, sentences_apart, split_pieces
 from ..text.report import Report
 from ..voices.vectors import Voice
-from .requests import OnStep, Options, plan, speak, speak_in_chunks
-from .windows import StreamOptions
+from .requests import OnStep, Options, last_request, run, stream_request
+from .script import Joiner, Part, Script
+from .windows import StreamOptions, decode_in_windows
 
 Floats = npt.NDArray[np.float32]
 
 # Pieces generated together: more gain little on a CPU, and each holds a cache.
 TOGETHER = 4
-# What is quieter at a piece's end counts as part of the pause that follows it.
-_QUIET = 0.005
 
 
 def narrate(
@@ -37,64 +36,18 @@ def narrate(
 ) -> Iterator[Floats]:
     """Speech as chunks float32 [samples]; silence between pieces comes as chunks of its own.
 
-    ``text`` may be an iterable of its parts, such as an open file.  With ``stream`` chunks come
-    while a piece is generated; without, several pieces are generated at once.  ``voice`` None
-    draws one voice (by the seed) for all pieces where there are several.  Piece i takes
-    ``seed + i``.  ``report`` collects what normalisation did.
-
-    Raises :class:`InputError` when there is nothing to speak.
+    With ``stream`` chunks come while a piece is generated; without, several pieces are generated at
+    once.  :class:`.Script` says what else the arguments are, and what is raised at once.
     """
-    if voice is not None:
-        voice = bundle.speaker(voice)
-    pieces = bundle_pieces(bundle, text, options, report)
-    head = list(islice(pieces, 2))
-    if not head:
-        raise InputError("the text is empty; expected at least one word to speak.")
-    seed = options.get("seed")
-    if len(head) > 1 and voice is None and options.get("sample") is None:
-        drawn = np.random.SeedSequence().generate_state(1)[0] if seed is None else seed
-        voice = bundle.speaker(int(drawn))
-    spoken: Options = {**options, "normalize": False}
-    # What is wrong with the arguments is said now, not when the first chunk is asked for.
-    plan(bundle, head[0].text, voice, spoken)[0](None)
-    return _joined(bundle, chain(head, pieces), voice, spoken, stream, on_step)
+    return _speak(Script(bundle, text, voice, options, on_step, report), stream)
 
 
-def bundle_pieces(
-    bundle: Model, text: str | Iterable[str], options: Options, report: Report | None = None
-) -> Iterator[Piece]:
-    """The pieces in which a bundle speaks ``text``."""
-    tokenizer = bundle.tokenizer
-    return split_pieces(
-        text,
-        lambda part: len(tokenizer.encode(part)),
-        piece_limit(bundle.manifest, options.get("piece_tokens")),
-        options.get("text_options"),
-        report,
-        normalized=not options.get("normalize", True),
-        apart=sentences_apart(bundle.manifest),
-    )
-
-
-def _joined(
-    bundle: Model,
-    pieces: Iterator[Piece],
-    voice: Voice | None,
-    options: Options,
-    stream: StreamOptions | None,
-    on_step: OnStep | None,
-) -> Iterator[Floats]:
-    seed, done, quiet = options.get("seed"), 0, 0
-    pause: float | None = None
-    while group := list(islice(pieces, 1 if stream else TOGETHER)):
-        own: Options = {**options, "seed": None if seed is None else seed + done}
+def _speak(script: Script, stream: StreamOptions | None) -> Iterator[Floats]:
+    joiner, parts, done = Joiner(script.bundle.sample_rate), iter(script), 0
+    while group := list(islice(parts, 1 if stream else TOGETHER)):
         try:
-            for piece, chunk, first in _group(bundle, group, voice, own, stream, on_step):
-                if first and pause is not None:
-                    yield from silence(bundle, pause, quiet)
-                quiet = trailing_quiet(chunk, 0 if first else quiet)
-                pause = piece.pause
-                yield chunk
+            for part, chunks in _group(script.bundle, group, stream):
+                yield from joiner.add(part.piece, chunks)
         except ChatTTSError as error:
             if done + len(group) > 1:
                 error.add_note(f"while speaking pieces {done + 1} to {done + len(group)}")
@@ -103,33 +56,15 @@ def _joined(
 
 
 def _group(
-    bundle: Model,
-    group: list[Piece],
-    voice: Voice | None,
-    options: Options,
-    stream: StreamOptions | None,
-    on_step: OnStep | None,
-) -> Iterator[tuple[Piece, Floats, bool]]:
-    """Each chunk with its piece and whether it is the piece's first."""
-    if stream is None:
-        texts = [piece.text for piece in group]
-        for piece, audio in zip(group, speak(bundle, texts, voice, options, on_step), strict=True):
-            yield piece, audio, True
+    bundle: Model, group: list[Part], stream: StreamOptions | None
+) -> Iterator[tuple[Part, Iterable[Floats]]]:
+    """The chunks of each piece."""
+    if stream is not None:
+        for part in group:
+            yield part, stream_request(bundle, last_request(bundle, part.passes), stream)
         return
-    for piece in group:
-        chunks = speak_in_chunks(bundle, piece.text, voice, options, stream, on_step)
-        for index, chunk in enumerate(chunks):
-            yield piece, chunk, index == 0
-
-
-def silence(bundle: Model, pause: float, quiet: int) -> Iterator[Floats]:
-    """What is missing from ``pause`` seconds after ``quiet`` samples that were near silence."""
-    samples = round(pause * bundle.sample_rate) - quiet
-    if samples > 0:
-        yield np.zeros(samples, dtype=np.float32)
-
-
-def trailing_quiet(chunk: Floats, before: int) -> int:
-    """Number of near-silent samples at the end of what was sent so far."""
-    loud = np.flatnonzero(np.abs(chunk) > _QUIET)
-    return len(chunk) - int(loud[-1]) - 1 if len(loud) else before + len(chunk)
+    results = run(bundle, [part.passes for part in group])
+    decode, model = bundle.decode_hidden, bundle.model
+    for number, (part, result) in enumerate(zip(group, results, strict=True)):
+        name = partial("text {}".format, number)
+        yield part, [decode_in_windows(decode, model, result.hidden, name=name)]

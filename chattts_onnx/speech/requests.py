@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Unpack
+from dataclasses import dataclass, fields, replace
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,45 @@ from ..decoding.params import GenerationParams
 from ..decoding.request import Generation, Pass, Request
 from ..errors import GenerationError, InputError
 from ..model import Model
-from ..text import Prompt, code_prompt, normalize, refine_prompt
+from ..text import (
+    Prompt,
+    TextOptions,
+    code_prompt,
+    normalize,
+    refine_prompt,
+    style_prompt,
+)
 from ..text.cleanup import remove_structure
 from ..voices.vectors import Voice
-from .options import Options as Options
-from .options import Sample, refine_instruction
-from .windows import AudioStream, StreamOptions, decode_in_windows
+from .options import OPTIONS, SpeechOptions, check_options
+from .windows import AudioStream, StreamOptions
 
 Floats = npt.NDArray[np.float32]
 OnStep = Callable[[Request], object]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A recording to clone: its ``transcript`` and ``codes`` [T, num_vq] (``encode_audio``)."""
+
+    transcript: str
+    codes: npt.NDArray[np.int64]
+
+
+class Options(SpeechOptions, total=False):
+    """Keyword options of say, stream and generate: the shared ones and Python's own.
+
+    ``params`` and ``refine_params`` default to the bundle's.  ``skip_refine`` False asks for the
+    refine pass as ``refine`` does.  ``sample`` clones a voice.  ``text_options`` say how the text
+    is read, with a lexicon.
+    """
+
+    params: GenerationParams | None
+    refine_params: GenerationParams | None
+    skip_refine: bool
+    sample: Sample | None
+    text_options: TextOptions | None
+
 
 # More rows than this at once gain little on a CPU and cost cache memory.
 MAX_BATCH = 8
@@ -101,38 +131,84 @@ def refined_text(bundle: Model, request: Request) -> str:
     return refined
 
 
+@dataclass(frozen=True)
+class Passes:
+    """The passes of one text: its first request, and how those after it are made of the one before.
+
+    ``rest`` may raise what :func:`refined_text` and :func:`make_request` do.
+    """
+
+    first: Request
+    rest: tuple[Callable[[Request], Request], ...] = ()
+
+
 def plan(
     bundle: Model,
     text: str,
     voice: Voice | None,
     options: Options,
     on_step: OnStep | None = None,
-) -> list[Callable[[Request | None], Request]]:
-    """The passes of one text, each a function from the request before it to its own request.
+) -> Passes:
+    """The passes of one text with options that :func:`check` has passed.
 
-    Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments.
+    Raises :class:`InputError` or :class:`VoiceError` for what is wrong with the arguments.
     """
-    if unknown := set(options) - set(Options.__annotations__):
-        known = sorted(Options.__annotations__)
-        raise InputError(f"unknown options {sorted(unknown)}; known: {known}.")
     speaker = bundle.speaker(voice)
     seed, sample = options.get("seed"), options.get("sample")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-        raise InputError(f"seed is {seed!r}; expected a whole number of at least 0, or None.")
-    params = options.get("params") or bundle.default_params("code")
-    if options.get("normalize", True):
-        text = normalize(text, options.get("text_options")).text
-    instruction = refine_instruction(bundle.tokenizer, options)
+    params = code_params(bundle, options)
+    if options.get("normalize") is not False:
+        text = normalize(text, text_options(options)).text
+    instruction = refine_instruction(bundle, options)
 
-    def code(previous: Request | None) -> Request:
-        words = text if previous is None else refined_text(bundle, previous)
+    def code(words: str) -> Request:
         prompt = make_prompt(bundle, words, options.get("speed"), speaker is not None, sample)
         return make_request(bundle, prompt, params, speaker=speaker, seed=seed, on_step=on_step)
 
     if instruction is None:
-        return [code]
+        return Passes(code(text))
     first = refine_request(bundle, text, instruction, options.get("refine_params"), seed)
-    return [lambda _: first, code]
+    return Passes(first, (lambda before: code(refined_text(bundle, before)),))
+
+
+def check(options: Options) -> None:
+    """:class:`InputError` naming an option that is unknown or out of its bounds."""
+    check_options(options, Options.__annotations__)
+
+
+def code_params(bundle: Model, options: Options) -> GenerationParams:
+    """Settings of the code pass: ``params`` or the bundle's, and what options of their own say.
+
+    ``max_new_tokens`` alone lowers ``min_new_tokens`` with it.
+    """
+    base = options.get("params") or bundle.default_params("code")
+    changes = _named(GenerationParams, options)
+    most = changes.get("max_new_tokens")
+    if most is not None:
+        changes.setdefault("min_new_tokens", min(base.min_new_tokens, most))
+    return base.but(**changes)
+
+
+def text_options(options: Options) -> TextOptions:
+    """How the text is read: ``text_options``, and what options of their own say."""
+    return replace(options.get("text_options") or TextOptions(), **_named(TextOptions, options))
+
+
+def _named(kind: type[GenerationParams | TextOptions], options: Options) -> dict[str, Any]:
+    """The shared options that are fields of ``kind`` and were given."""
+    names = {field.name for field in fields(kind)} & set(OPTIONS)
+    return {n: value for n in names if (value := options.get(n)) is not None}
+
+
+def refine_instruction(bundle: Model, options: Options) -> str | None:
+    """What directs the refine pass, None where it is left out."""
+    levels = {"oral": options.get("oral"), "laugh": options.get("laugh")}
+    levels["break"] = options.get("break_")
+    wanted = (options.get("refine_prompt") or "") + style_prompt(bundle.tokenizer, levels)
+    skip = options.get("skip_refine")
+    if skip and wanted:
+        raise InputError(f"{wanted} needs the refine pass; leave skip_refine out.")
+    on = wanted or options.get("refine") or skip is False
+    return wanted if on and not skip else None
 
 
 def generate(
@@ -150,47 +226,33 @@ def generate(
         raise InputError(
             f"{len(voices)} voices for {len(texts)} texts; expected one each, and no voice besides."
         )
+    check(options)
     seed = options.get("seed")
-    requests = []
+    passes = []
     for position, item in enumerate(texts):
         own: Options = {**options, "seed": None if seed is None else seed + position}
         speaker = voices[position] if voices is not None else voice
-        requests.append(_request(bundle, item, speaker, own, on_step))
-    return _run(bundle, requests)
+        passes.append(plan(bundle, item, speaker, own, on_step))
+    return run(bundle, passes)
 
 
-def speak(
-    bundle: Model,
-    texts: Sequence[str],
-    voice: Voice | None,
-    options: Options,
-    on_step: OnStep | None,
-) -> list[Floats]:
-    """Speech of each text, generated together; text i takes ``seed + i``."""
-    results = generate(bundle, texts, voice, on_step, **options)
-    return [
-        decode_in_windows(
-            bundle.decode_hidden, bundle.model, result.hidden, name=partial("text {}".format, i)
-        )
-        for i, result in enumerate(results)
-    ]
+def run(bundle: Model, texts: Sequence[Passes]) -> list[Generation]:
+    """What each text's last pass gives; the code passes run together."""
+    return _run(bundle, [last_request(bundle, passes) for passes in texts])
 
 
-def speak_in_chunks(
-    bundle: Model,
-    text: str,
-    voice: Voice | None,
-    options: Options,
-    stream: StreamOptions,
-    on_step: OnStep | None,
-) -> Iterator[Floats]:
-    """Speech of one text as chunks while it is generated."""
-    request = _request(bundle, text, voice, options, on_step)
+def last_request(bundle: Model, passes: Passes) -> Request:
+    """The request of the last pass, those before it run."""
+    request = passes.first
+    for following in passes.rest:
+        _run(bundle, [request])
+        request = following(request)
+    return request
+
+
+def stream_request(bundle: Model, request: Request, stream: StreamOptions) -> Iterator[Floats]:
+    """Speech of one code pass as chunks while it runs."""
     audio = AudioStream(bundle.decode_hidden, bundle.model, stream, lambda: request.name)
-    yield from _chunks(bundle, request, audio)
-
-
-def _chunks(bundle: Model, request: Request, audio: AudioStream) -> Iterator[Floats]:
     batch = new_batch(bundle, 1, _length(request))
     batch.add([request])
     while batch.busy:
@@ -198,18 +260,6 @@ def _chunks(bundle: Model, request: Request, audio: AudioStream) -> Iterator[Flo
         if batch.busy and audio.ready(request.steps):
             yield from audio.push(request.hidden.view())
     yield from audio.finish(request.result().hidden)
-
-
-def _request(
-    bundle: Model, text: str, voice: Voice | None, options: Options, on_step: OnStep | None
-) -> Request:
-    """The code pass's request of one text, after its refine pass if it has one."""
-    *before, last = plan(bundle, text, voice, options, on_step)
-    previous: Request | None = None
-    for stage in before:
-        previous = stage(previous)
-        _run(bundle, [previous])
-    return last(previous)
 
 
 def _run(bundle: Model, requests: Sequence[Request]) -> list[Generation]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .choices import EmojiRule
+from ..choices import EmojiRule
 from .report import Report
 
 _SUPERSCRIPT = {ord(c): d for c, d in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .choices import Backend
+from ..choices import Backend
 from .context import Spoken, is_cjk
 from .report import Report
 from .wetext_backend import read_leftover

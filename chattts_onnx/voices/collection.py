@@ -17,6 +17,8 @@ _KINDS = (".json", ".csv", ".tsv", ".npy", ".txt")
 _MAX_STATISTICS_BYTES = 1 << 20
 # Of any generator; longer ones are no seeds.
 _MAX_SEED_DIGITS = 100
+# Of a voice that a client names; a text form of 768 numbers takes some 800 characters.
+_LARGEST_SEED, _LONGEST_VOICE = 2**32 - 1, 8192
 _NAME = re.compile(r"[^\W\d][\w-]*")
 
 
@@ -57,6 +59,26 @@ class VoiceShelf:
                 f"({brief_text(', '.join(names)) or 'it has none'})."
             )
         return voices.load_speaker(path, self.hidden_size, name or None)
+
+    def shared(self, voice: str | int | None) -> Speaker | None:
+        """Speaker vector [hidden] of a seed, name or text form that a client sent; None for none.
+
+        Raises :class:`VoiceError`.  Files are not read, so that no client can probe the machine.
+        """
+        if voice is None or voice == "":
+            return None
+        if isinstance(voice, int) or voice.isdecimal():
+            number = int(voice) if len(str(voice)) <= 10 else _LARGEST_SEED + 1
+            if not 0 <= number <= _LARGEST_SEED:
+                raise VoiceError(f"a voice's seed is a whole number of 0 to {_LARGEST_SEED}.")
+            return self.vector(number)
+        if voice in self.names:
+            return self.vector(self.names[voice])
+        # As ``is_text_form``, of voices of any size: no file's name is in the way here.
+        if 16 < len(voice) <= _LONGEST_VOICE and voices.is_text_form(voice * 4):
+            return voices.decode_speaker(voice, self.hidden_size)
+        listed = ", ".join(self.names) or "it has none"
+        raise VoiceError(f"no such voice; expected a seed, a text form, or a name ({listed}).")
 
     def save(self, name: str, voice: Voice) -> Path:
         """Save a voice under a name in the bundle's folder; returns its file.

@@ -15,27 +15,28 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 import chattts_onnx
 from chattts_onnx.format.manifest import Manifest
+from chattts_onnx.speech.options import OPTIONS
 from pipeline.core.tools import installed_version
 
 CODE = Path(__file__).with_name("speech_model.py")
 # What the model imports; pandas carries its tables.
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "tokenizers")
 EXAMPLE: Mapping[str, Any] = {"text": "你好，世界。", "voice": "7", "seed": 1}
+_KINDS = {str: "string", int: "long", float: "double", bool: "boolean"}
+# Options of one row, or, as parameters, of all that say nothing else.
+_OPTIONS = {option.shown: _KINDS[option.kind] for option in OPTIONS.values()}
 SIGNATURE = ModelSignature(
     inputs=Schema(
         [
             ColSpec("string", "text"),
             ColSpec("string", "voice", required=False),
-            ColSpec("long", "seed", required=False),
-            ColSpec("long", "speed", required=False),
+            *(ColSpec(kind, name, required=False) for name, kind in _OPTIONS.items()),
         ]
     ),
     outputs=Schema(
         [ColSpec("binary", "wav"), ColSpec("long", "sample_rate"), ColSpec("double", "seconds")]
     ),
-    params=ParamSchema(
-        [ParamSpec("temperature", "double", 0.0), ParamSpec("max_new_tokens", "long", 0)]
-    ),
+    params=ParamSchema([ParamSpec(name, kind, None) for name, kind in _OPTIONS.items()]),
 )
 
 

@@ -6,7 +6,6 @@ needs numpy, onnxruntime and tokenizers besides MLflow, and nothing of the pipel
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pandas
@@ -15,6 +14,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from chattts_onnx import InputError, open_bundle
 from chattts_onnx.audio.wav import to_bytes
+from chattts_onnx.speech.options import SpeechOptions, absent, read_options
 
 BUNDLE = "bundle"
 
@@ -32,41 +32,29 @@ class SpeechModel(PythonModel):
 
         Args:
             context: of MLflow; not used, the bundle is open.
-            model_input: a table with the column ``text`` and any of ``voice`` (a seed or a name),
-                ``seed`` and ``speed``; a null is the same as no column.
-            params: ``temperature`` and ``max_new_tokens`` of all rows; 0 takes the bundle's.
+            model_input: a table with the column ``text`` and any of ``voice`` (a seed or a name)
+                and the options of ``chattts_onnx.speech.options``; a null is the same as no column.
+            params: the same options, of all rows that say nothing else.
 
         Raises:
             InputError: a row has no text, or an option is out of range.
         """
-        given = {name: value for name, value in (params or {}).items() if value}
-        settings = replace(self.bundle.default_params(), **given)
+        shared = read_options(params or {})
         rows = pandas.DataFrame(model_input).to_dict("records")
-        return pandas.DataFrame([self._speak(row, settings) for row in rows])
+        return pandas.DataFrame([self._speak(row, shared) for row in rows])
 
-    def _speak(self, row: dict[str, Any], settings: Any) -> dict[str, Any]:
-        text = row.get("text")
+    def _speak(self, row: dict[str, Any], shared: SpeechOptions) -> dict[str, Any]:
+        text, voice = row.get("text"), row.get("voice")
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"text is {text!r}; expected something to say in every row.")
-        voice, seed, speed = (_present(row.get(name)) for name in ("voice", "seed", "speed"))
-        audio = self.bundle.say(
-            text,
-            voice,
-            params=settings,
-            seed=None if seed is None else int(seed),
-            speed=None if speed is None else int(speed),
-        )
+        options: SpeechOptions = {**shared, **read_options(row)}
+        audio = self.bundle.say(text, None if absent(voice) else voice, **options)
         rate = self.bundle.sample_rate
         return {
             "wav": to_bytes(audio, rate, "int16"),
             "sample_rate": rate,
             "seconds": len(audio) / rate,
         }
-
-
-def _present(value: Any) -> Any:
-    """``value``, or None where a table's cell is empty."""
-    return None if value is None or pandas.isna(value) else value
 
 
 set_model(SpeechModel())

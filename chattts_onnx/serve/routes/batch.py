@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from ..job_lines import read_lines
-from ..requests import SpeechRequest
-from ..schemas import JobStatus, errors
+from ..schemas import JobBody, JobStatus, errors
 from .context import Jobs, Owner, Service, keys
 
 router = APIRouter(prefix="/v1/batch", tags=["batch"], dependencies=[keys])
@@ -21,25 +20,19 @@ async def create(
     service: Service,
     jobs: Jobs,
     owner: Owner,
-    file: Annotated[UploadFile, File(description=".txt, .csv, .tsv or .jsonl, in UTF-8")],
-    format: Annotated[Literal["wav", "pcm", "flac", "mp3", "opus"], Form()] = "wav",
-    voice: Annotated[str | None, Form(description="Where a line names none.")] = None,
-    variant: Annotated[str | None, Form()] = None,
-    speed: Annotated[int | None, Form(ge=0, le=9)] = None,
-    seed: Annotated[int | None, Form(ge=0)] = None,
-    max_new_tokens: Annotated[int | None, Form(ge=1)] = None,
+    body: Annotated[JobBody, File()],
 ) -> dict[str, Any]:
     """Start a job.  A table needs a column ``text``, a JSON line a key ``text``; both may give
-    ``id``, ``voice``, ``speed``, ``seed`` and more.  What is wrong with a line is said at once.
+    ``id``, ``voice``, ``variant`` and the options below.  What is wrong with a line is said at
+    once.
     """
-    defaults = SpeechRequest(
-        "", voice=voice, variant=variant, speed=speed, seed=seed, max_new_tokens=max_new_tokens
-    )
-    data, name, settings = await file.read(), file.filename or "", service.settings
-    most, longest = settings.batch_lines, settings.max_chars
+    data, name, settings = await body.file.read(), body.file.filename or "", service.settings
+    defaults, most, longest = body.defaults(), settings.batch_lines, settings.max_chars
 
     def start() -> dict[str, Any]:
-        return jobs.submit(read_lines(data, name, defaults, most, longest), format, owner).status()
+        return jobs.submit(
+            read_lines(data, name, defaults, most, longest), body.format, owner
+        ).status()
 
     return await run_in_threadpool(start)
 

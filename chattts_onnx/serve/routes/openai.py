@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 
 from ...audio.encode import MEDIA_TYPES, make_encoder
 from ...errors import InputError
+from ...speech.options import SpeechOptions
 from ..answers import SpeechResponse
 from ..requests import SpeechRequest
 from ..schemas import OpenAISpeechBody, audio, errors
@@ -50,11 +51,9 @@ async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
     if body.response_format == "aac":
         raise InputError(f"aac is not made here; ask for one of {', '.join(MEDIA_TYPES)}.")
     form = body.response_format
+    options: SpeechOptions = {**body.options(), "speed": speed_level(body.speed)}
     request = SpeechRequest(
-        text=body.input,
-        voice=_voice(service, body),
-        variant=_variant(service, body.model),
-        speed=speed_level(body.speed),
+        body.input, _voice(service, body), _variant(service, body.model), **options
     )
     speech = service.submit(request, lambda rate: make_encoder(form, rate))
     if body.stream_format == "audio":

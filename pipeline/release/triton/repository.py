@@ -37,7 +37,7 @@ from pipeline.release.triton.text import (
 
 VERSION = "1"
 _TEMPLATES = Path(__file__).resolve().parent / "model"
-_SPEECH_FILES = ("__init__.py", "inputs.py", "metrics.py", "model.py", "speech.py")
+_SPEECH_FILES = ("__init__.py", "inputs.py", "metrics.py", "model.py")
 _ENGINE = Path(chattts_onnx.__file__).resolve().parent
 # Front ends of their own, which need more than the base install.
 _LEFT_OUT = ("__pycache__", "*.pyc", "cli", "serve", "bulk", "doctor", "__main__.py", "py.typed")

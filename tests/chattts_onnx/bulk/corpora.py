@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.bulk import Corpus, Job, Settings, scan
+from chattts_onnx.bulk import Corpus, Defaults, Job, Settings, scan
+from chattts_onnx.speech.options import SpeechOptions
 
 TEXTS = ["hello world", "good morning", "你好", "one two three", "two.", "world, hello"]
-STEPS = (("max_new_tokens", 12), ("temperature", 1.5))
+STEPS: SpeechOptions = {"max_new_tokens": 12, "temperature": 1.5}
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -33,8 +34,16 @@ def write_jsonl(path: Path, lines: Sequence[Mapping[str, Any] | str]) -> Path:
     return path
 
 
-def make_job(corpus: Path, bundle: Path, output: Path, **settings: Any) -> Job:
-    chosen = Settings(**{"shard_lines": 4, "params": STEPS, **settings})
+def make_job(
+    corpus: Path,
+    bundle: Path,
+    output: Path,
+    *,
+    options: SpeechOptions | None = None,
+    **settings: Any,
+) -> Job:
+    defaults = Defaults(options={**STEPS, **(options or {})})
+    chosen = Settings(**{"shard_lines": 4, "defaults": defaults, **settings})
     source = Corpus((corpus,))
     return Job(source, scan(source, chosen.shard_lines), bundle, output, chosen)
 

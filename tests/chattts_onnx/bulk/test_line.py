@@ -8,18 +8,19 @@ import pytest
 from chattts_onnx.bulk.errors import LineError
 from chattts_onnx.bulk.line import Defaults, line_seed, parse_line
 
-DEFAULTS = Defaults(voice="7", seed=3, speed=2)
+DEFAULTS = Defaults(voice="7", seed=3, options={"speed": 2})
 
 
 def test_absent_columns_take_defaults() -> None:
     line = parse_line(4, {"text": "hello", "voice": "", "speed": None, "seed": math.nan}, DEFAULTS)
-    assert (line.id, line.voice, line.speed, line.seed) == ("4", "7", 2, line_seed(3, "4"))
+    assert (line.id, line.voice) == ("4", "7")
+    assert line.options == {"speed": 2, "seed": line_seed(3, "4")}
 
 
 @pytest.mark.parametrize("seed", [11, "11", 11.0, "11.0", " 11 "])
 def test_numbers_come_as_csv_and_data_frames_have_them(seed: Any) -> None:
     line = parse_line(0, {"text": "x", "seed": seed, "speed": seed and "9", "voice": 3.0}, DEFAULTS)
-    assert (line.seed, line.speed, line.voice) == (11, 9, "3")
+    assert (line.options, line.voice) == ({"seed": 11, "speed": 9}, "3")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_numbers_come_as_csv_and_data_frames_have_them(seed: Any) -> None:
         ({"text": "  \n"}, "found nothing in the column text"),
         ({"text": 12}, "found 12 in the column text"),
         ({"text": "\udcff"}, "not UTF-8"),
-        ({"text": "x", "speed": 10}, "speed is 10, expected 0 to 9"),
+        ({"text": "x", "speed": 10}, "speed is 10; expected a whole number of 0 to 9"),
         ({"text": "x", "speed": True}, "speed is True"),
         ({"text": "x", "seed": -1}, "seed is -1"),
         ({"text": "x", "seed": 1.5}, "seed is 1.5"),
@@ -45,7 +46,8 @@ def test_bad_columns_are_named(fields: dict[str, Any], found: str) -> None:
 
 
 def test_a_seed_depends_on_the_id_not_on_the_place() -> None:
-    first, second = ({"text": "x", "id": name} for name in ("a", "b"))
-    assert parse_line(0, first, DEFAULTS).seed == parse_line(9, first, DEFAULTS).seed
-    assert parse_line(0, first, DEFAULTS).seed != parse_line(0, second, DEFAULTS).seed
-    assert parse_line(0, first, DEFAULTS).seed != parse_line(0, first, Defaults(seed=4)).seed
+    def seed(number: int, name: str, defaults: Defaults = DEFAULTS) -> int | None:
+        return parse_line(number, {"text": "x", "id": name}, defaults).options["seed"]
+
+    assert seed(0, "a") == seed(9, "a") != seed(0, "b")
+    assert seed(0, "a") != seed(0, "a", Defaults(seed=4))

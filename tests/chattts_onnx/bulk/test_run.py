@@ -65,7 +65,9 @@ def test_a_long_line_is_spoken_in_pieces_as_say_does(bundle: Bundle, tmp_path: P
     text = "hello world, one two three. good morning. " * 6
     corpus = write_jsonl(tmp_path / "c.jsonl", [{"text": text, "seed": 5}, {"text": "two"}])
     params = bundle.default_params().but(**dict(STEPS))
-    job = make_job(corpus, bundle.path, tmp_path / "out", container="folder", piece_tokens=12)
+    job = make_job(
+        corpus, bundle.path, tmp_path / "out", container="folder", options={"piece_tokens": 12}
+    )
     run(job, bundle)
     entry = manifest(job.output)[0]
     audio = read_audio(job.output / entry["shard"] / entry["file"]).audio
@@ -95,7 +97,7 @@ def test_a_line_ends_once_however_early_its_audio_is_ready(
 ) -> None:
     monkeypatch.setattr("chattts_onnx.bulk.speaking.ThreadPoolExecutor", _Ahead)
     corpus = write_jsonl(tmp_path / "c.jsonl", [{"text": "hello world, one two three. " * 6}])
-    job = make_job(corpus, bundle.path, tmp_path / "out", piece_tokens=12)
+    job = make_job(corpus, bundle.path, tmp_path / "out", options={"piece_tokens": 12})
     summary = run(job, bundle)
     assert (summary.lines, summary.failed) == (1, 0)
     assert len(manifest(job.output)) == 1

@@ -15,13 +15,15 @@ import pytest
 from chattts_onnx import ChatTTSStreamer, open_bundle
 from chattts_onnx.client import BrokenStreamError, ConnectionFailedError, RemoteError
 from chattts_onnx.errors import (
+    AccessError,
     GenerationError,
     InputError,
+    OverloadedError,
     QueueFullError,
     RequestCancelledError,
+    StoppingError,
     VoiceError,
 )
-from chattts_onnx.serve.errors import AccessError, OverloadedError, StoppingError
 from tests.chattts_onnx.serve.conftest import (
     PATIENCE,
     STEPS,

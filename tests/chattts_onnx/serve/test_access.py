@@ -6,8 +6,8 @@ import hmac
 
 import pytest
 
+from chattts_onnx.errors import AccessError
 from chattts_onnx.serve import access
-from chattts_onnx.serve.errors import AccessError
 
 KEYS = ("first", "second", "third")
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from chattts_onnx.errors import SlowListenerError
 from chattts_onnx.serve.buffer import ChunkBuffer
-from chattts_onnx.serve.errors import SlowListenerError
 
 
 def test_items_come_in_order_and_then_the_end() -> None:

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from chattts_onnx import open_bundle
-from chattts_onnx.errors import BundleError, InputError, RequestCancelledError, VoiceError
-from chattts_onnx.serve.errors import (
+from chattts_onnx.errors import (
+    BundleError,
+    InputError,
     OverloadedError,
+    RequestCancelledError,
     SlowListenerError,
     StoppingError,
     TimeLimitError,
     TooLargeError,
     UnknownVariantError,
+    VoiceError,
 )
 from chattts_onnx.serve.observer import Observer
 from chattts_onnx.serve.requests import SpeechRequest

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chattts_onnx.decoding.params import GenerationParams
-from chattts_onnx.errors import InputError, VoiceError
-from chattts_onnx.speech.options import Options
-from chattts_onnx.voices.vectors import is_text_form
+from chattts_onnx.errors import InputError
+from chattts_onnx.speech.options import (
+    LARGEST_SEED,
+    OPTIONS,
+    VOICE_HELP,
+    Option,
+    SpeechOptions,
+    read_options,
+)
 
 
 @dataclass(frozen=True)
@@ -22,31 +27,18 @@ class InputField:
     optional: bool = True
 
 
+def _dtype(option: Option) -> str:
+    if option.most == LARGEST_SEED:
+        return "TYPE_INT64"
+    return {int: "TYPE_INT32", float: "TYPE_FP32", bool: "TYPE_BOOL", str: "TYPE_STRING"}[
+        option.kind
+    ]
+
+
 FIELDS = (
     InputField("text", "TYPE_STRING", "what to say, UTF-8", optional=False),
-    InputField(
-        "voice", "TYPE_STRING", "a seed (`7`), a voice of the bundle, or a voice's text form"
-    ),
-    InputField("speed", "TYPE_INT32", "0 (slow) to 9 (fast)"),
-    InputField("seed", "TYPE_INT64", "0 or more; the same seed gives the same speech"),
-    InputField(
-        "max_new_tokens", "TYPE_INT32", "longest speech of a piece, in steps (46.875 a second)"
-    ),
-    InputField("min_new_tokens", "TYPE_INT32", "shortest speech of a piece, in steps"),
-    InputField("temperature", "TYPE_FP32", "above 0; low is steady, high is lively"),
-    InputField("top_p", "TYPE_FP32", "above 0, at most 1"),
-    InputField("top_k", "TYPE_INT32", "0 switches it off"),
-    InputField("repetition_penalty", "TYPE_FP32", "above 0; 1 switches it off"),
-    InputField("refine", "TYPE_BOOL", "let the model add pauses and laughs to the text first"),
-    InputField("refine_prompt", "TYPE_STRING", "directs that pass: `[oral_2][laugh_0][break_6]`"),
-)
-_SAMPLING = (
-    "max_new_tokens",
-    "min_new_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "repetition_penalty",
+    InputField("voice", "TYPE_STRING", VOICE_HELP),
+    *(InputField(o.shown, _dtype(o), o.words) for o in OPTIONS.values()),
 )
 
 
@@ -56,21 +48,13 @@ class SpeechRequest:
 
     text: str
     voice: str | None
-    options: Options
+    options: SpeechOptions
 
 
-def read_request(
-    read: Callable[[str], Any],
-    defaults: GenerationParams,
-    voices: list[str],
-    max_characters: int,
-) -> SpeechRequest:
+def read_request(read: Callable[[str], Any], max_characters: int) -> SpeechRequest:
     """A request from its tensors; ``read`` gives the value of an input, None where it was left out.
 
-    ``voices`` are the names of the bundle's voices.  A client can't name a file: only what runs in
-    the server's own process may read its disk.
-
-    Raises :class:`InputError` or :class:`VoiceError` saying which input is wrong.
+    Raises :class:`InputError` saying which input is wrong.
     """
     values = {field.name: _plain(field, read(field.name)) for field in FIELDS}
     text = values["text"]
@@ -81,16 +65,7 @@ def read_request(
             f"text has {len(text)} characters; at most {max_characters} are spoken in one request "
             "(parameter max_characters of the model). Split it."
         )
-    changes = {name: values[name] for name in _SAMPLING if values[name] is not None}
-    options: Options = {"params": defaults.but(**changes)}
-    if values["seed"] is not None:
-        options["seed"] = values["seed"]
-    if values["speed"] is not None:
-        options["speed"] = values["speed"]
-    if values["refine"] or values["refine_prompt"]:
-        options["skip_refine"] = False
-        options["refine_prompt"] = values["refine_prompt"] or ""
-    return SpeechRequest(text, _voice(values["voice"], voices), options)
+    return SpeechRequest(text, values["voice"], read_options(values))
 
 
 def _plain(field: InputField, value: Any) -> Any:
@@ -106,14 +81,3 @@ def _plain(field: InputField, value: Any) -> Any:
         return item.decode("utf-8") if isinstance(item, bytes) else str(item)
     except UnicodeDecodeError as error:
         raise InputError(f"{field.name} is not UTF-8 ({error.reason}).") from error
-
-
-def _voice(voice: str | None, names: list[str]) -> str | None:
-    if not voice:
-        return None
-    if voice.isdecimal() or voice in names or is_text_form(voice):
-        return voice
-    raise VoiceError(
-        f"no voice {voice!r}: expected a seed, a voice's text form, or one of this bundle's voices "
-        f"({', '.join(names) or 'it has none'})."
-    )

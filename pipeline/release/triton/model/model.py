@@ -29,10 +29,12 @@ from chattts_onnx.errors import (  # noqa: E402
     VoiceError,
 )
 from chattts_onnx.speech.engine import Engine  # noqa: E402
+from chattts_onnx.speech.narration import Narration  # noqa: E402
+from chattts_onnx.speech.script import Script  # noqa: E402
+from chattts_onnx.speech.windows import StreamOptions  # noqa: E402
 
 from .inputs import read_request  # noqa: E402
 from .metrics import Metrics  # noqa: E402
-from .speech import Speech  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
 
@@ -91,7 +93,7 @@ class TritonPythonModel:
         )
         self._channel = threading.Lock()
         self._metrics = Metrics(pb_utils, args["model_instance_name"], self._channel)
-        self._active: dict[Speech, Answer] = {}
+        self._active: dict[Narration, Answer] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -126,23 +128,25 @@ class TritonPythonModel:
         self._watcher.join()
         self._engine.close()
 
-    def _queued(self, request: Any) -> Speech:
+    def _queued(self, request: Any) -> Narration:
         """A request's speech, waiting for its slot.  Tensors are gone once ``execute`` returns."""
 
         def value(name: str) -> Any:
             tensor = pb_utils.get_input_tensor_by_name(request, name)
             return None if tensor is None else tensor.as_numpy()
 
-        names = list(self._bundle.shelf.names)
-        defaults = self._bundle.default_params()
-        checked = read_request(value, defaults, names, self._max_characters)
-        return Speech(self._engine, self._bundle, checked)
+        checked = read_request(value, self._max_characters)
+        voice = self._bundle.shelf.shared(checked.voice)
+        script = Script(self._bundle, checked.text, voice, checked.options)
+        speech = Narration(self._engine, script, StreamOptions())
+        speech.start()
+        return speech
 
-    def _speak(self, answer: Answer, speech: Speech) -> None:
+    def _speak(self, answer: Answer, speech: Narration) -> None:
         """Send chunks until the speech ends."""
         error = None
         try:
-            for chunk in speech.chunks():
+            for chunk in speech:
                 answer.send(self._response(chunk, answer.wanted))
         except Exception as failure:
             error = failure

@@ -17,18 +17,21 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton
 
+from pipeline.release.triton.model.inputs import FIELDS
+
 ROOT = Path(__file__).resolve().parents[4]
 BINARY = Path(os.environ.get("TRITON_VENV", ROOT / ".venv-triton")) / "bin/tritonserver"
 # No step of a test takes as long on any machine.
 GENEROUS_SECONDS = 120.0
 SPEECH = "chattts"
-_TYPES = {"BYTES": np.object_, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
-_INPUTS = {
-    **dict.fromkeys(("text", "voice", "refine_prompt"), "BYTES"),
-    **dict.fromkeys(("speed", "max_new_tokens", "min_new_tokens", "top_k"), "INT32"),
-    **dict.fromkeys(("temperature", "top_p", "repetition_penalty"), "FP32"),
-    "seed": "INT64",
+_TYPES = {
+    "BYTES": np.object_,
+    "BOOL": np.bool_,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP32": np.float32,
 }
+_INPUTS = {field.name: field.dtype[5:].replace("STRING", "BYTES") for field in FIELDS}
 
 
 class Server:

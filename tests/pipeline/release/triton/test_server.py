@@ -179,15 +179,15 @@ def test_a_full_queue_refuses(server: Server, streams: Callable[[], Stream]) -> 
     ("wrong", "message"),
     [
         ({"text": "   "}, "text is empty"),
-        ({"text": "..."}, "nothing to speak"),
+        ({"text": "..."}, "nothing of it can be spoken"),
         ({"text": b"\xff\xfe"}, "text is not UTF-8"),
         ({"text": "h" * (len(ENDLESS["text"]) + 1)}, "65001 characters; at most 65000"),
         ({"text": "hello", "speed": 11}, "speed"),
         ({"text": "hello", "seed": -1}, "seed is -1; expected"),
         ({"text": "hello", "temperature": 0.0}, "temperature is 0.0; expected"),
         ({"text": "hello", "min_new_tokens": 9, "max_new_tokens": 5}, "min_new_tokens is 9"),
-        ({"text": "hello", "voice": "nobody"}, "no voice 'nobody': expected .*anna"),
-        ({"text": "hello", "voice": "/etc/hostname"}, "no voice '/etc/hostname'"),
+        ({"text": "hello", "voice": "nobody"}, "no such voice; expected .*anna"),
+        ({"text": "hello", "voice": "/etc/hostname"}, "no such voice"),
         ({"voice": "anna"}, "text is empty|text"),
     ],
 )

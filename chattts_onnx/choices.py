@@ -1,4 +1,4 @@
-"""The values that the options of text normalisation may take."""
+"""The values that options of choice may take."""
 
 from __future__ import annotations
 
