@@ -99,7 +99,7 @@ def test_other_format_versions_are_refused(copy: Path) -> None:
 )
 def test_malformed_manifest_is_one_clear_error(copy: Path, change: Callable[[Any], Any]) -> None:
     edit(copy, change)
-    with pytest.raises(BundleError, match="malformed"):
+    with pytest.raises(BundleError, match=r"manifest\.json: malformed \("):
         Manifest.load(copy)
 
 
