@@ -108,3 +108,7 @@ class JobStateError(InputError):
 
 class AccessError(ChatTTSError):
     """No API key, or a wrong one."""
+
+
+class OriginError(ChatTTSError):
+    """A browser asked for a page, or by a name, that this server does not know."""

@@ -6,6 +6,7 @@ from ..errors import (
     AccessError,
     InputError,
     JobStateError,
+    OriginError,
     QueueFullError,
     StoppingError,
     TimeLimitError,
@@ -14,6 +15,8 @@ from ..errors import (
     UnknownVariantError,
     VoiceError,
 )
+from ..errors import OverloadedError as OverloadedError
+from ..errors import SlowListenerError as SlowListenerError
 
 # The first that fits; what is not named here is a fault of the server.
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
@@ -22,6 +25,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (UnknownJobError, 404),
     (JobStateError, 409),
     (AccessError, 401),
+    (OriginError, 403),
     (QueueFullError, 429),
     (StoppingError, 503),
     (TimeLimitError, 504),
