@@ -65,7 +65,10 @@ def open_bundle(
 
 
 class Bundle(Model):
-    """A bundle ready to use; made by :func:`open_bundle`."""
+    """A bundle ready to use; made by :func:`open_bundle`.
+
+    Its functions on arrays may be called from several threads.
+    """
 
     def prepare(self, text: str, speed: int | None = None, speaker: bool = True) -> Ints:
         """Prompt ids int64 [S, num_vq] of the code pass; ``speaker`` reserves the voice's place."""

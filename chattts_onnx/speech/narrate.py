@@ -36,8 +36,10 @@ def narrate(
 ) -> Iterator[Floats]:
     """Speech as chunks float32 [samples]; silence between pieces comes as chunks of its own.
 
-    With ``stream`` chunks come while a piece is generated; without, several pieces are generated at
-    once.  :class:`.Script` says what else the arguments are, and what is raised at once.
+    ``text`` may be an iterable of its parts, such as an open file.  With ``stream`` chunks come
+    while a piece is generated; without, several pieces are generated at once.  ``voice`` None
+    draws one voice (by the seed) for all pieces where there are several.  ``report`` collects what
+    normalisation did.  Raises what :class:`.Script` does, at once.
     """
     return _speak(Script(bundle, text, voice, options, on_step, report), stream)
 

@@ -23,6 +23,8 @@ def render(root: Path) -> str:
         for path in sorted((root / package).rglob("errors.py")):
             name = ".".join(path.relative_to(root).with_suffix("").parts)
             rows = [_row(error) for error in _defined_in(name)]
+            if not rows:
+                continue
             blocks += [f"## `{name}`", table(("error", "is a", "HTTP", "when"), rows)]
     return "\n\n".join(blocks)
 

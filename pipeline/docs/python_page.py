@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, is_typeddict
 
 import chattts_onnx
-from pipeline.docs.markdown import docstring, table
+from chattts_onnx.speech.options import OPTIONS, SpeechOptions
+from pipeline.docs.markdown import code, docstring, table
 
 # A package, and what it is for; its ``__all__`` is what is public.
 _MODULES = {
     "chattts_onnx": "bundles and speech",
-    "chattts_onnx.speech.options": "what `say`, `generate` and `stream` take",
+    "chattts_onnx.speech.requests": "what `say`, `generate` and `stream` take",
     "chattts_onnx.bulk": "corpora",
     "chattts_onnx.client": "servers and bundles alike",
 }
@@ -57,17 +58,19 @@ def _members(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _class(name: str, value: type) -> Iterator[str]:
-    constructor = signature(value) if "__init__" in vars(value) else ""
+    # What a class has of another of ours is its own to a reader.
+    ours = [base for base in reversed(value.__mro__) if base.__module__.startswith("chattts_onnx")]
+    members = {key: member for base in ours for key, member in vars(base).items()}
+    constructor = signature(value) if "__init__" in members else ""
     yield f"### `{name}{constructor}`"
     # Without one of its own, a dataclass has its signature for a docstring.
     if not (value.__doc__ or "").startswith(f"{value.__name__}("):
         yield docstring(value.__doc__)
     if is_typeddict(value):
-        rows = [(f"`{key}`", f"`{_named(kind)}`") for key, kind in value.__annotations__.items()]
-        yield table(("option", "type"), rows)
+        yield table(("option", "type", "what"), _options(value))
         return
     fields = {field.name for field in dataclasses.fields(value)} if is_dataclass(value) else set()
-    for key, member in vars(value).items():
+    for key, member in members.items():
         if key.startswith("_") or key in fields:
             continue
         function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
@@ -77,6 +80,16 @@ def _class(name: str, value: type) -> Iterator[str]:
         elif inspect.isfunction(function):
             yield f"#### `{key}{signature(function)}`"
             yield docstring(function.__doc__)
+
+
+def _options(value: type) -> Iterator[tuple[str, str, str]]:
+    for key, annotation in value.__annotations__.items():
+        option = OPTIONS.get(key)
+        if option is None:
+            yield code(key), code(_named(annotation)), ""
+        elif value is SpeechOptions:
+            kind = ", ".join(map(code, option.choices)) or code(option.kind.__name__)
+            yield code(key), kind, option.words
 
 
 def _named(annotation: Any) -> str:
