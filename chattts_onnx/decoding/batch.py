@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from ..errors import GenerationError, InputError, NonFiniteError, RequestCancelledError
 from .decoder import Decoder
-from .device import CudaDecoder
 from .finite import describe, finite_rows
 from .request import Pass, Request
 from .sampling import Settings, sample
@@ -92,8 +91,11 @@ class Batch:
         self._close_gaps()
         count = max((i + 1 for i, row in enumerate(self._rows) if row is not None), default=0)
         count = min(count + -count % self._row_multiple, len(self._rows))
-        if count and isinstance(self.decoder, CudaDecoder) and self._all_codes():
-            ended += self._accept_drawn(*self.decoder.draw(self._rows[:count], self._settings))
+        drawn = None
+        if count and self._all_codes():
+            drawn = self.decoder.draw(self._rows[:count], self._settings)
+        if drawn is not None:
+            ended += self._accept_drawn(*drawn)
         elif count:
             hidden, logits = self.decoder.step(count)
             slots = [i for i, row in enumerate(self._rows) if row is not None]

@@ -14,6 +14,8 @@ from ..errors import GenerationError, InputError
 from ..format.manifest import ModelInfo
 from ..text.prompts import Prompt
 from .kv_cache import KVCache
+from .request import Request
+from .sampling import Settings
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -142,6 +144,15 @@ class Decoder:
         )
         self.lengths[first : first + len(prompts)] = lengths
         return hidden, logits
+
+    def draw(
+        self, rows: Sequence[Request | None], settings: Settings
+    ) -> tuple[Floats, Ints] | None:
+        """One step of ``rows`` whose codes this decoder draws itself; None where it does not.
+
+        Then :meth:`step` gives the logits to draw from.
+        """
+        return None
 
     def step(self, count: int) -> tuple[Floats, Floats]:
         """Feed one position to each of the first ``count`` slots.

@@ -120,6 +120,9 @@ class Scripted:
     def prefill(self, first: int, prompts: list[Prompt], speakers: np.ndarray):  # type: ignore[no-untyped-def]
         return self._write(*self._real.prefill(first, prompts, speakers))
 
+    def draw(self, *_: object) -> None:
+        """It draws no codes itself."""
+
     def step(self, count: int):  # type: ignore[no-untyped-def]
         return self._write(*self._real.step(count))
 
