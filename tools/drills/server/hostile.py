@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from chattts_onnx.speech.options import OPTIONS
 from tools.drills.record import Promise
 from tools.drills.server.connections import RECEIVE, SLACK
 from tools.drills.server.sockets import exchange, request
@@ -34,10 +35,7 @@ ODD_VALUES: tuple[object, ...] = (
     None, True, -1, 10**30, 1.5, float("nan"), float("inf"), "", "\x00", "\ud800", "../../etc",
     [], [[]], {}, {"a": {"b": []}}, "9" * 400, "x" * 9000, "你好" * 100, ["text"] * 100,
 )  # fmt: skip
-FIELDS = (
-    "text", "voice", "variant", "format", "speed", "seed", "temperature", "top_p", "top_k",
-    "max_new_tokens", "refine", "oral", "laugh", "break", "normalize", "language", "\ud800",
-)  # fmt: skip
+FIELDS = ("text", "voice", "variant", "format", *(o.shown for o in OPTIONS.values()), "\ud800")
 
 
 def malformed(bundle: Path, count: int) -> Promise:
