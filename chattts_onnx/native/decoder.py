@@ -1,4 +1,4 @@
-"""A :class:`~chattts_onnx.decoder.Decoder` whose steps the library runs."""
+"""A decoder whose steps the library runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import GenerationError, InputError
+from ..errors import InputError
+from ..forced import Rows
 from ..manifest import ModelInfo
+from ..slots import SlotDecoder, outputs
 from ..text.prompts import Prompt
 from .library import NativeCache, NativeModel, Positions
 
@@ -17,26 +19,22 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-class NativeDecoder:
-    """Prefill and steps over slots of one cache; see :class:`~chattts_onnx.decoder.Decoder`.
+class NativeDecoder(SlotDecoder):
+    """Prefill and steps by :class:`NativeModel`.
 
     A row is bit for bit what it is alone, whatever else runs and on how many threads.
     """
 
+    cache: NativeCache
+
     def __init__(self, native: NativeModel, model: ModelInfo, slots: int, max_length: int) -> None:
-        self.model = model
-        self.cache = NativeCache(native, slots, max_length)
-        self.lengths = np.zeros(slots, dtype=np.int64)
-        self.input_ids = np.zeros((slots, 1, model.num_vq), dtype=np.int64)
-        self.text_mask = np.zeros((slots, 1), dtype=np.bool_)
+        super().__init__(model, NativeCache(native, slots, max_length))
         self._native = native
-        self._hidden, self._logits = self._outputs(slots)
-        self._slots = np.zeros(slots, dtype=np.int32)
 
     def prefill(
         self, first: int, prompts: Sequence[Prompt], speakers: Floats
     ) -> tuple[Floats, Floats]:
-        """See :meth:`chattts_onnx.decoder.Decoder.prefill`."""
+        """See :class:`.SlotDecoder`."""
         lengths = np.array([len(prompt) for prompt in prompts])
         return self.run(first, prompts, speakers, np.cumsum(lengths) - 1)
 
@@ -56,7 +54,7 @@ class NativeDecoder:
             )
         rows = np.repeat(np.arange(len(prompts), dtype=np.int32), lengths)
         places = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
-        hidden, logits = self._outputs(len(selected))
+        hidden, logits = outputs(self.model, len(selected))
         self._run(
             (rows + np.int32(first), places),
             (
@@ -71,49 +69,25 @@ class NativeDecoder:
         return hidden, logits
 
     def step(self, count: int) -> tuple[Floats, Floats]:
-        """See :meth:`chattts_onnx.decoder.Decoder.step`; outputs of idle slots are stale."""
+        """See :class:`.SlotDecoder`."""
+        self._next_total(count)
         lengths = self.lengths[:count]
-        if lengths.max(initial=0) >= self.cache.max_length:
-            raise GenerationError(
-                f"a sequence reached the {self.cache.max_length} tokens of its cache; "
-                "ask for fewer new tokens."
-            )
         active = np.flatnonzero(lengths)
         whole = len(active) == count
-        outputs = (
-            (self._hidden[:count], self._logits[:count]) if whole else self._outputs(len(active))
-        )
+        results = self._hidden[:count], self._logits[:count]
         if len(active):
+            written = results if whole else outputs(self.model, len(active))
             self._run(
                 (active, lengths[active]),
                 (self.input_ids[active, 0], self.text_mask[active, 0]),
                 (np.full(len(active), -1), self._hidden),
                 np.arange(len(active)),
-                outputs,
+                written,
             )
-        if not whole:
-            self._hidden[active], self._logits[active] = outputs
+            if not whole:
+                results[0][active], results[1][active] = written
         lengths[active] += 1
-        return self._hidden[:count], self._logits[:count]
-
-    def release(self, slot: int) -> None:
-        """Mark a slot as free."""
-        self.lengths[slot] = 0
-
-    def move(self, source: int, destination: int) -> None:
-        """Continue the sequence of one slot in another; ``source`` becomes free."""
-        length = int(self.lengths[source])
-        self.cache.move(source, destination, length)
-        self.lengths[destination] = length
-        self.input_ids[destination] = self.input_ids[source]
-        self.text_mask[destination] = self.text_mask[source]
-        self.release(source)
-
-    def _outputs(self, count: int) -> tuple[Floats, Floats]:
-        model = self.model
-        hidden = np.empty((count, model.hidden_size), dtype=np.float32)
-        logits = np.empty((count, model.num_vq, model.num_audio_tokens), dtype=np.float32)
-        return hidden, logits
+        return results
 
     def _run(
         self,
@@ -121,7 +95,7 @@ class NativeDecoder:
         tokens: tuple[Ints, Bools],
         voices: tuple[Ints, Floats],
         selected: Ints,
-        outputs: tuple[Floats, Floats],
+        results: tuple[Floats, Floats],
     ) -> None:
         slots, places, rows, picked = (
             np.ascontiguousarray(x, dtype=np.int32) for x in (*where, voices[0], selected)
@@ -132,4 +106,16 @@ class NativeDecoder:
         arrays = (slots, places, ids, text, rows, speakers, picked)
         pointers = (array.ctypes.data for array in arrays)
         positions = Positions(len(slots), len(picked), *pointers)
-        self._native.run(self.cache, positions, *outputs)
+        self._native.run(self.cache, positions, *results)
+
+
+def run_rows(
+    native: NativeModel, model: ModelInfo, rows: Rows, steps: int
+) -> tuple[Floats, Floats]:
+    """The library's part of :func:`chattts_onnx.forced.forced_pass`."""
+    prompts, speaker, first = rows
+    lengths = np.array([len(prompt) for prompt in prompts])
+    starts = np.cumsum(lengths) - lengths + first
+    selected = (starts[:, None] + np.arange(steps)).reshape(-1)
+    decoder = NativeDecoder(native, model, len(prompts), int(lengths.max()))
+    return decoder.run(0, prompts, speaker, selected)

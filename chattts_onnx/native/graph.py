@@ -59,6 +59,11 @@ class Graph:
     outputs: tuple[str, ...]
     data: mmap.mmap | None
 
+    @property
+    def address(self) -> int:
+        """Where the mapped file begins in memory, 0 where there is none."""
+        return 0 if self.data is None else np.frombuffer(self.data, np.uint8).ctypes.data
+
 
 def read_graph(path: Path, data: Path | None) -> Graph:
     """Read a model and map its weights, which lie in it or in the file ``data`` beside it.
@@ -133,9 +138,7 @@ def _attribute(message: memoryview) -> tuple[str, Attribute]:
     raise UnknownGraphError(f"the attribute {brief(name)}")
 
 
-def _tensor(
-    message: memoryview, file: str | None, mapped: mmap.mmap | None
-) -> tuple[str, Array]:
+def _tensor(message: memoryview, file: str | None, mapped: mmap.mmap | None) -> tuple[str, Array]:
     dims: list[int] = []
     name, kind, location = "", 0, 0
     raw: memoryview = memoryview(b"")
