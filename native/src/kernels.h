@@ -24,7 +24,8 @@ struct Kernels {
   // out[i] = x[i] / rms(x) * gain[i]
   void (*norm)(const float* x, const float* gain, float epsilon, int n, float* out);
   // UINT8 of x over `scale` around `zero`; *finite becomes 1, or NaN where x has what is not finite
-  void (*quantize_static)(const float* x, int n, float scale, int zero, uint8_t* out, float* finite);
+  void (*quantize_static)(const float* x, int n, float scale, int zero, uint8_t* out,
+                          float* finite);
   // INT8 of x with a scale a block; a block that is not finite gets the scale NaN
   void (*quantize_blocks)(const float* x, int n, int block, uint8_t* out, float* scales,
                           int32_t* sums);

@@ -41,18 +41,16 @@ struct CHATTTS_AVX2_LANES {
 
   static I seti(int32_t x) { return _mm256_set1_epi32(x); }
   static I loadi(const int32_t* p) { return load32(p); }
-  static void storei(int32_t* p, I a) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
-  }
+  static void storei(int32_t* p, I a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
   static I addi(I a, I b) { return _mm256_add_epi32(a, b); }
   static I subi(I a, I b) { return _mm256_sub_epi32(a, b); }
   static I muli(I a, I b) { return _mm256_mullo_epi32(a, b); }
   static I from_u8(const uint8_t* p) { return _mm256_cvtepu8_epi32(load8(p)); }
   static I from_s8(const uint8_t* p) { return _mm256_cvtepi8_epi32(load8(p)); }
   static void store_bytes(uint8_t* p, I a) {
-    const __m256i first = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                           -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                           -1, -1);
+    const __m256i first =
+        _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12,
+                         -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
     const __m256i bytes = _mm256_shuffle_epi8(a, first);
     const int32_t parts[2] = {_mm256_extract_epi32(bytes, 0), _mm256_extract_epi32(bytes, 4)};
     std::memcpy(p, parts, 8);
@@ -69,9 +67,7 @@ struct CHATTTS_AVX2_LANES {
 
 #ifdef __AVXVNNI__
   static constexpr int kWeightOffset = 0;
-  static I dot_weights(I sum, B weights, B a) {
-    return _mm256_dpbusd_avx_epi32(sum, weights, a);
-  }
+  static I dot_weights(I sum, B weights, B a) { return _mm256_dpbusd_avx_epi32(sum, weights, a); }
   template <bool kNarrow>
   static I dot_static(I sum, B a, B weights) {
     return _mm256_dpbusd_avx_epi32(sum, a, weights);

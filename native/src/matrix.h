@@ -26,11 +26,11 @@ struct Matrix {
   int inputs = 0;
   int outputs = 0;
   int bits = 32;
-  int block = 0;           // inputs that share a scale
-  bool zeros = false;      // whether blocks store zero points
-  bool narrow = false;     // static: no weight is beyond 64, so that 16-bit sums of pairs hold
-  int input_zero = 0;      // static: zero point of the activations
-  float input_scale = 1;   // static: their scale
+  int block = 0;          // inputs that share a scale
+  bool zeros = false;     // whether blocks store zero points
+  bool narrow = false;    // static: no weight is beyond 64, so that 16-bit sums of pairs hold
+  int input_zero = 0;     // static: zero point of the activations
+  float input_scale = 1;  // static: their scale
   size_t tile_bytes = 0;
   const uint8_t* tiles = nullptr;
   const float* scales = nullptr;  // static: [outputs padded], times input_scale
@@ -44,10 +44,10 @@ struct Matrix {
 
 // Rows of activations, prepared for a matrix's format.
 struct Activations {
-  const float* values = nullptr;    // float: [rows][inputs]
-  const uint8_t* bytes = nullptr;   // static: uint8, blocks: int8, [rows][inputs]
-  const float* scales = nullptr;    // static: [rows], 1 or NaN; blocks: [rows][blocks]
-  const int32_t* sums = nullptr;    // blocks: [rows][blocks], sums of a block's integers
+  const float* values = nullptr;   // float: [rows][inputs]
+  const uint8_t* bytes = nullptr;  // static: uint8, blocks: int8, [rows][inputs]
+  const float* scales = nullptr;   // static: [rows], 1 or NaN; blocks: [rows][blocks]
+  const int32_t* sums = nullptr;   // blocks: [rows][blocks], sums of a block's integers
 };
 
 }  // namespace chattts

@@ -43,17 +43,15 @@ struct Model::Workspace {
     scratch.assign(size(threads), one);
   }
 
-  static int widest(const Sizes& s) {
-    return std::max({s.hidden, s.heads * s.width, s.inner});
-  }
+  static int widest(const Sizes& s) { return std::max({s.hidden, s.heads * s.width, s.inner}); }
 };
 
 struct Model::Chunk {
   Cache& cache;
   const Positions& positions;
-  int first;                   // of its positions
+  int first;  // of its positions
   int rows;
-  std::vector<int> selected;   // of its rows
+  std::vector<int> selected;  // of its rows
   float* hidden;
   float* logits;
 
@@ -297,9 +295,8 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
   team_.parallel(rows * sizes_.heads, [&](int item) {
     attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
   });
-  team_.parallel(rows, [&](int row) {
-    prepare(layer.output, row, &w.attended[size(row) * attended]);
-  });
+  team_.parallel(rows,
+                 [&](int row) { prepare(layer.output, row, &w.attended[size(row) * attended]); });
   multiply(layer.output, rows, w.attended.data(), 1, thread, add_to_x);
   team_.parallel(rows, [&](int row) {
     float* normed = &w.normed[size(row) * hidden];

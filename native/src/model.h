@@ -123,7 +123,8 @@ class Model {
   void add_row(const Table& table, int64_t row, bool first, float* out) const;
   void prepare(const Matrix& matrix, int row, const float* values);
   template <class Use>
-  void multiply(const Matrix& matrix, int rows, const float* values, int tiles, int thread, Use use);
+  void multiply(const Matrix& matrix, int rows, const float* values, int tiles, int thread,
+                Use use);
   void rotate_and_store(const Chunk& chunk, int layer, int row, int head);
   void attend(const Chunk& chunk, int layer, int row, int head, int thread);
 

@@ -55,9 +55,10 @@ void pack_halves(const uint8_t* from, int block, uint8_t* out) {
 
 void pack_blocks(const Source& source, const Matrix& matrix, const Lanes& lanes, uint8_t* out) {
   const int blocks = matrix.blocks();
-  const size_t bytes = static_cast<size_t>(source.block * source.bits / 8);  // of one output
+  const size_t bytes =
+      static_cast<size_t>(source.block) * static_cast<size_t>(source.bits) / 8;  // of one output
   const size_t zero_bytes = static_cast<size_t>((blocks * source.bits + 7) / 8);
-  const size_t step = matrix.tile_bytes / static_cast<size_t>(blocks);
+  const size_t step = bytes * kTile + size_t{matrix.zeros ? 5U : 4U} * kTile;
   std::memset(out, 0, matrix.tile_bytes);
   for (int lane = 0; lane < kTile; ++lane) {
     const int output = lanes.output[lane];
@@ -125,8 +126,9 @@ Matrix describe(const Source& source) {
     m.bits = source.bits;
     m.block = source.block;
     m.zeros = source.zeros != nullptr;
-    const size_t tail = static_cast<size_t>((m.zeros ? 5 : 4) * kTile);
-    const size_t block = static_cast<size_t>(source.block * source.bits / 8) * kTile + tail;
+    const size_t tail = size_t{m.zeros ? 5U : 4U} * kTile;
+    const size_t block =
+        static_cast<size_t>(source.block) * static_cast<size_t>(source.bits) / 8 * kTile + tail;
     m.tile_bytes = block * static_cast<size_t>(m.blocks());
   }
   return m;

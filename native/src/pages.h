@@ -14,6 +14,8 @@ class Pages {
   // Throws std::bad_alloc where the system refuses.
   Pages(size_t bytes, Kind kind);
   ~Pages();
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
   Pages(Pages&& other) noexcept { swap(other); }
   Pages& operator=(Pages&& other) noexcept {
     swap(other);

@@ -11,8 +11,8 @@ namespace chattts {
 
 // A job is one function that every thread of the team runs; inside it, `parallel` shares out items
 // and ends with a barrier.  Items are claimed as threads come free, so that a thread whose core is
-// taken away holds up only what it has begun.  Who waits spins for a moment and then sleeps; between
-// jobs nobody spins.
+// taken away holds up only what it has begun.  Who waits spins for a moment and then sleeps;
+// between jobs nobody spins.
 class Team {
  public:
   Team(int threads, bool spinning);

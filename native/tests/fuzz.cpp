@@ -213,8 +213,7 @@ class Round {
 
  private:
   void make(const char* instructions, int threads, int spinning, Model** model) {
-    const char* reason =
-        chattts_model_new(&model_.source, instructions, threads, spinning, model);
+    const char* reason = chattts_model_new(&model_.source, instructions, threads, spinning, model);
     if (reason) fail(reason, seed_);
   }
 
@@ -319,8 +318,8 @@ class Round {
     for (size_t from = 0; from < rows.size(); ++from) {
       const size_t to = static_cast<size_t>(random_.number(0, static_cast<int>(rows.size()) - 1));
       if (!rows[from] || rows[to]) continue;
-      const char* reason = chattts_cache_move(cache, static_cast<int>(from), static_cast<int>(to),
-                                              rows[from]->done);
+      const char* reason =
+          chattts_cache_move(cache, static_cast<int>(from), static_cast<int>(to), rows[from]->done);
       if (reason) fail(reason, seed_);
       rows[from]->slot = static_cast<int>(to);
       std::swap(rows[from], rows[to]);
