@@ -12,18 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from .cuda import DecoderPool
-from .decoder import Decoder
-from .device_step import open_step_session
+from .decoding.decoder import Decoder
+from .decoding.device import DecoderPool
+from .decoding.device_step import open_step_session
+from .decoding.finite import require_finite
+from .decoding.forced import forced_pass, prefill_rows
+from .decoding.params import GenerationParams
+from .decoding.slots import SlotDecoder
 from .errors import InputError
-from .finite import require_finite
-from .forced import forced_pass, prefill_rows
-from .manifest import Manifest, ModelInfo
-from .native.choice import wanted_step
-from .native.decoder import NativeDecoder, run_rows
-from .native.step import Step, choose_step
-from .params import GenerationParams
-from .sessions import (
+from .format.manifest import Manifest, ModelInfo
+from .graphs.sessions import (
     Provider,
     SessionConfig,
     check_external_data,
@@ -32,15 +30,17 @@ from .sessions import (
     node_assignment,
     open_session,
 )
-from .slots import SlotDecoder
+from .native.choice import wanted_step
+from .native.decoder import NativeDecoder, run_rows
+from .native.step import Step, choose_step
 from .text import TextTokenizer
-from .voice_shelf import VoiceShelf
-from .voices import Voice
+from .voices.collection import VoiceShelf
+from .voices.vectors import Voice
 
 if TYPE_CHECKING:
-    from .generation import Generation, Request
-    from .options import Sample
-    from .streaming import StreamOptions
+    from .decoding.request import Generation, Request
+    from .speech.options import Sample
+    from .speech.windows import StreamOptions
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -268,13 +268,13 @@ class Bundle:
 
     def clone(self, recording: Path | str, transcript: str) -> Sample:
         """A :class:`Sample` of a recording with its transcript; see :mod:`.cloning`."""
-        from .cloning import make_sample
+        from .speech.cloning import make_sample
 
         return make_sample(self, recording, transcript)
 
     def prepare(self, text: str, speed: int | None = None, speaker: bool = True) -> Ints:
         """Prompt ids int64 [S, num_vq] of the code pass; ``speaker`` reserves the voice's place."""
-        from .synthesis import make_prompt
+        from .speech.requests import make_prompt
 
         return make_prompt(self, text, speed, speaker).ids
 
@@ -288,13 +288,13 @@ class Bundle:
         self, text: str | Sequence[str], voice: Any = None, **options: Any
     ) -> Generation | list[Generation]:
         """Codes and hidden states of a text, or of each of several; see :func:`.generate`."""
-        from .synthesis import generate
+        from .speech.requests import generate
 
         return generate(self, text, voice, **options)
 
     def say(self, text: str, voice: Any = None, **options: Any) -> Floats:
-        """Speech float32 [samples] of a text; see :func:`chattts_onnx.synthesis.say`."""
-        from .synthesis import say
+        """Speech float32 [samples] of a text; see :func:`chattts_onnx.speech.requests.say`."""
+        from .speech.requests import say
 
         return say(self, text, voice, **options)
 
@@ -307,7 +307,7 @@ class Bundle:
         **options: Any,
     ) -> Iterator[Floats]:
         """Speech as chunks float32 [samples] while it is generated; see :func:`.stream`."""
-        from .synthesis import stream as stream_
+        from .speech.requests import stream as stream_
 
         return stream_(self, text, voice, stream=stream, on_step=on_step, **options)
 

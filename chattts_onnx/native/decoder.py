@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..decoding.forced import Rows
+from ..decoding.slots import SlotDecoder, outputs
 from ..errors import InputError
-from ..forced import Rows
-from ..manifest import ModelInfo
-from ..slots import SlotDecoder, outputs
+from ..format.manifest import ModelInfo
 from ..text.prompts import Prompt
 from .library import NativeCache, NativeModel, Positions
 

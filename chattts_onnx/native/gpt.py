@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..manifest import ModelInfo
+from ..format.manifest import ModelInfo
 from .graph import Array, Graph, UnknownGraphError
 from .match import Walk
 from .weights import Weight, take_product

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BundleError
-from ..protobuf import Value, fields, varint
+from ..format.protobuf import Value, fields, varint
 from ..untrusted import brief
 
 Array = npt.NDArray[Any]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..manifest import Manifest, ModelInfo
-from ..sessions import CPU, SessionConfig, check_external_data
+from ..format.manifest import Manifest, ModelInfo
+from ..graphs.sessions import CPU, SessionConfig, check_external_data
 from .choice import NATIVE, ORT, wanted_step
 from .gpt import Gpt, read_gpt
 from .graph import Graph, UnknownGraphError, read_graph

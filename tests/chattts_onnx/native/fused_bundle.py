@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from chattts_onnx.manifest import GraphInfo, Manifest, TensorInfo
+from chattts_onnx.format.manifest import GraphInfo, Manifest, TensorInfo
 from chattts_onnx.text import TextTokenizer
-from pipeline.quantization.blocks import BlockFormat, BlockWeight
+from pipeline.quantization.weight_only.blocks import BlockFormat, BlockWeight
 from tests.chattts_onnx import tiny_bundle
 from tests.chattts_onnx.tiny_bundle import AUDIO, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, LAYERS, NUM_VQ
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from chattts_onnx import InputError, open_bundle
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.native.gpt import read_gpt
 from chattts_onnx.native.graph import UnknownGraphError, read_graph
 from chattts_onnx.native.weights import Form

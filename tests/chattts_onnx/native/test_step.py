@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chattts_onnx import Bundle, GenerationError, InputError, NonFiniteError, open_bundle
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.native.decoder import NativeDecoder
 from chattts_onnx.native.gpt import read_gpt
 from chattts_onnx.native.graph import read_graph
 from chattts_onnx.native.library import NativeModel, UnavailableError, instructions
 from chattts_onnx.native.step import sizes_of
 from chattts_onnx.text import Prompt
+from tests.chattts_onnx.decoding.test_forced import random_inputs
 from tests.chattts_onnx.native import fused_bundle, reference
-from tests.chattts_onnx.test_forced import random_inputs
 from tests.chattts_onnx.tiny_bundle import POSITIONS
 
 Fused = Callable[[str, bool], Path]
