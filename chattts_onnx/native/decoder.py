@@ -52,11 +52,11 @@ class NativeDecoder(SlotDecoder):
                 f"a prompt has {lengths.max()} tokens, the cache holds {self.cache.max_length}; "
                 "shorten the text or ask for fewer new tokens."
             )
-        rows = np.repeat(np.arange(len(prompts), dtype=np.int32), lengths)
-        places = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
+        rows = np.repeat(np.arange(len(prompts)), lengths)
+        places = np.concatenate([np.arange(n) for n in lengths])
         hidden, logits = outputs(self.model, len(selected))
         self._run(
-            (rows + np.int32(first), places),
+            (rows + first, places),
             (
                 np.concatenate([prompt.ids for prompt in prompts]),
                 np.concatenate([prompt.text_mask for prompt in prompts]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..format.manifest import ModelInfo
-from .graph import Array, Graph, UnknownGraphError
+from .graph import Array, Attribute, Graph, UnknownGraphError
 from .match import Walk
 from .weights import Weight, take_product
 
@@ -112,8 +113,8 @@ def _take_last_norm(walk: Walk, model: ModelInfo) -> tuple[Norm, str]:
     return norm, flat.inputs[0]
 
 
-def _norm(walk: Walk, gain: str, attributes: object, model: ModelInfo) -> Norm:
-    epsilon = attributes.get("epsilon") if isinstance(attributes, dict) else None
+def _norm(walk: Walk, gain: str, attributes: Mapping[str, Attribute], model: ModelInfo) -> Norm:
+    epsilon = attributes.get("epsilon")
     if not isinstance(epsilon, float):
         raise UnknownGraphError("a norm without epsilon")
     return Norm(walk.constant(gain, np.float32, model.hidden_size), epsilon)
@@ -171,6 +172,7 @@ def _take_attention(
 ) -> tuple[Array | None, Array | None, str, _Rotation]:
     whole = model.kv_dtype == "int8"
     kinds = {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL"}
+    rounding: dict[str, Attribute | None] = {**kinds, "kv_cache_bit_width": 8} if whole else {}
     node = walk.take(
         name,
         _ATTENTION,
@@ -178,9 +180,9 @@ def _take_attention(
         rotary_interleaved=0,
         num_heads=model.num_attention_heads,
         kv_num_heads=model.num_key_value_heads,
-        **({**kinds, "kv_cache_bit_width": 8} if whole else {}),
+        **rounding,
     )
-    for key in ("do_rotary", "num_heads", "kv_num_heads", *(kinds if whole else ())):
+    for key in ("do_rotary", "num_heads", "kv_num_heads", *rounding):
         if key not in node.attributes:
             raise UnknownGraphError(f"attention without {key}")
     part = f"{index}."
@@ -203,8 +205,8 @@ def _take_attention(
     if len(rest) != 5 or any(rest[:3]):
         raise UnknownGraphError(f"attention reads {rest}")
     shape = (1, model.num_key_value_heads, 1, model.head_dim)
-    key, value = (walk.constant(scale, np.float32, *shape) for scale in rest[3:])
-    return key, value, packed, rotation
+    key_scales, value_scales = (walk.constant(name, np.float32, *shape) for name in rest[3:])
+    return key_scales, value_scales, packed, rotation
 
 
 def _take_embedding(walk: Walk, model: ModelInfo, name: str) -> tuple[Table, Table, int]:

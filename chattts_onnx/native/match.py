@@ -24,14 +24,14 @@ class Walk:
         node = self._makers.get(name)
         return node.op if node else ""
 
-    def take(self, name: str, op: str, output: int = 0, **attributes: Attribute | None) -> Node:
-        """The node that makes ``name`` as its output ``output``.
+    def take(self, name: str, op: str, **attributes: Attribute | None) -> Node:
+        """The node that makes ``name`` as its first output.
 
         ``attributes`` are all that the operator may have besides those whose meaning the caller
         reads itself (None).
         """
         node = self._makers.get(name)
-        if node is None or node.op != op or node.outputs[output] != name:
+        if node is None or node.op != op or node.outputs[0] != name:
             found = node.op if node else "no operator"
             raise UnknownGraphError(f"{brief(name)} is made by {found}, not by {op}")
         for key, value in node.attributes.items():

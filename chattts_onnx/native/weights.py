@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 
-from .graph import Array, UnknownGraphError
+from .graph import Array, Attribute, UnknownGraphError
 from .match import Walk, number_of
 
 _MATMUL, _BLOCKS = "MatMul", "com.microsoft::MatMulNBits"
@@ -51,11 +51,11 @@ def take_product(walk: Walk, name: str, bias: Array | None = None) -> tuple[Weig
     weight, source = _take_blocks(walk, name) if walk.kind(name) == _BLOCKS else _take(walk, name)
     if bias is not None and bias.shape != (weight.outputs,):
         raise UnknownGraphError(f"a bias of shape {list(bias.shape)}")
-    return Weight(**{**vars(weight), "bias": bias}), source
+    return replace(weight, bias=bias), source
 
 
 def _take_blocks(walk: Walk, name: str) -> tuple[Weight, str]:
-    known = dict.fromkeys(("K", "N", "bits", "block_size"))
+    known: dict[str, Attribute | None] = dict.fromkeys(("K", "N", "bits", "block_size"))
     node = walk.take(name, _BLOCKS, accuracy_level=_INTEGERS, **known)
     number_of(node.attributes, "accuracy_level")
     inputs, outputs, bits, block = (int(number_of(node.attributes, key)) for key in known)
@@ -84,7 +84,8 @@ def _take(walk: Walk, name: str) -> tuple[Weight, str]:
     source, weight = node.inputs
     if walk.holds(weight, np.float32):
         values = walk.constant(weight, np.float32, -1, -1)
-        return Weight(Form.FLOAT, *values.shape, values), source
+        inputs, outputs = values.shape
+        return Weight(Form.FLOAT, inputs, outputs, values), source
     stored = walk.take(weight, "DequantizeLinear", axis=1)
     values = walk.constant(stored.inputs[0], np.int8, -1, -1)
     inputs, outputs = values.shape
