@@ -25,6 +25,9 @@ class Step:
     why: str
     model: NativeModel | None = None
 
+    def __str__(self) -> str:
+        return f"{self.engine} ({self.why})"
+
 
 def choose_step(path: Path, manifest: Manifest, config: SessionConfig) -> Step:
     """Open the library's step over the bundle in folder ``path`` where it is wanted and fits.
@@ -53,8 +56,6 @@ def open_native(path: Path, manifest: Manifest, config: SessionConfig) -> Native
     names = [name for name, _ in config.providers]
     if names != [CPU]:
         raise UnavailableError(f"{names[0]} runs the graphs")
-    if config.record_assignment:
-        raise UnavailableError("ONNX Runtime's placement of nodes was asked for")
     library = load()
     info = manifest.graph("gpt")
     file = path / info.file
