@@ -6,15 +6,15 @@ import os
 
 from ..errors import InputError
 
-VARIABLE = "CHATTTS_STEP"
+STEP_VARIABLE = "CHATTTS_STEP"
 AUTO, NATIVE, ORT = "auto", "native", "ort"
 CHOICES = (AUTO, NATIVE, ORT)
 
 
 def wanted_step(step: str | None) -> str:
     """``step``, else what the variable CHATTTS_STEP says, else ``auto``."""
-    wanted = step or os.environ.get(VARIABLE) or AUTO
+    wanted = step or os.environ.get(STEP_VARIABLE) or AUTO
     if wanted not in CHOICES:
-        name = "step" if step else VARIABLE
+        name = "step" if step else STEP_VARIABLE
         raise InputError(f"{name} is {wanted!r}; expected {', '.join(CHOICES)}.")
     return wanted
