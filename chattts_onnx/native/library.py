@@ -44,7 +44,7 @@ class _Source(ctypes.Structure):
     ]
 
 
-class _TableSource(ctypes.Structure):
+class _Table(ctypes.Structure):
     _fields_ = [("rows", c_void_p), ("scales", c_void_p)]
 
 
@@ -64,8 +64,8 @@ Packed = ctypes.CFUNCTYPE(None, c_int32)
 class _ModelSource(ctypes.Structure):
     _fields_ = [
         ("sizes", Sizes),
-        ("text", _TableSource),
-        ("code", _TableSource),
+        ("text", _Table),
+        ("code", _Table),
         *((name, c_void_p) for name in ("cos", "sin", "norm")),
         ("epsilon", c_float),
         ("head", _Source),
@@ -151,16 +151,19 @@ class NativeModel:
         wanted: str | None = None,
         packed: Any = None,
     ) -> None:
-        """Pack ``gpt``, whose arrays may go afterwards; ``packed(layer)`` tells how far it is."""
+        """Pack ``gpt``, whose arrays may go afterwards, but for the tables, which stay in their
+        file; ``packed(layer)`` tells how far it is.
+        """
         self.library, self.sizes, self.threads = library, sizes, threads
         self.instructions = instructions(library, wanted)
+        self._tables = _Kept()
         self._handle = c_void_p()
-        source, kept = _model_source(gpt, sizes, Packed(packed or (lambda layer: None)))
+        kept, tell = _Kept(), Packed(packed or (lambda layer: None))
+        source = _model_source(gpt, sizes, kept, self._tables, tell)
         name = self.instructions.encode()
         reason = library.chattts_model_new(
             ctypes.byref(source), name, threads, int(spinning), ctypes.byref(self._handle)
         )
-        del kept
         if reason:
             raise UnavailableError(f"the library does not take {reason.decode()}")
 
@@ -223,7 +226,7 @@ class NativeCache:
 
 
 class _Kept:
-    """Arrays that C reads while a call lasts."""
+    """Arrays that C reads, kept while it does."""
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
@@ -246,13 +249,11 @@ class _Kept:
             *(self.pointer(array) for array in arrays),
         )
 
-    def table(self, table: Table) -> _TableSource:
-        return _TableSource(self.pointer(table.rows), self.pointer(table.scales))
+    def table(self, table: Table) -> _Table:
+        return _Table(self.pointer(table.rows), self.pointer(table.scales))
 
 
-def _model_source(gpt: Gpt, sizes: Sizes, packed: Any) -> tuple[_ModelSource, _Kept]:
-    kept = _Kept()
-
+def _model_source(gpt: Gpt, sizes: Sizes, kept: _Kept, tables: _Kept, packed: Any) -> _ModelSource:
     def gain(norm: Norm) -> int | None:
         return kept.pointer(norm.gain)
 
@@ -270,10 +271,10 @@ def _model_source(gpt: Gpt, sizes: Sizes, packed: Any) -> tuple[_ModelSource, _K
             for layer in gpt.layers
         )
     )
-    source = _ModelSource(
+    return _ModelSource(
         sizes,
-        kept.table(gpt.text),
-        kept.table(gpt.code),
+        tables.table(gpt.text),
+        tables.table(gpt.code),
         kept.pointer(gpt.cos),
         kept.pointer(gpt.sin),
         gain(gpt.norm),
@@ -282,4 +283,3 @@ def _model_source(gpt: Gpt, sizes: Sizes, packed: Any) -> tuple[_ModelSource, _K
         layers,
         packed,
     )
-    return source, kept

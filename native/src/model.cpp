@@ -84,12 +84,14 @@ const char* Model::refusal(const ModelSource& source) {
 }
 
 Model::Model(const ModelSource& source, const Kernels& kernels, int threads, bool spinning)
-    : sizes_(source.sizes), kernels_(kernels), team_(threads, spinning) {
+    : sizes_(source.sizes),
+      kernels_(kernels),
+      team_(threads, spinning),
+      text_(source.text),
+      code_(source.code) {
   const size_t hidden = size(sizes_.hidden);
   const size_t angles = size(sizes_.positions) * size(sizes_.width / 2);
   const size_t heads = size(sizes_.kv_heads) * size(sizes_.width);
-  text_ = keep_table(source.text, size(sizes_.text_tokens));
-  code_ = keep_table(source.code, size(sizes_.codes) * size(sizes_.audio_tokens));
   cos_ = keep(source.cos, angles);
   sin_ = keep(source.sin, angles);
   norm_ = keep(source.norm, hidden);
@@ -114,20 +116,6 @@ const float* Model::keep(const float* values, size_t count) {
   kept_.push_back(std::make_unique<float[]>(count));
   std::copy(values, values + count, kept_.back().get());
   return kept_.back().get();
-}
-
-Model::Table Model::keep_table(const TableSource& source, size_t rows) const {
-  const size_t count = rows * size(sizes_.hidden);
-  Table table;
-  if (source.scales) {
-    const uint8_t* from = static_cast<const uint8_t*>(source.rows);
-    table.integers.assign(from, from + count);
-    table.floats.assign(source.scales, source.scales + rows);
-  } else {
-    const float* from = static_cast<const float*>(source.rows);
-    table.floats.assign(from, from + count);
-  }
-  return table;
 }
 
 void Model::pack(const ModelSource& source) {
@@ -373,11 +361,11 @@ void Model::embed(const Chunk& chunk, int row) {
 void Model::add_row(const Table& table, int64_t row, bool first, float* out) const {
   const size_t hidden = size(sizes_.hidden);
   const size_t start = static_cast<size_t>(row) * hidden;
-  const bool whole = !table.integers.empty();
+  const auto* integers = static_cast<const int8_t*>(table.rows) + start;
+  const auto* floats = static_cast<const float*>(table.rows) + start;
   for (size_t i = 0; i < hidden; ++i) {
-    const float value = whole ? static_cast<float>(static_cast<int8_t>(table.integers[start + i])) *
-                                    table.floats[static_cast<size_t>(row)]
-                              : table.floats[start + i];
+    const float value =
+        table.scales ? static_cast<float>(integers[i]) * table.scales[row] : floats[i];
     out[i] = first ? value : out[i] + value;
   }
 }

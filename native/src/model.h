@@ -29,8 +29,9 @@ struct Sizes {
   int32_t int8_cache;
 };
 
-// An embedding table: [rows][hidden] float, or INT8 with a scale a row.
-struct TableSource {
+// An embedding table: [rows][hidden] float, or INT8 with a scale a row.  A step reads a row of it,
+// so it stays where it is (in a mapped file) and has to outlive the model.
+struct Table {
   const void* rows;
   const float* scales;  // null: float
 };
@@ -50,8 +51,8 @@ struct LayerSource {
 
 struct ModelSource {
   Sizes sizes;
-  TableSource text;
-  TableSource code;  // [codes * audio_tokens][hidden]
+  Table text;
+  Table code;        // [codes * audio_tokens][hidden]
   const float* cos;  // [positions][width / 2]
   const float* sin;
   const float* norm;
@@ -78,7 +79,7 @@ class Model {
  public:
   // Null where all of `source` is known, else the reason.
   static const char* refusal(const ModelSource& source);
-  // Packs all weights; the source may be freed afterwards.
+  // Packs all weights; the source may be freed afterwards, but for its tables.
   Model(const ModelSource& source, const Kernels& kernels, int threads, bool spinning);
 
   const Sizes& sizes() const { return sizes_; }
@@ -92,10 +93,6 @@ class Model {
   void run(Cache& cache, const Positions& positions, float* hidden, float* logits);
 
  private:
-  struct Table {
-    std::vector<uint8_t> integers;
-    std::vector<float> floats;  // rows, or the scales of integers
-  };
   struct Layer {
     const float* norm;
     const float* mlp_norm;
@@ -115,7 +112,6 @@ class Model {
   Matrix pack_matrix(const Source& source, const int32_t* order, uint8_t** place);
   void sum_weights(Matrix* matrix);
   const float* keep(const float* values, size_t count);
-  Table keep_table(const TableSource& source, size_t rows) const;
 
   void run_chunk(Chunk& chunk, int thread);
   void run_layer(Chunk& chunk, int index, int thread);
@@ -134,8 +130,8 @@ class Model {
   Pages weights_;
   std::vector<std::unique_ptr<float[]>> kept_;
   std::vector<std::unique_ptr<int32_t[]>> kept_sums_;
-  Table text_;
-  Table code_;
+  const Table text_;
+  const Table code_;
   const float* cos_ = nullptr;
   const float* sin_ = nullptr;
   const float* norm_ = nullptr;

@@ -99,7 +99,7 @@ class RandomModel {
     bytes_.push_back(std::move(values));
     return bytes_.back().data();
   }
-  TableSource table(int rows) {
+  Table table(int rows) {
     const int hidden = source.sizes.hidden;
     if (random_.chance(2)) return {floats(rows * hidden, 1), nullptr};
     return {bytes(static_cast<size_t>(rows) * static_cast<size_t>(hidden)), scales(rows)};
