@@ -28,7 +28,8 @@ async def voices(service: Service, variant: str | None = None) -> dict[str, Any]
 
 @router.get("/variants", responses=errors(), summary="The bundles that are served")
 async def variants(service: Service) -> dict[str, Any]:
-    """The first is the default; a revision names the content of a bundle."""
+    """The first is the default; a revision names the content of a bundle, and ``step`` what runs
+    the GPT: the compiled library (``native``) or ONNX Runtime (``ort``)."""
     listed = [
         {
             "id": variant.name,
@@ -37,6 +38,7 @@ async def variants(service: Service) -> dict[str, Any]:
             "checkpoint": variant.bundle.manifest.checkpoint.get("name"),
             "license": variant.bundle.manifest.checkpoint.get("license"),
             "sample_rate": variant.bundle.sample_rate,
+            "step": {"engine": variant.bundle.step.engine, "why": variant.bundle.step.why},
         }
         for variant in service.variants.current
     ]
