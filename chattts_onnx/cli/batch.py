@@ -70,7 +70,7 @@ def make_job(parsed: argparse.Namespace) -> Job:
     from ..bulk import Corpus, Defaults, Job, Settings, scan
 
     columns = tuple(_column(text) for text in parsed.column)
-    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter)
+    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter, parsed.encoding)
     names = ("max_new_tokens", "temperature")
     params = tuple((n, getattr(parsed, n)) for n in names if getattr(parsed, n) is not None)
     settings = Settings(

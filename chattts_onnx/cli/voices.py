@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..charset import argument
 from ..errors import InputError
 from .common import Commands, add_bundle, add_runtime, bundle_folder, new_command, open_named_bundle
 
@@ -126,7 +127,10 @@ def _convert(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 def _clone(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     from ..speech.cloning import make_sample, save_sample
 
-    sample = make_sample(open_named_bundle(parsed), parsed.recording, parsed.transcript)
+    if parsed.output.suffix.lower() != ".json":
+        raise InputError(f"{parsed.output} has another suffix than .json, which --clone reads.")
+    transcript = argument(parsed.transcript, "--transcript")
+    sample = make_sample(open_named_bundle(parsed), parsed.recording, transcript)
     save_sample(parsed.output, sample)
     print(f"{parsed.output}: {len(sample.codes)} steps; {sample.transcript}")
     return 0

@@ -168,8 +168,8 @@ def voice_names(path: Path) -> list[str]:
 def write_voice(path: Path, vector: Any, text: str, details: dict[str, Any]) -> None:
     """Write a voice in one rename; the suffix tells the form.
 
-    ``.json`` {"tensor": text form, **details}, ``.csv`` one number a line, ``.npy``, else the text
-    form alone.  JSON and text hold FP16, the others FP32.
+    ``.json`` {"tensor": text form, **details}, ``.csv`` one number a line, ``.npy``, ``.txt`` the
+    text form alone.  JSON and text hold FP16, the others FP32.
     """
     values = np.asarray(vector, dtype=np.float32)
     suffix = path.suffix.lower()
@@ -182,8 +182,10 @@ def write_voice(path: Path, vector: Any, text: str, details: dict[str, Any]) -> 
     elif suffix == ".json":
         record = {**details, "tensor": text}
         data = (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode()
-    else:
+    elif suffix == ".txt":
         data = f"{text}\n".encode()
+    else:
+        raise VoiceError(f"{path} has no suffix of a voice that is written: .json .csv .npy .txt.")
     write_bytes(path, data)
 
 
