@@ -61,7 +61,9 @@ def _add_output(say: argparse.ArgumentParser) -> None:
 
 def _add_voice(say: argparse.ArgumentParser) -> None:
     group = say.add_argument_group("voice and style")
-    group.add_argument("--voice", help="seed, name, file (FILE#NAME) or text form of a voice")
+    group.add_argument(
+        "--voice", help="seed, name, file (FILE#NAME), text form, or a mix: joe(2)+ava(1)"
+    )
     group.add_argument(
         "--clone", type=Path, help="recording to clone, or what `voices clone` wrote"
     )

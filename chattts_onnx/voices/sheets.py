@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import VoiceError
 from ..untrusted import brief_text
-from .files import parse_cells
+from .tables import parse_cells
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 # Of one voice in a table with some words around it.
