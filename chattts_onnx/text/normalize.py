@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..charset import require_text
 from ..errors import InputError
 from .abbreviations import expand_abbreviations
 from .addresses import speak_addresses
@@ -34,10 +35,12 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     tokens that structure prompts are taken out.  No digit outside a control tag is left, and none
     is left out without an entry in the report.
 
-    Raises :class:`InputError` when ``text`` is no string, or wetext is asked for and missing.
+    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes, or wetext is
+    asked for and missing.
     """
     if not isinstance(text, str):
         raise InputError(f"text is {type(text).__name__}; expected a string.")
+    require_text(text, "the text")
     chosen, report = options or _DEFAULT, Report()
     require(chosen.backend)
     folded = remove_structure(fold_characters(text, report, chosen.emoji), report)
