@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from . import chinese, english
-from .context import Spoken
+from .language import Spoken
 from .report import Report
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"

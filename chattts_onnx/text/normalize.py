@@ -9,8 +9,10 @@ from .abbreviations import expand_abbreviations
 from .addresses import speak_addresses
 from .characters import fold_characters
 from .cleanup import remove_structure
-from .context import Place, Spoken, is_cjk
+from .context import Place
+from .language import Spoken, is_cjk, own_language
 from .erhua import merge_erhua
+from .operators import name_before_numbers, speak_operators
 from .options import TextOptions
 from .punctuation import speak_symbols, tidy
 from .report import Normalized, Report
@@ -20,10 +22,7 @@ from .wetext_backend import require
 
 _DEFAULT = TextOptions()
 _LINE = re.compile(r"[ \t]*\n[ \t\n]*")
-_CHINESE_MARKS = frozenset("，。！？、；：")
 _SPEAKABLE = re.compile(r"\w")
-# One character each, which only East Asian keyboards type.
-_CHINESE_UNITS = frozenset("℃㎡㎥㎞")
 
 
 def normalize(text: str, options: TextOptions | None = None) -> Normalized:
@@ -50,13 +49,11 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
 
 
 def _language(typed: str, folded: str, options: TextOptions) -> Spoken:
-    """What numbers are read in where their clause does not tell; the letters of tags don't."""
+    """What numbers are read in: the caller's language, the text's own, else what it stands in."""
     if options.language != "auto":
         return options.language
-    text = "".join(part for part, is_tag in split_tags(folded) if not is_tag)
-    chinese = any(is_cjk(c) or c in _CHINESE_MARKS for c in text)
-    chinese = chinese or not _CHINESE_UNITS.isdisjoint(typed)
-    return "zh" if chinese or not any(map(str.isalpha, text)) else "en"
+    around = options.default_language
+    return own_language(folded, typed=typed, strict=around is not None) or around or "zh"
 
 
 def _words(text: str, options: TextOptions, report: Report, default: Spoken) -> str:
@@ -65,7 +62,9 @@ def _words(text: str, options: TextOptions, report: Report, default: Spoken) -> 
     text = speak_addresses(text, default, report)
     text = options.lexicon.apply(text, report)
     text = merge_erhua(text, report, options.lexicon) if options.erhua == "merge" else text
+    text = name_before_numbers(text, default, report)
     text = read_numbers(Place(text, options, report, default))
+    text = speak_operators(text, default, report)
     text = expand_abbreviations(text, report, options.spell)
     return speak_symbols(_LINE.sub(_break, text), default, report, options.backend)
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 from ..errors import InputError
 from .choices import Backend, EmojiRule, Erhua, Language, Numbers
+from .language import Spoken
 from .lexicon import Lexicon
 
 
@@ -34,6 +35,7 @@ class TextOptions:
     emoji: EmojiRule = "drop"
     spell: bool = True
     backend: Backend = "auto"
+    default_language: Spoken | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (

@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from .choices import Backend
-from .context import Spoken, is_cjk
+from .language import Spoken, is_cjk
 from .report import Report
 from .wetext_backend import read_leftover
 

@@ -56,7 +56,7 @@ def roman_ruler(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "list number",
-    r"(?:(?<=\n)|\A)\s*(?P<n>[0-9]{1,2})(?:[)）、]\s?|\.(?:\s|(?=[\u4e00-\u9fff])))(?=\S)",
+    r"(?:(?<=\n)|\A)\s*(?P<n>[0-9]{1,2})(?:[)）]\s?|、(?![0-9])\s?|\.(?:\s|(?=[\u4e00-\u9fff])))(?=\S)",
 )
 def bullet(match: re.Match[str], place: Place) -> str:
     """ "1. " and "2)" at the start of a line."""
@@ -71,7 +71,10 @@ def number(match: re.Match[str], place: Place) -> str:
     written, sign = match["n"], match["sign"] or ""
     if _ORDERED_BEFORE.search(place.before(match.start())):
         return reader.integer(written) if "." not in written else reader.number(written)
-    return reader.signed(sign, written, place.after(end))
+    following = place.after(end)
+    if written == "2" and following[:1] == "分" and place.before(match.start(), 1) in ("点", "时"):
+        following = ""  # 8点2分
+    return reader.signed(sign, written, following)
 
 
 @rule(
