@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ..errors import InputError
+from . import pauses
 from .abbreviations import expand_abbreviations
 from .addresses import speak_addresses
 from .characters import fold_characters
@@ -12,6 +13,7 @@ from .cleanup import remove_structure
 from .context import Place
 from .language import Spoken, is_cjk, own_language
 from .erhua import merge_erhua
+from .markup import MarkupReader
 from .operators import name_before_numbers, speak_operators
 from .options import TextOptions
 from .punctuation import speak_symbols, tidy
@@ -28,32 +30,45 @@ _SPEAKABLE = re.compile(r"\w")
 def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     """Speakable text, and a report of every change.
 
-    Numbers, dates, sums, units, addresses and symbols become words of the language around them;
-    words of the user's lexicon become their speech; control tags such as ``[laugh]`` stay, and
-    tokens that structure prompts are taken out.  No digit outside a control tag is left, and none
-    is left out without an entry in the report.
+    Markup is taken off; numbers, dates, sums, units, addresses and symbols become words of the language
+    around them; words of the user's lexicon become their speech; control tags such as ``[laugh]`` stay,
+    and tokens that structure prompts are taken out.  No digit outside a control tag is left, and none
+    is left out without an entry in the report.  A pause that markup asks for is a mark here;
+    :func:`split_pieces` makes it.
 
     Raises :class:`InputError` when ``text`` is no string, or wetext is asked for and missing.
     """
     if not isinstance(text, str):
         raise InputError(f"text is {type(text).__name__}; expected a string.")
     chosen, report = options or _DEFAULT, Report()
-    require(chosen.backend)
-    folded = remove_structure(fold_characters(text, report, chosen.emoji), report)
-    default = _language(text, folded, chosen)
+    plain = markup_reader(chosen, report).read(text)
+    return Normalized(speak(pauses.as_marks(plain), chosen, report), report)
+
+
+def markup_reader(options: TextOptions, report: Report) -> MarkupReader:
+    """What takes the markup off a text under ``options``."""
+    language = None if options.language == "auto" else options.language
+    return MarkupReader(options.markup, options.code, language, options.default_language, report)
+
+
+def speak(text: str, options: TextOptions, report: Report, around: Spoken | None = None) -> str:
+    """Words of a text without markup; ``around`` is the language of the sentences beside it."""
+    require(options.backend)
+    folded = remove_structure(fold_characters(text, report, options.emoji), report)
+    default = _language(text, folded, options, around)
     parts = [
-        part if is_tag else _words(part, chosen, report, default)
+        part if is_tag else _words(part, options, report, default)
         for part, is_tag in split_tags(folded)
     ]
-    return Normalized(tidy("".join(parts)), report)
+    return tidy("".join(parts))
 
 
-def _language(typed: str, folded: str, options: TextOptions) -> Spoken:
+def _language(typed: str, folded: str, options: TextOptions, around: Spoken | None) -> Spoken:
     """What numbers are read in: the caller's language, the text's own, else what it stands in."""
     if options.language != "auto":
         return options.language
-    around = options.default_language
-    return own_language(folded, typed=typed, strict=around is not None) or around or "zh"
+    context = around or options.default_language
+    return own_language(folded, typed=typed, strict=context is not None) or context or "zh"
 
 
 def _words(text: str, options: TextOptions, report: Report, default: Spoken) -> str:

@@ -77,7 +77,7 @@ def _other_cases(symbol: str, prefix: str, prefixes: list[str]) -> Iterator[str]
     name = prefix + symbol
     if symbol in "Bb" or len(name) < 2 or (not prefix and symbol[0] in "MKGT"):
         return
-    if prefix in ("k", "G", "T", "c", "d", ""):
+    if prefix in ("k", "h", "G", "T", "c", "d", ""):
         yield from {"K" + symbol if prefix == "k" else name, name.lower(), name.upper()} - {name}
     elif prefix == "M" and len(symbol) > 1:
         yield from {name.upper(), "M" + symbol.lower()} - {name}
@@ -121,7 +121,7 @@ _UNDER = (
     rf"|\({_AMOUNT}{_BELOW}{_POWER}(?:{_DOT}{_BELOW}{_POWER})?\)))"
 )
 _END = r"(?![A-Za-z0-9^μ])"
-_TIMES_UNIT = rf"(?:(?:{_DOT}|(?<=k[WV])-(?=[hA])|(?<=N)-(?=m)){_NAME}{_POWER})"
+_TIMES_UNIT = rf"(?:(?:{_DOT}|(?<=k[WV])-(?=[hA])|(?<=N)-(?=m)|(?<=ft)-(?=lb)){_NAME}{_POWER})"
 _COMPOUND = rf"{_NAME}{_POWER}(?:{_TIMES_UNIT}{{1,3}}{_UNDER}{{0,3}}|{_UNDER}{{1,3}}){_END}"
 # Alone after a number, and after a power of ten, where a letter such as C can be nothing else.
 UNIT = rf"(?:{_COMPOUND}|{_FREE}{_POWER}{_END})"

@@ -16,7 +16,7 @@ from .times import TIMES
 
 RULES: tuple[Rule, ...] = (
     # A standard's number, a score and a pressure look like dates, ratios and ranges.
-    *(standard, pressure, *NAMES, *MODELS, score),
+    *(standard, pressure, *MODELS, *NAMES, score),
     *(*DATES, *TIMES, *MONEY, *PHONES, *CODES),
     *(equation, *SHORTHAND, *PARTS, *MEASURES, *POWERS, *SUMS, fraction, *RANGES, comparison),
     *PLAIN,

@@ -16,9 +16,15 @@ _MEASURED = f"(?P<sign>{SIGN})?(?<![0-9.])(?P<a>{_N})"
 # 42 W 5th Ave.: a letter apart from its number, before a name or number, is no unit.
 _NAME_AFTER = re.compile(r"\.?\s(?:[A-Z][a-z]|[0-9])")
 # English words that are also units; they stand beside their number as units.
-_WORDS = frozenset({"us", "um", "ha", "bar"})
+_WORDS = frozenset({"us", "um", "as"})
 # 4g网络, a 5g phone: the network's generation, in small letters.
 _GENERATION = re.compile(r"\s?(?:网|手机|信号|套餐|时代|基站|芯片|路由|(?:network|phone|signal)s?\b)")
+_PRINCIPLE = re.compile(r"\s?(?:原则|法则|理论|模型|分析法)")
+_DEFINITE = re.compile(r"\b(?:the|this|that|each|every|one|his|her|its|my|our|your|their)\s$", re.IGNORECASE)
+_NOUN_AFTER = re.compile(
+    r"\s(?!(?:and|are|at|before|but|by|for|from|has|have|in|into|is|of|off|on|or|over|per|than|that|the|to|was|were|"
+    r"when|where|which|will|with)\b)[a-z]{3,}"
+)
 _BELOW_ZERO = ("摄氏度", "度")
 
 
@@ -28,7 +34,9 @@ def _is_unit(match: re.Match[str], group: str, place: Place) -> bool:
     apart = place.text[match.start(group) - 1].isspace()
     if len(name) == 1 and name.isupper() and apart and _NAME_AFTER.match(after):
         return False
-    if name in _WORDS and (apart and name in ("us", "um")):
+    if name in _WORDS and apart:
+        return False
+    if name == "W" and _PRINCIPLE.match(after):
         return False
     return not (name == "g" and not apart and _GENERATION.match(after))
 
@@ -58,7 +66,7 @@ def unit(match: re.Match[str], place: Place) -> str | None:
         return None
     reader = place.reader(*match.span())
     measure = _unit(reader, match["u"])
-    if not reader.zh and ARTICLE.search(place.before(match.start())):
+    if not reader.zh and is_adjective(match, place):
         return f"{reader.signed(match['sign'] or '', match['a'])} {measure.one}"
     return measured(reader, match["sign"] or "", match["a"], measure)
 
@@ -91,11 +99,20 @@ def miswritten(match: re.Match[str], place: Place) -> str | None:
     return f"{spoken} {' '.join(match['u'].upper())}"
 
 
+def is_adjective(match: re.Match[str], place: Place) -> bool:
+    """a 5 kg bag, the 5 kg bag."""
+    before = place.before(match.start())
+    if ARTICLE.search(before):
+        return True
+    return bool(_DEFINITE.search(before) and _NOUN_AFTER.match(place.after(match.end(), 16)))
+
+
 def measured(reader: Reader, sign: str, written: str, unit: Unit, name: bool = True) -> str:
     """A number with its unit (or, in a range, without its ``name``)."""
     if reader.zh:
         below = sign == "-" and unit.zh in _BELOW_ZERO
-        spoken = ("零下" if below else reader.sign(sign)) + reader.number(written, unit.zh)
+        two = "个" if unit.zh not in (*_BELOW_ZERO, "华氏度") else ""  # 两瓦, 两太字节
+        spoken = ("零下" if below else reader.sign(sign)) + reader.number(written, two)
         return spoken + (unit.zh if name else "")
     spoken = reader.signed(sign, written)
     one = written.replace(",", "") == "1"

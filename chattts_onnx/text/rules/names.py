@@ -79,7 +79,7 @@ def _run(text: str, side: int) -> str:
     return match.group() if match else ""
 
 
-@rule("name", r"(?<![0-9A-Za-z.,$¥￥€£+*×=/-])(?P<n>[0-9]{2,5})(?![0-9A-Za-z%°℃]|[.,][0-9])")
+@rule("name", r"(?<![0-9A-Za-z.,$¥￥€£+*×=-])(?P<n>[0-9]{2,5})(?![0-9A-Za-z%°℃]|[.,][0-9])")
 def named_number(match: re.Match[str], place: Place) -> str | None:
     """985、211高校, 996工作制, 119救火, 波音747, 端口8080."""
     if place.options.numbers != "auto":
@@ -107,7 +107,10 @@ _EVENTS = (
 )
 
 
-@rule("event", rf"(?<![0-9.])(?P<m>1[0-2]|[1-9])[·.・/](?P<d>[0-9]{{1,2}})(?=\s?{_EVENTS})")
+@rule(
+    "event",
+    rf"(?<![0-9.])(?P<m>1[0-2]|[1-9])[·.・/](?P<d>[0-9]{{1,2}})(?=\s?(?:[\u4e00-\u9fff]{{1,3}})?{_EVENTS})",
+)
 def event(match: re.Match[str], place: Place) -> str:
     """3/15晚会, 9·11事件, 6.18大促: the date of an event is its name."""
     return place.reader(*match.span()).digit_by_digit(match["m"] + match["d"])
@@ -131,7 +134,7 @@ _SEASON = r"财年|赛季|学年|年度|雪季|榨季|冬|[Ss]eason|fiscal|finan
 
 
 @rule(
-    "year range", r"(?<![0-9A-Za-z.,])(?P<y>(?:19|20)[0-9]{2})\s?[-–/](?P<z>[0-9]{2})(?![0-9]|[-/.:,][0-9])"
+    "year range", r"(?:(?<![0-9A-Za-z.,])|(?<=FY))(?P<y>(?:19|20)[0-9]{2})\s?[-–/](?P<z>[0-9]{2})(?![0-9]|[-/.:,][0-9])"
 )
 def season(match: re.Match[str], place: Place) -> str | None:
     """2023-24财年, the 2023/24 season, and any two years that follow each other."""
@@ -165,4 +168,11 @@ def street(match: re.Match[str], place: Place) -> str:
     return f"{place.reader(*match.span()).number(match['n'])} {direction} "
 
 
-NAMES: tuple[Rule, ...] = (generations, named_number, event, season, plate, street)
+@rule("name", r"(?<![0-9A-Za-z.,-])'?(?P<n>[2-9][0-9])ers(?![A-Za-z])")
+def team(match: re.Match[str], place: Place) -> str:
+    """49ers, 76ers."""
+    spoken = english.cardinal(match["n"])
+    return spoken + ("rs" if spoken.endswith("e") else "ers")
+
+
+NAMES: tuple[Rule, ...] = (generations, team, named_number, event, season, plate, street)

@@ -49,6 +49,8 @@ def fraction(match: re.Match[str], place: Place) -> str:
     """1/3, 1 1/2; 24/7 and the like are no fractions."""
     reader = place.reader(*match.span())
     whole, top, bottom = match["w"], match["a"], match["b"]
+    if match.group() == "9/11" and not reader.zh:
+        return "nine eleven"
     if int(top) >= int(bottom) or int(bottom) < 2 or top == "0":
         spoken = _slashed(match, place)
     else:
@@ -63,8 +65,8 @@ def fraction(match: re.Match[str], place: Place) -> str:
 def _slashed(match: re.Match[str], place: Place) -> str:
     reader = place.reader(*match.span())
     parts = [reader.number(n) for n in match.group("a", "b")]
-    if match.group() in ("24/7", "9/11", "7/24"):
-        return reader.say("，" if match.group() == "9/11" else "", " ").join(parts)
+    if match.group() == "24/7":
+        return reader.say("", " ").join(parts)
     return reader.say("斜杠", " slash ").join(parts)
 
 

@@ -84,7 +84,8 @@ def number(match: re.Match[str], place: Place) -> str:
 def rare_unit(match: re.Match[str], place: Place) -> str | None:
     """5kPa: units that the built-in table lacks, as wetext reads them."""
     if (
-        place.options.numbers != "auto"
+        match["u"] in ("x", "X")
+        or place.options.numbers != "auto"
         or "," in match["n"]
         or (match["u"].islower() and len(match["u"]) > 3)
     ):

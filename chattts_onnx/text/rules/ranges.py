@@ -28,7 +28,7 @@ def score(match: re.Match[str], place: Place) -> str | None:
     before, after = place.before(match.start()), place.after(match.end())
     if not (_SCORE_BEFORE.search(before) or _SCORE_AFTER.match(after)):
         return None
-    if re.match(r"\s?(?:[点分秒年月日岁天个米元人次号万亿]|小时|分钟|公里|\w+s\b)", after):
+    if re.match(r"\s?(?:日(?!本)|[点分秒年月岁天个米元人次号万亿]|小时|分钟|公里|\w+s\b)", after):
         return None  # 第三场3-5分钟, won 3-5 games
     reader = place.reader(*match.span())
     return reader.say("比", " to ").join(reader.number(match[n]) for n in "ab")
@@ -114,7 +114,11 @@ _AIRLINERS = re.compile(r"(?:波音|空客|麦道|Boeing|Airbus)\s?A?$", re.IGNO
 @rule("model", r"(?P<n>[0-9]{3})[-–](?P<v>[0-9]{1,4})(?![0-9])")
 def airliner(match: re.Match[str], place: Place) -> str | None:
     """波音747-400, Boeing 737-800."""
-    if not _AIRLINERS.search(place.before(match.start())):
+    named = _AIRLINERS.search(place.before(match.start()))
+    plane = re.fullmatch("7[0-9]7", match["n"]) and re.match(
+        r"[A-Z]{0,3}\s?(?:客机|飞机|机型|货机|梦想|jet|aircraft|airliner|plane)", place.after(match.end())
+    )
+    if not (named or plane):
         return None
     reader = place.reader(*match.span())
     variant = match["v"]
@@ -138,14 +142,21 @@ def seven_eleven(match: re.Match[str], place: Place) -> str | None:
 def versioned(match: re.Match[str], place: Place) -> str:
     """Llama-3.1-8B: a name in parts; no range, no sign."""
     reader = place.reader(*match.span())
-    return f" {reader.number(match['n'])} {reader.number(match['v'])}"
+    return f" {reader.number(match['n'])} {_sized(match, place, reader)}"
 
 
 @rule("model", r"(?<=[A-Za-z])(?P<n>[0-9]+(?:\.[0-9]+)?)[-–](?P<v>[0-9]+(?:\.[0-9]+)?)(?=[A-Za-z])")
 def sized(match: re.Match[str], place: Place) -> str:
     """Qwen2.5-7B."""
     reader = place.reader(*match.span())
-    return f"{reader.number(match['n'])} {reader.number(match['v'])}"
+    return f"{reader.number(match['n'])} {_sized(match, place, reader)}"
+
+
+def _sized(match: re.Match[str], place: Place, reader: Reader) -> str:
+    """7B and 671B are sizes; the 9700 of i7-9700K is a code."""
+    if len(match["v"]) < 4 or place.after(match.end(), 1) in "BM":
+        return reader.number(match["v"])
+    return reader.code(match["v"])
 
 
 @rule("formation", r"(?<![0-9A-Za-z.-])(?P<n>[1-6](?:-[1-6]){2,3})(?=\s?(?:阵型|阵容|战术|变阵|formation|diamond))")

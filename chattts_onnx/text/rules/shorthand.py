@@ -114,14 +114,22 @@ def sharp_after(match: re.Match[str], place: Place) -> str | None:
 
 
 _CLASS_BEFORE = re.compile(r"(?:[一二三四五六七八九初高大小][一二三四五六]|年级|[初高大]|班|级|系|届|专业|第)\s?$")
+_LABEL_BEFORE = re.compile(
+    r"(?:公式|[图表式例]|方程|定理|附件|方案|问题|步骤|条件|选项|小题|[Ee]q(?:uation|s)?\.?|[Ff]ig(?:ure)?\.?|[Tt]able|[Ss]tep)\s?$"
+)
 
 
-@rule("bracket", r"[(（](?P<n>[0-9]{1,2})[)）](?P<kind>[班条款项目题节])?")
+@rule("bracket", r"[(（](?P<n>[0-9]{1,2})[)）](?P<kind>班|[条款项目题节组排连]|中队|支部)?")
 def bracketed(match: re.Match[str], place: Place) -> str | None:
     """高一(3)班, 第3(1)条, 三年级（2）班: the brackets are only writing."""
     before = place.before(match.start(), 8)
-    if match["kind"] == "班" and _CLASS_BEFORE.search(before):
-        return f"{chinese.cardinal(match['n'])}班"
+    if match["kind"] in ("班", "中队", "支部", "组", "排", "连") and (
+        _CLASS_BEFORE.search(before) or not before.strip()
+    ):
+        return f"{chinese.cardinal(match['n'])}{match['kind']}"
+    if _LABEL_BEFORE.search(before):
+        reader = place.reader(*match.span())
+        return reader.say("", " ") + reader.integer(match["n"]) + (match["kind"] or "")
     if match["kind"] and re.search(r"第?[0-9一二三四五六七八九十百]+\s?[条款项]?$", before):
         return f"{chinese.cardinal(match['n'])}{match['kind']}"
     if re.search(r"第[0-9一二三四五六七八九十百]+[条款项]$", before):

@@ -17,7 +17,7 @@ _CLOCK = r"(?P<h>[01]?[0-9]|2[0-4])[:：](?P<mi>[0-5][0-9])(?:[:：](?P<s>[0-5][
 _CLOCK2 = r"(?P<h2>[01]?[0-9]|2[0-4])[:：](?P<mi2>[0-5][0-9])"
 _STOP = r"(?![0-9])(?![:：.][0-9])"
 _RATIO_BEFORE = re.compile(
-    r"(?:比分|局分|分数|[局盘节半]场?|比例|比率|比值|按|以|为|成|比|score|ratio|odds|won|lost|scale)[^0-9]{0,4}$",
+    r"(?:比分|局分|分数|[局盘节半]场?|比例|比率|比值|按|以|为|成(?![绩功])|比|score|ratio|odds|won|lost|scale)[^0-9]{0,4}$",
     re.IGNORECASE,
 )
 _WON_AFTER = re.compile(
@@ -88,10 +88,10 @@ def clock(match: re.Match[str], place: Place) -> str | None:
     """8:30, 15:04:05, 3:30 pm; after words such as 比分 it is a ratio."""
     before = place.before(match.start())
     if not match["half"] and (
-        _RATIO_BEFORE.search(before) or _WON_AFTER.match(place.after(match.end()))
+        _took(match, place, bool(match["s"]))
+        or _RATIO_BEFORE.search(before)
+        or _WON_AFTER.match(place.after(match.end()))
     ):
-        return None
-    if not match["half"] and _took(match, place, bool(match["s"])):
         return None
     reader = place.reader(*match.span())
     hour, minute = int(match["h"]), int(match["mi"])
@@ -126,9 +126,9 @@ def _took(match: re.Match[str], place: Place, seconds: bool) -> bool:
 def duration(match: re.Match[str], place: Place) -> str | None:
     """用了2:05:42, and 90:00 and 100:30:05, which are no times of day."""
     before, after = place.before(match.start()), place.after(match.end())
-    if _RATIO_BEFORE.search(before) or _WON_AFTER.match(after):
-        return None
-    if len(match["a"]) == 1 and not _took(match, place, bool(match["c"])):
+    if not _took(match, place, bool(match["c"])) and (
+        len(match["a"]) == 1 or _RATIO_BEFORE.search(before) or _WON_AFTER.match(after)
+    ):
         return None
     reader = place.reader(*match.span())
     names = ("小时", "分", "秒") if match["c"] else ("分", "秒")
