@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .errors import ChatTTSError, InputError
 from .streaming import StreamOptions
 from .synthesis import OnStep, Options, plan, speak, speak_in_chunks
-from .text import Piece, piece_limit, sentences_apart, split_pieces
+from .text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
 from .text.report import Report
 from .voices import Voice
 
@@ -71,7 +71,7 @@ def bundle_pieces(
         text,
         lambda part: len(tokenizer.encode(part)),
         piece_limit(bundle.manifest, options.get("piece_tokens")),
-        options.get("text_options"),
+        bundle_reading(bundle.manifest, options.get("text_options")),
         report,
         normalized=not options.get("normalize", True),
         apart=sentences_apart(bundle.manifest),

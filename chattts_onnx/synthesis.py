@@ -16,7 +16,7 @@ from .options import Options as Options
 from .options import Sample, refine_instruction
 from .params import GenerationParams
 from .streaming import AudioStream, StreamOptions, decode_in_windows
-from .text import Prompt, code_prompt, normalize, refine_prompt
+from .text import Prompt, bundle_reading, code_prompt, normalize, refine_prompt
 from .text.cleanup import remove_structure
 from .voices import Voice
 from .wavefile import join
@@ -124,7 +124,8 @@ def plan(
         raise InputError(f"seed is {seed!r}; expected a whole number of at least 0, or None.")
     params = options.get("params") or bundle.default_params("code")
     if options.get("normalize", True):
-        text = normalize(text, options.get("text_options")).text
+        reading = bundle_reading(bundle.manifest, options.get("text_options"))
+        text = normalize(text, reading).text
     instruction = refine_instruction(bundle.tokenizer, options)
 
     def code(previous: Request | None) -> Request:

@@ -13,6 +13,7 @@ from ..bundle import Bundle
 from ..errors import InputError, VoiceError
 from ..options import Options
 from ..text import TextOptions
+from ..text.choices import Code, Markup
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,6 +45,8 @@ class SpeechRequest:
     break_: int | None = None
     normalize: bool = True
     language: Literal["auto", "zh", "en"] | None = None
+    markup: Markup | None = None
+    code: Code | None = None
 
     def options(self, bundle: Bundle, most_steps: int, seed: int) -> Options:
         """Options for the engine, with at most ``most_steps`` steps a piece.
@@ -77,8 +80,9 @@ class SpeechRequest:
             "break_": self.break_,
             "normalize": self.normalize,
         }
-        if self.language is not None:
-            options["text_options"] = TextOptions(language=self.language)
+        reading = {"language": self.language, "markup": self.markup, "code": self.code}
+        if given := {name: value for name, value in reading.items() if value is not None}:
+            options["text_options"] = TextOptions(**given)
         if self.refine:
             options["skip_refine"] = False
         return options

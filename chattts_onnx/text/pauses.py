@@ -46,6 +46,11 @@ def without(text: str) -> str:
     return _PAUSE.sub("", text)
 
 
+def described(text: str) -> str:
+    """``text`` with each pause as a reader of a report sees it: [pause 0.50 s]."""
+    return _RUN.sub(lambda m: f"[pause {length(m.group()):.2f} s]", text)
+
+
 def as_marks(text: str) -> str:
     """``text`` with a stop or a comma for each pause: what is left of it where nothing is cut."""
     text = text.rstrip() if not text or not _PAUSE.match(text[-1]) else _END.sub("", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..manifest import Manifest
@@ -20,7 +20,7 @@ from .tags import TAG
 _PAUSES = {**dict.fromkeys("。！？.!?", SENTENCE), **dict.fromkeys("，、,", CLAUSE)}
 
 _ENGLISH_NUMBER = (
-    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|"
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|"
     r"forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|trillion|point)"
 )
 # What must not be cut: a tag, a number in words, a word; one Chinese character otherwise.
@@ -89,13 +89,15 @@ def _spoken_sentences(
     if normalized:
         yield from split_sentences(text)
         return
-    chosen, changes = options or TextOptions(), report if report is not None else Report()
+    chosen, changes = options or TextOptions(), Report() if report is None else report
     reader = markup_reader(chosen, changes)
     # A text at hand is read at once: what stands in it may be closed anywhere.
     whole = isinstance(text, str) and len(text) <= LONGEST
     plain = [reader.read(str(text))] if whole else reader.parts(blocks(text))
     for sentence, pause, around in _with_language(split_sentences(plain)):
         yield speak(sentence, chosen, changes, around) if sentence else "", pause
+        if report is None:  # nobody reads it, and a book's would fill the memory
+            changes.changes.clear()
 
 
 # Sentences without a letter wait for one that tells their language, for so many sentences.
@@ -127,6 +129,14 @@ def piece_limit(manifest: Manifest, wanted: int | None = None) -> int:
     """
     limit = wanted or int(manifest.notes.get("piece_tokens", PIECE_TOKENS))
     return min(limit, manifest.model.max_position_embeddings // 4)
+
+
+def bundle_reading(manifest: Manifest, options: TextOptions | None) -> TextOptions:
+    """``options`` with the bundle's language for texts without letters, as its manifest notes."""
+    chosen, language = options or TextOptions(), manifest.notes.get("language")
+    if chosen.default_language is not None or language not in ("zh", "en"):
+        return chosen
+    return replace(chosen, default_language=language)
 
 
 def sentences_apart(manifest: Manifest) -> bool:

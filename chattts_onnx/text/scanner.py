@@ -7,7 +7,7 @@ import re
 from .context import Place
 from .language import is_latin
 from .currencies import CURRENCY
-from .rules import RULES
+from .rules import RULES, Rule
 from .rules.plain import bullet
 from .units import UNIT
 
@@ -29,7 +29,7 @@ def read_numbers(place: Place) -> str:
     """The place's text with every number in words; no ASCII digit is left."""
     text, parts, position = place.text, [], 0
     if first := bullet.pattern.match(text):
-        parts.append(_note(place, first, bullet.read(first, place), bullet.name))
+        parts.append(_note(place, first, bullet.read(first, place), bullet))
         position = first.end()
     while anchor := _ANCHOR.search(text, position):
         start = anchor.start()
@@ -48,14 +48,14 @@ def _read(place: Place, start: int, parts: list[str]) -> int:
         spoken = rule.read(match, place)
         if spoken is not None:
             before = parts[-1] if parts[-1] or len(parts) < 2 else parts[-2]
-            parts.append(_spaced(_note(place, match, spoken, rule.name), before, place, match))
+            parts.append(_spaced(_note(place, match, spoken, rule), before, place, match))
             return match.end()
     parts.append(place.text[start])
     return start + 1
 
 
-def _note(place: Place, match: re.Match[str], spoken: str | None, name: str) -> str:
-    return place.report.add(name, match.group(), spoken or "")
+def _note(place: Place, match: re.Match[str], spoken: str | None, rule: Rule) -> str:
+    return place.report.add(rule.name, match.group(), spoken or "", rule.why)
 
 
 def _spaced(spoken: str, before: str, place: Place, match: re.Match[str]) -> str:

@@ -91,12 +91,17 @@ class _Reader:
         """What a command is applied to: a group or one token."""
         self._skip()
         token = self._next()
-        if token == "{":
-            if self._depth >= _DEEPEST:
-                return ""
-            self._depth += 1
-            spoken = self._sequence("}")
+        if self._depth >= _DEEPEST:
+            return token if token.isalnum() else ""
+        self._depth += 1
+        try:
+            return self._applied(token)
+        finally:
             self._depth -= 1
+
+    def _applied(self, token: str) -> str:
+        if token == "{":
+            spoken = self._sequence("}")
             self._at += 1
             return spoken
         if token in ("-", "+"):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from ..pauses import PARAGRAPH, SENTENCE, asked, layout
+from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout
 from ..report import Report
 from .chat import UNSPOKEN
 from .spans import replace_spans
@@ -72,7 +72,7 @@ def read_html(text: str, report: Report, *, every: bool = False) -> str:
         if not (every or paired or (name in _KNOWN and _stands_alone(match, name))):
             return match.group()
         spoken = _element(match, name)
-        report.add("element", match.group(), spoken.strip())
+        report.add("element", match.group(), described(spoken).strip())
         return spoken
 
     return _TAG.sub(element, text)

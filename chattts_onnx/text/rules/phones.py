@@ -79,7 +79,7 @@ def service(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "phone",
-    r"(?<![A-Za-z0-9.])(?:(?P<cc>\+?1)[-.\s])?(?P<open>\()?(?P<a>[2-9][0-9]{2})(?(open)\))[-.\s]?(?P<b>[0-9]{3})[-.\s](?P<c>[0-9]{4})"
+    r"(?<![A-Za-z0-9.])(?:(?P<cc>\+?1)[-.\s])?(?P<open>\()?(?P<a>[2-9][0-9]{2})(?(open)\)[-.\s]?|[-.\s])(?P<b>[0-9]{3})[-.\s](?P<c>[0-9]{4})"
     + _EXTENSION
     + _END,
 )

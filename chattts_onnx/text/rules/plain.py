@@ -6,6 +6,7 @@ import re
 
 from .. import english
 from ..context import Place
+from ..readback import same_quantity
 from ..wetext_backend import read_leftover
 from .base import NUMBER, SIGN, START, Rule, rule
 
@@ -92,8 +93,9 @@ def rare_unit(match: re.Match[str], place: Place) -> str | None:
         return None
     reader = place.reader(*match.span())
     spoken = read_leftover(match.group().replace(" ", ""), reader.language, place.options.backend)
-    # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol.
-    if spoken is None or re.search(rf"(?i)\b{re.escape(match['u'])}\b", spoken):
+    # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol; one that says another
+    # value folded its case: 5 mW -> five megawatts.
+    if spoken is None or not same_quantity(match.group(), spoken, reader.language) or re.search(rf"(?i)\b{re.escape(match['u'])}\b", spoken):
         return None
     return None if reader.zh and re.search("[A-Za-z]", spoken) else spoken
 
