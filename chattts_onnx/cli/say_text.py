@@ -133,7 +133,7 @@ def _bundle(
 
     if parsed.bundle is None:
         return None, parsed.piece_tokens or PIECE_TOKENS, False, text_options(parsed)
-    from ..manifest import Manifest
+    from ..format.manifest import Manifest
     from ..text import TextTokenizer, bundle_reading, piece_limit, sentences_apart
 
     manifest = Manifest.load(parsed.bundle, verify=False)

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..audio.encode import MEDIA_TYPES
 from ..text.choices import Code, Markup
-from .encoders import MEDIA_TYPES
 from .requests import SpeechRequest
 
 AudioFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]

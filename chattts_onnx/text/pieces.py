@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
-from ..manifest import Manifest
+from ..format.manifest import Manifest
 from .language import Spoken, own_language
 from .markup import LONGEST
 from .normalize import markup_reader, speak

@@ -120,7 +120,7 @@ _UNDER = (
     rf"(?:/{_AMOUNT}(?:{_BELOW}{_POWER}(?:[·⋅∙•]{_BELOW}{_POWER})?"
     rf"|\({_AMOUNT}{_BELOW}{_POWER}(?:{_DOT}{_BELOW}{_POWER})?\)))"
 )
-_END = r"(?![A-Za-z0-9^μ])"
+_END = r"(?![A-Za-z0-9^Ͱ-Ͽ])"
 _TIMES_UNIT = rf"(?:(?:{_DOT}|(?<=k[WV])-(?=[hA])|(?<=N)-(?=m)|(?<=ft)-(?=lb)){_NAME}{_POWER})"
 _COMPOUND = rf"{_NAME}{_POWER}(?:{_TIMES_UNIT}{{1,3}}{_UNDER}{{0,3}}|{_UNDER}{{1,3}}){_END}"
 # Alone after a number, and after a power of ten, where a letter such as C can be nothing else.
