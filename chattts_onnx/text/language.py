@@ -15,7 +15,9 @@ _CHINESE_UNITS = frozenset("℃㎡㎥㎞")
 # Stretches between Chinese characters and marks, in which an English phrase may stand.
 _LATIN_RUN = re.compile("[^\u4e00-\u9fff\u3400-\u4dbf，。！？、；：\n]+")
 # 10w+ is no English.
-_SHORTHAND = re.compile(r"\s*[0-9]+(?:\.[0-9]+)?[wk]\+?[\s.,!?]*")
+_SHORTHAND = re.compile(
+    r"\s*(?:[0-9]+(?:\.[0-9]+)?[wk]?\s?[-~]\s?)?[0-9]+(?:\.[0-9]+)?[wk]\+?[\s.,!?]*"
+)
 _WORD = re.compile(r"(?<![A-Za-z0-9@/_.'&-])[A-Za-z']+(?![A-Za-z0-9@/_&-]|\.[A-Za-z0-9])")
 # Words that only an English phrase has; names, units and commands have none of them.
 _FUNCTION_WORDS = frozenset(

@@ -16,6 +16,7 @@ _DECREMENT = re.compile(r"(?<![A-Za-z0-9-])([a-z])--(?![->A-Za-z0-9])")
 # *67, *#06#, *123#: codes of a telephone.
 _DIALLED = re.compile(r"(?<![A-Za-z0-9)*#\s])\s?(?P<code>[*#]{1,2}[0-9]{1,6}(?:\*[0-9]{1,6})*#?)(?![0-9A-Za-z*#])|(?<=[a-z] )(?P<more>\*#?[0-9]{1,6}(?:\*[0-9]{1,6})*#|\*[0-9]{2,3}(?=[\s.,]|\Z))")
 _DIAL_BEFORE = re.compile(r"(?:[拨按打入]|dial|press|enter|call|type|code)\s?\Z", re.IGNORECASE)
+_FUNCTION = re.compile(r"(?<![A-Za-z])([f-hFGP])\(([a-z])\)(?![A-Za-z0-9])")
 _OVER = re.compile(r"(?<=[0-9)])/(?=[xyznabkt](?![A-Za-z]))")
 _COMPARISONS = {
     "<=": ("小于等于", "less than or equal to"),
@@ -63,6 +64,9 @@ def name_before_numbers(text: str, language: Spoken, report: Report) -> str:
     if "/" in text:
         over = "除以" if language == "zh" else " over "
         text = _OVER.sub(lambda m: report.add("symbol", m.group(), over), text)
+    if "(" in text:
+        of = " " if language == "zh" else " of "
+        text = _FUNCTION.sub(lambda m: report.add("formula", m.group(), f"{m[1]}{of}{m[2]}"), text)
     if "-" in text and _EQUATION.search(text):
         minus = "减" if language == "zh" else " minus "
         text = _DECREMENT.sub(

@@ -89,18 +89,22 @@ def _other_cases(symbol: str, prefix: str, prefixes: list[str]) -> Iterator[str]
 def _names() -> dict[str, Unit]:
     """Every written name of one unit, without powers."""
     names: dict[str, Unit] = {}
-    aliases: dict[str, Unit] = {}
-    for symbol, prefixes, unit in _rows():
+    aliases: dict[str, Unit | None] = {}
+    rows = list(_rows())
+    for symbol, prefixes, unit in rows:
         names[symbol] = unit
         for prefix in prefixes:
             names.setdefault(prefix + symbol, _prefixed(prefix, unit))
+    for symbol, prefixes, unit in rows:
         for prefix in ["", *prefixes]:
             for alias in _other_cases(symbol, prefix, prefixes):
-                aliases.setdefault(alias, names[prefix + symbol])
+                meant = names[prefix + symbol]
+                # KN may be a knot or a kilonewton: neither.
+                aliases[alias] = meant if aliases.get(alias, meant) == meant else None
         if symbol == "mmHg":
             aliases["mmhg"] = unit
     aliases |= {f"u{name[1:]}": unit for name, unit in names.items() if name[0] == "μ"}
-    return {**aliases, **names}
+    return {**{name: unit for name, unit in aliases.items() if unit is not None}, **names}
 
 
 def _either(names: list[str]) -> str:

@@ -101,7 +101,7 @@ def unit(draw: Draw) -> Case:
     folded = draw.random() < 0.3
     if folded:
         name = draw.choice([name.lower(), name.upper(), name.swapcase()])
-        name = prefix + base if not name.isascii() or name == "kn" else name  # knots
+        name = prefix + base if not name.isascii() or name in ("kn", "pA") else name
     # The prefix as it stands is the value: a capital M is mega, whatever was meant.
     head = name[: len(prefix)]
     wanted = {_PREFIXES.get(head), _PREFIXES.get(head.lower() if head in "KCNPU" else head.upper())}
@@ -133,7 +133,7 @@ def _unit_of(spoken: str, language: Spoken) -> str:
         end = match.end() if match else 0
         kilo = spoken[:end].endswith("千") and spoken[end : end + 1] in _BASES
         return spoken[end - kilo :]
-    word = "|".join([*english.digits("0123456789").split(), "ten", "eleven", "twelve", r"\w+teen", r"\w+ty", "hundred", "thousand", "million", "point"])
+    word = "|".join([*english.digits("0123456789").split(), "oh", "ten", "eleven", "twelve", r"\w+teen", r"\w+ty", "hundred", "thousand", "million", "point"])
     return re.sub(rf"^(?:(?:{word})\b ?)+", "", spoken)
 
 

@@ -31,7 +31,7 @@ _PLAIN = (
     (re.compile(r"\\[,;: !]|~|\\quad"), " "),
 )
 _QUANTITY = re.compile(
-    rf"\s*[-+±]?{NUMBER}\s?(?:×\s?10\^[-+]?[0-9]+)?\s*(?:%|{UNIT_AFTER_POWER})?\s*|10\^[-+]?[0-9]+"
+    rf"\s*[-+±]?(?:{NUMBER})\s?(?:×\s?10\^[-+]?[0-9]+)?\s*(?:%|{UNIT_AFTER_POWER})?\s*|10\^[-+]?[0-9]+"
 )
 
 

@@ -9,7 +9,7 @@ from ..choices import Code
 from ..pauses import PARAGRAPH, SENTENCE, layout
 from ..report import Report
 
-_FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})[^`\n]*$")
+_FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?:[A-Za-z{.][^`~\n]*)?$")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>\S.*)$")
 _UNDERLINE = re.compile(r" {0,3}(?:={3,}|-{3,})[ \t]*$")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")

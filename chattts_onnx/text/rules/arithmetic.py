@@ -116,11 +116,12 @@ def scientific(match: re.Match[str], place: Place) -> str | None:
 _EXPONENT = r"(?:\^|\*\*)(?P<n>[-+]?[0-9]+|\([-+]?[0-9]+\)|[-+]?[nmkxyt](?![A-Za-z0-9]))(?![0-9])"
 
 
-@rule("power", rf"(?P<a>[0-9]+(?:\.[0-9]+)?){_EXPONENT}")
+@rule("power", rf"(?P<sign>{SIGN})?(?P<a>[0-9]+(?:\.[0-9]+)?){_EXPONENT}")
 def power(match: re.Match[str], place: Place) -> str:
     """10^6, 5², 2^n."""
     reader = place.reader(*match.span())
-    return reader.number(match["a"]) + _raised(reader, match["n"].strip("()"))
+    value = reader.signed(match["sign"] or "", match["a"])
+    return value + _raised(reader, match["n"].strip("()"))
 
 
 @rule("power", rf"(?<=[A-Za-zα-ω)）]){_EXPONENT}")
