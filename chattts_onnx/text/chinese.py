@@ -58,8 +58,6 @@ MEASURE_WORDS = (
     "盎司",
 )
 # A word that begins with one of these is no measure although its first character is.
-# 2、3个 is 两、三个.
-_ABOUT = re.compile(r"^[、~～-]\s?3(?![0-9.])\s?")
 _NOT_MEASURE = re.compile(
     "年级|年生|天津|人称|人转|里面|个性|家公司|次元|次方|次函数|次世代|次曲线|次型|次项|次开发|次创业|元[一二12]次|元方程|"
     "元函数|元论|元结构|项式|倍体|本线|本院校|本大学|道贩子|重奏|分之|分法|分音符|地主|国语|类卡|面角|组氨|房东|封信号|"
@@ -146,7 +144,7 @@ def counted(text: str, following: str) -> str:
 
 def is_measure(following: str) -> bool:
     """Whether ``following`` begins with a measure word."""
-    word = _ABOUT.sub("", following.lstrip(" "))
+    word = following.lstrip(" ")
     if not word or _NOT_MEASURE.match(word):
         return False
     return word[0] in MEASURES or word.startswith(MEASURE_WORDS)

@@ -11,8 +11,8 @@ from .addresses import speak_addresses
 from .characters import fold_characters
 from .cleanup import remove_structure
 from .context import Place
-from .language import Spoken, is_cjk, own_language
 from .erhua import merge_erhua
+from .language import Spoken, is_cjk, own_language
 from .markup import MarkupReader
 from .operators import name_before_numbers, speak_operators
 from .options import TextOptions

@@ -11,10 +11,14 @@ from . import chinese, english
 from .language import Spoken
 from .report import Report
 
-_LANGUAGES = re.compile(r"(?<![A-Za-z0-9])(?:[CF]#|[A-Za-z]\+\+|[A-Za-z]{2,}\+\+)(?!\+)|(?<=[gc])\+\+")
+_LANGUAGES = re.compile(
+    r"(?<![A-Za-z0-9])(?:[CF]#|[A-Za-z]\+\+|[A-Za-z]{2,}\+\+)(?!\+)|(?<=[gc])\+\+"
+)
 _DECREMENT = re.compile(r"(?<![A-Za-z0-9-])([a-z])--(?![->A-Za-z0-9])")
 # *67, *#06#, *123#: codes of a telephone.
-_DIALLED = re.compile(r"(?<![A-Za-z0-9)*#\s])\s?(?P<code>[*#]{1,2}[0-9]{1,6}(?:\*[0-9]{1,6})*#?)(?![0-9A-Za-z*#])|(?<=[a-z] )(?P<more>\*#?[0-9]{1,6}(?:\*[0-9]{1,6})*#|\*[0-9]{2,3}(?=[\s.,]|\Z))")
+_DIALLED = re.compile(
+    r"(?<![A-Za-z0-9)*#\s])\s?(?P<code>[*#]{1,2}[0-9]{1,6}(?:\*[0-9]{1,6})*#?)(?![0-9A-Za-z*#])|(?<=[a-z] )(?P<more>\*#?[0-9]{1,6}(?:\*[0-9]{1,6})*#|\*[0-9]{2,3}(?=[\s.,]|\Z))"
+)
 _DIAL_BEFORE = re.compile(r"(?:[拨按打入]|dial|press|enter|call|type|code)\s?\Z", re.IGNORECASE)
 _FUNCTION = re.compile(r"(?<![A-Za-z])([f-hFGP])\(([a-z])\)(?![A-Za-z0-9])")
 _OVER = re.compile(r"(?<=[0-9)])/(?=[xyznabkt](?![A-Za-z]))")
@@ -70,7 +74,9 @@ def name_before_numbers(text: str, language: Spoken, report: Report) -> str:
     if "-" in text and _EQUATION.search(text):
         minus = "减" if language == "zh" else " minus "
         text = _DECREMENT.sub(
-            lambda m: m[1] + report.add("symbol", "--", "减减" if language == "zh" else " minus minus"),
+            lambda m: (
+                m[1] + report.add("symbol", "--", "减减" if language == "zh" else " minus minus")
+            ),
             text,
         )
         text = _MINUS.sub(lambda m: (m[1] or "") + report.add("symbol", "-", minus), text)

@@ -26,7 +26,18 @@ _EN_SCALES = {name: 10 ** (3 * n) for n, name in enumerate(english.SCALES) if na
 _EN_WORD = rf"(?:{'|'.join(sorted([*_EN_SMALL, *_EN_SCALES, 'hundred'], key=len, reverse=True))})"
 _EN_NUMBER = re.compile(rf"\b{_EN_WORD}(?: {_EN_WORD})*(?: point {_EN_WORD}(?: {_EN_WORD})*)?\b")
 # Prefixes as they begin the name of a unit; 千克 and 公斤 are both kg.
-_ZH_PREFIXES = {"千": 3, "兆": 6, "吉": 9, "太": 12, "拍": 15, "厘": -2, "毫": -3, "微": -6, "纳": -9, "皮": -12}
+_ZH_PREFIXES = {
+    "千": 3,
+    "兆": 6,
+    "吉": 9,
+    "太": 12,
+    "拍": 15,
+    "厘": -2,
+    "毫": -3,
+    "微": -6,
+    "纳": -9,
+    "皮": -12,
+}
 _EN_PREFIXES = {
     **{"kilo": 3, "mega": 6, "giga": 9, "tera": 12, "peta": 15, "centi": -2, "deci": -1},
     **{"milli": -3, "micro": -6, "nano": -9, "pico": -12},
@@ -111,7 +122,9 @@ class Quantity(NamedTuple):
 
 def typed_quantity(written: str) -> Quantity | None:
     """5mW is 5 and -3; None where it is no plain number with letters."""
-    match = re.fullmatch(r"([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)\s?([A-Za-zμµ]+)(?:/[A-Za-z]+)?", written)
+    match = re.fullmatch(
+        r"([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)\s?([A-Za-zμµ]+)(?:/[A-Za-z]+)?", written
+    )
     if match is None:
         return None
     letters = match[2]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from .context import Place
-from .language import is_latin
 from .currencies import CURRENCY
+from .language import is_latin
 from .rules import RULES, Rule
 from .rules.plain import bullet
 from .units import UNIT

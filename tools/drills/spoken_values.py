@@ -58,13 +58,30 @@ def sign(draw: Draw) -> Case:
     """温度是-3, The change is +8, 误差±2."""
     language, written = _language(draw), _number(draw, 5)
     mark = draw.choice("-+±−")
-    zh, en = {"-": ("负", "minus"), "+": ("正", "plus"), "±": ("正负", "plus or minus"), "−": ("负", "minus")}[mark]
+    zh, en = {
+        "-": ("负", "minus"),
+        "+": ("正", "plus"),
+        "±": ("正负", "plus or minus"),
+        "−": ("负", "minus"),
+    }[mark]
     typed = f"结果是{mark}{written}" if language == "zh" else f"The change is {mark}{written} now"
     word = f"是{zh}" if language == "zh" else f"is {en} "
     return Case(typed, language, lambda s: word in s and numbers(s, language) == [_value(written)])
 
 
-_PREFIXES = {"": 0, "k": 3, "M": 6, "G": 9, "m": -3, "μ": -6, "n": -9, "u": -6, "c": -2, "p": -12, "T": 12}
+_PREFIXES = {
+    "": 0,
+    "k": 3,
+    "M": 6,
+    "G": 9,
+    "m": -3,
+    "μ": -6,
+    "n": -9,
+    "u": -6,
+    "c": -2,
+    "p": -12,
+    "T": 12,
+}
 _UNITS = {
     "m": "kcmμn",
     "W": "mkMGμn",
@@ -106,7 +123,11 @@ def unit(draw: Draw) -> Case:
     head = name[: len(prefix)]
     wanted = {_PREFIXES.get(head), _PREFIXES.get(head.lower() if head in "KCNPU" else head.upper())}
     gap = draw.choice(["", " "])
-    typed = f"功率是{written}{gap}{name}。" if language == "zh" else f"It reads {written}{gap}{name} now."
+    typed = (
+        f"功率是{written}{gap}{name}。"
+        if language == "zh"
+        else f"It reads {written}{gap}{name} now."
+    )
 
     def right(spoken: str) -> bool:
         # 五千瓦 is five and 千瓦: the unit's 千 is no part of the number.
@@ -118,8 +139,10 @@ def unit(draw: Draw) -> Case:
         # 千克 is 公斤, 千米 公里: a kilo that is not said as one.
         if head in ("k", "K") and re.search("公斤|公里", rest):
             exponent = 3
-        spelled = name in spoken or bool(re.search(r"(?:^|\s|[一二三四五六七八九零十百千万])[A-Za-z](?:\s[A-Za-z])+\b", rest))
-        return exponent == _PREFIXES.get(head, None) or (
+        spelled = name in spoken or bool(
+            re.search(r"(?:^|\s|[一二三四五六七八九零十百千万])[A-Za-z](?:\s[A-Za-z])+\b", rest)
+        )
+        return exponent == _PREFIXES.get(head) or (
             folded and (spelled or (head not in ("m", "M") and exponent in wanted))
         )
 
@@ -133,7 +156,21 @@ def _unit_of(spoken: str, language: Spoken) -> str:
         end = match.end() if match else 0
         kilo = spoken[:end].endswith("千") and spoken[end : end + 1] in _BASES
         return spoken[end - kilo :]
-    word = "|".join([*english.digits("0123456789").split(), "oh", "ten", "eleven", "twelve", r"\w+teen", r"\w+ty", "hundred", "thousand", "million", "point"])
+    word = "|".join(
+        [
+            *english.digits("0123456789").split(),
+            "oh",
+            "ten",
+            "eleven",
+            "twelve",
+            r"\w+teen",
+            r"\w+ty",
+            "hundred",
+            "thousand",
+            "million",
+            "point",
+        ]
+    )
     return re.sub(rf"^(?:(?:{word})\b ?)+", "", spoken)
 
 
@@ -142,7 +179,14 @@ def power(draw: Draw) -> Case:
     language, written = _language(draw), _number(draw, 2)
     exponent = draw.choice([n for n in range(-40, 41) if n])
     raised = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    form = draw.choice([f"{written}×10{raised}", f"{written}×10^{exponent}", f"{written}e{exponent}", f"{written} x 10^{exponent}"])
+    form = draw.choice(
+        [
+            f"{written}×10{raised}",
+            f"{written}×10^{exponent}",
+            f"{written}e{exponent}",
+            f"{written} x 10^{exponent}",
+        ]
+    )
     typed = f"数值是{form}。" if language == "zh" else f"The value is {form} here."
 
     def right(spoken: str) -> bool:
@@ -157,7 +201,10 @@ def _english_year(words: str) -> int:
     """nineteen ninety nine, two thousand five, nineteen oh five, nineteen hundred."""
     parts = words.split()
     for cut in range(1, len(parts)):
-        high, low = numbers(" ".join(parts[:cut]), "en"), numbers(" ".join(parts[cut:]).removeprefix("oh "), "en")
+        high, low = (
+            numbers(" ".join(parts[:cut]), "en"),
+            numbers(" ".join(parts[cut:]).removeprefix("oh "), "en"),
+        )
         if len(high) == len(low) == 1 and 10 <= high[0] < 100 and low[0] < 100:
             return int(high[0] * 100 + low[0])
     return int(numbers(words, "en")[0])
@@ -171,19 +218,41 @@ def date(draw: Draw) -> Case:
     language = _language(draw)
     year, month, day = draw.randint(1900, 2099), draw.randint(1, 12), draw.randint(1, 28)
     if language == "zh":
-        form = draw.choice([f"{year}-{month:02d}-{day:02d}", f"{year}年{month}月{day}日", f"{year}/{month}/{day}", f"{year}.{month}.{day}"])
+        form = draw.choice(
+            [
+                f"{year}-{month:02d}-{day:02d}",
+                f"{year}年{month}月{day}日",
+                f"{year}/{month}/{day}",
+                f"{year}.{month}.{day}",
+            ]
+        )
 
         def right(spoken: str) -> bool:
             match = re.search("([零一二三四五六七八九]{4})年(.+)月(.+)日", spoken)
-            return match is not None and (digits(match[1], "zh"), *numbers(match[2], "zh"), *numbers(match[3], "zh")) == (str(year), month, day)
+            return match is not None and (
+                digits(match[1], "zh"),
+                *numbers(match[2], "zh"),
+                *numbers(match[3], "zh"),
+            ) == (str(year), month, day)
 
         return Case(f"日期是{form}，对吗", language, right)
     name = english.MONTHS[month - 1]
-    form = draw.choice([f"{year}-{month:02d}-{day:02d}", f"{name} {day}, {year}", f"{name[:3]} {day}, {year}", f"{month:02d}/{day:02d}/{year}"])
+    form = draw.choice(
+        [
+            f"{year}-{month:02d}-{day:02d}",
+            f"{name} {day}, {year}",
+            f"{name[:3]} {day}, {year}",
+            f"{month:02d}/{day:02d}/{year}",
+        ]
+    )
 
     def right_en(spoken: str) -> bool:
         match = re.search(rf"\b({'|'.join(english.MONTHS)}) ([a-z ]+), ([a-z ]+)\.", spoken)
-        return match is not None and (match[1], _ORDINALS.get(match[2]), _english_year(match[3])) == (name, day, year)
+        return match is not None and (
+            match[1],
+            _ORDINALS.get(match[2]),
+            _english_year(match[3]),
+        ) == (name, day, year)
 
     return Case(f"The date is {form}.", language, right_en)
 
@@ -194,13 +263,27 @@ def time(draw: Draw) -> Case:
     hour, minute = draw.randint(0, 23), draw.randint(0, 59)
     second = draw.randint(0, 59) if draw.random() < 0.3 else None
     form = f"{hour}:{minute:02d}" + (f":{second:02d}" if second is not None else "")
-    wanted = [hour, *([minute] if minute or second else []), *([second] if second is not None else [])]
+    wanted = [
+        hour,
+        *([minute] if minute or second else []),
+        *([second] if second is not None else []),
+    ]
     if language == "zh":
-        return Case(f"现在是{form}，开会", language, lambda s: numbers(s.replace("点", "，"), "zh") == wanted)
+        return Case(
+            f"现在是{form}，开会",
+            language,
+            lambda s: numbers(s.replace("点", "，"), "zh") == wanted,
+        )
 
     def right(spoken: str) -> bool:
         words = spoken.removeprefix("We left at ").split(" and ")
-        whole = words[0].replace("midnight", "zero").replace(" o'clock", "").replace(" hundred", "").split()
+        whole = (
+            words[0]
+            .replace("midnight", "zero")
+            .replace(" o'clock", "")
+            .replace(" hundred", "")
+            .split()
+        )
         said = _clock(whole, bool(minute or second))
         return said == (hour, minute) and (second is None or numbers(words[-1], "en") == [second])
 
@@ -212,11 +295,20 @@ def _clock(words: list[str], minutes: bool) -> tuple[int, int]:
     if not minutes:
         return int(numbers(" ".join(words), "en")[0]), 0
     for cut in range(1, len(words)):
-        first, last = numbers(" ".join(words[:cut]), "en"), numbers(" ".join(words[cut:]).removeprefix("oh "), "en")
+        first, last = (
+            numbers(" ".join(words[:cut]), "en"),
+            numbers(" ".join(words[cut:]).removeprefix("oh "), "en"),
+        )
         if len(first) == len(last) == 1 and first[0] < 24 and last[0] < 60:
             # twenty three is an hour of its own unless nothing is left for the minutes.
             rest = numbers(" ".join(words[: cut + 1]), "en") if cut + 1 < len(words) else []
-            if len(rest) == 1 and rest[0] < 24 and words[cut] != "oh" and first[0] % 10 == 0 and first[0] >= 20:
+            if (
+                len(rest) == 1
+                and rest[0] < 24
+                and words[cut] != "oh"
+                and first[0] % 10 == 0
+                and first[0] >= 20
+            ):
                 continue
             return int(first[0]), int(last[0])
     return int(numbers(" ".join(words), "en")[0]), 0
@@ -235,7 +327,10 @@ def money(draw: Draw) -> Case:
         def right(spoken: str) -> bool:
             body = spoken.removeprefix("价格是")
             head, _, tail = body.partition(names)
-            parts = {mark: int(numbers(n, "zh")[0]) for n, mark in re.findall("([一二两三四五六七八九十]+)(角|分|美分|欧分|便士)", tail)}
+            parts = {
+                mark: int(numbers(n, "zh")[0])
+                for n, mark in re.findall("([一二两三四五六七八九十]+)(角|分|美分|欧分|便士)", tail)
+            }
             said = parts.get("角", 0) * 10 + sum(v for k, v in parts.items() if k != "角")
             return numbers(head, "zh") == [whole] and said == (cents or 0)
 
@@ -243,8 +338,14 @@ def money(draw: Draw) -> Case:
     mark, names = draw.choice([("$", "dollars?"), ("€", "euros?"), ("£", "pounds?")])
 
     def right_en(spoken: str) -> bool:
-        match = re.fullmatch(rf"It costs (.+) {names}(?: and (.+) (?:cents?|penny|pence))? now", spoken)
-        return match is not None and numbers(match[1], "en") == [whole] and (numbers(match[2], "en") if match[2] else [0]) == [cents or 0]
+        match = re.fullmatch(
+            rf"It costs (.+) {names}(?: and (.+) (?:cents?|penny|pence))? now", spoken
+        )
+        return (
+            match is not None
+            and numbers(match[1], "en") == [whole]
+            and (numbers(match[2], "en") if match[2] else [0]) == [cents or 0]
+        )
 
     return Case(f"It costs {mark}{written} now", language, right_en)
 
@@ -255,7 +356,9 @@ def percent(draw: Draw) -> Case:
     typed = f"占比{written}%了" if language == "zh" else f"Up {written}% today"
     word = "百分之" if language == "zh" else "percent"
     return Case(
-        typed, language, lambda s: word in s and numbers(s.replace("百分之", ""), language) == [_value(written)]
+        typed,
+        language,
+        lambda s: word in s and numbers(s.replace("百分之", ""), language) == [_value(written)],
     )
 
 
@@ -276,8 +379,12 @@ def failures(kind: str, count: int, seed: int, backend: str = "auto") -> Iterato
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 1 when something says another value."""
-    parser = argparse.ArgumentParser(prog="python -m tools.drills.spoken_values", description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], metavar="KIND", help=", ".join(KINDS))
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.drills.spoken_values", description=__doc__
+    )
+    parser.add_argument(
+        "kinds", nargs="*", choices=[[], *KINDS], metavar="KIND", help=", ".join(KINDS)
+    )
     parser.add_argument("--count", type=int, default=100_000, help="texts a kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("auto", "rules"), default="auto")

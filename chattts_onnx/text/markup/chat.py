@@ -31,7 +31,9 @@ _TOKEN = re.compile(
     rf"<{_BAR}[^<>|｜\n]{{1,48}}{_BAR}>|</?(?:start|end)_of_(?:turn|text|image)>|<</?SYS>>"
     r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|BOS|EOS)\]|</?s>(?=\s|\[|\Z)|<(?:bos|eos|pad|unk|mask)>"
 )
-_CITATION = re.compile(r"【[0-9]{1,3}(?::[0-9]{1,3})?†[^】\n]{0,80}】|\ue200cite[^\ue201]{0,80}\ue201")
+_CITATION = re.compile(
+    r"【[0-9]{1,3}(?::[0-9]{1,3})?†[^】\n]{0,80}】|\ue200cite[^\ue201]{0,80}\ue201"
+)
 
 
 def read_chat(text: str, report: Report) -> str:

@@ -13,9 +13,7 @@ from ..rules.base import NUMBER
 from ..units import UNIT_AFTER_POWER
 from .formula_words import FUNCTIONS, NAMES, OPERATORS, SILENT
 
-_TOKEN = re.compile(
-    r"\\[a-zA-Z]+\*?|\\.|[0-9]+(?:[.,][0-9]+)*|[A-Za-z]|<=|>=|!=|==|->|=>|\S|\s+"
-)
+_TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|[0-9]+(?:[.,][0-9]+)*|[A-Za-z]|<=|>=|!=|==|->|=>|\S|\s+")
 _DEEPEST = 40
 _SMALL = re.compile(r"[0-9]{1,4}")
 
@@ -105,7 +103,11 @@ class _Reader:
             self._at += 1
             return spoken
         if token in ("-", "+"):
-            return self._say("负", "minus") + self._gap() + self._argument() if token == "-" else self._argument()
+            return (
+                self._say("负", "minus") + self._gap() + self._argument()
+                if token == "-"
+                else self._argument()
+            )
         return self._one(token, True) if token and token != "}" else ""
 
     def _one(self, token: str, inside: bool) -> str:
@@ -139,10 +141,36 @@ class _Reader:
             return self._root()
         if name in ("binom", "dbinom"):
             top, bottom = self._argument(), self._argument()
-            return self._say(f"{top}中取{bottom}" if not top else f"{top}选{bottom}", f"{top} choose {bottom}")
-        if name in ("text", "mathrm", "textbf", "mathbf", "mathit", "textit", "operatorname", "mbox", "boldsymbol", "mathcal", "mathbb", "boxed", "ce"):
+            return self._say(
+                f"{top}中取{bottom}" if not top else f"{top}选{bottom}", f"{top} choose {bottom}"
+            )
+        if name in (
+            "text",
+            "mathrm",
+            "textbf",
+            "mathbf",
+            "mathit",
+            "textit",
+            "operatorname",
+            "mbox",
+            "boldsymbol",
+            "mathcal",
+            "mathbb",
+            "boxed",
+            "ce",
+        ):
             return self._plain()
-        if name in ("vec", "overrightarrow", "hat", "bar", "overline", "tilde", "dot", "ddot", "underline"):
+        if name in (
+            "vec",
+            "overrightarrow",
+            "hat",
+            "bar",
+            "overline",
+            "tilde",
+            "dot",
+            "ddot",
+            "underline",
+        ):
             return self._accent(name)
         if name in ("begin", "end"):
             self._argument()
@@ -183,7 +211,13 @@ class _Reader:
             return f"{degree}次根号{inner}" if degree and degree != "2" else f"根号{inner}"
         if degree in ("", "2"):
             return f"the square root of {inner}"
-        named = "cube" if degree == "3" else english.ordinal(degree) if degree.isdigit() else f"{degree}-th"
+        named = (
+            "cube"
+            if degree == "3"
+            else english.ordinal(degree)
+            if degree.isdigit()
+            else f"{degree}-th"
+        )
         return f"the {named} root of {inner}"
 
     def _power(self) -> str:
@@ -218,7 +252,10 @@ class _Reader:
         if low and high:
             return self._say(f"从{low}到{high}{zh}", f"{en} from {low} to {high} of")
         if low:
-            return self._say(f"{low}上{zh}" if bounded else f"{zh}{low}", f"{en} over {low} of" if bounded else f"{en} {low}")
+            return self._say(
+                f"{low}上{zh}" if bounded else f"{zh}{low}",
+                f"{en} over {low} of" if bounded else f"{en} {low}",
+            )
         return self._say(zh, f"{en} of" if bounded else en)
 
     def _plain(self) -> str:

@@ -4,8 +4,37 @@ from __future__ import annotations
 
 # Commands of layout, which nobody reads.
 SILENT = frozenset(
-    "quad qquad , ; : ! \\, \\; \\: \\! displaystyle textstyle limits nolimits nonumber notag label tag hline "
-    "mathstrut hfill vspace hspace ~ & scriptstyle rm bf it".split()
+    [
+        "quad",
+        "qquad",
+        ",",
+        ";",
+        ":",
+        "!",
+        "\\,",
+        "\\;",
+        "\\:",
+        "\\!",
+        "displaystyle",
+        "textstyle",
+        "limits",
+        "nolimits",
+        "nonumber",
+        "notag",
+        "label",
+        "tag",
+        "hline",
+        "mathstrut",
+        "hfill",
+        "vspace",
+        "hspace",
+        "~",
+        "&",
+        "scriptstyle",
+        "rm",
+        "bf",
+        "it",
+    ]
 ) - {",", ";", ":", "!"}
 
 OPERATORS: dict[str, tuple[str, str]] = {

@@ -13,25 +13,167 @@ from .chat import UNSPOKEN
 from .spans import replace_spans
 
 _PARAGRAPHS = frozenset(
-    "p paragraph div section article header footer main aside nav h1 h2 h3 h4 h5 h6 blockquote ul ol dl "
-    "table thead tbody tfoot figure figcaption details summary form fieldset hr pre address body html "
-    "caption".split()
+    [
+        "p",
+        "paragraph",
+        "div",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "main",
+        "aside",
+        "nav",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "ul",
+        "ol",
+        "dl",
+        "table",
+        "thead",
+        "tbody",
+        "tfoot",
+        "figure",
+        "figcaption",
+        "details",
+        "summary",
+        "form",
+        "fieldset",
+        "hr",
+        "pre",
+        "address",
+        "body",
+        "html",
+        "caption",
+    ]
 )
-_SENTENCES = frozenset("li tr dt dd option label legend s sentence".split())
+_SENTENCES = frozenset(["li", "tr", "dt", "dd", "option", "label", "legend", "s", "sentence"])
 _INLINE = frozenset(
-    "speak prosody emphasis voice lang say-as phoneme sub audio desc token w mark lexicon lookup meta "
-    "metadata backchannel amazon:effect amazon:domain mstts:express-as mstts:silence google:style "
-    "b i u em strong small big del ins abbr acronym cite q dfn kbd samp var tt code span font a sup time "
-    "center label img picture source video iframe input button select textarea ruby rb rt rp bdo bdi wbr "
-    "br td th col colgroup svg math link base canvas object param embed title head script style template "
-    "noscript break p s".split()
+    [
+        "speak",
+        "prosody",
+        "emphasis",
+        "voice",
+        "lang",
+        "say-as",
+        "phoneme",
+        "sub",
+        "audio",
+        "desc",
+        "token",
+        "w",
+        "mark",
+        "lexicon",
+        "lookup",
+        "meta",
+        "metadata",
+        "backchannel",
+        "amazon:effect",
+        "amazon:domain",
+        "mstts:express-as",
+        "mstts:silence",
+        "google:style",
+        "b",
+        "i",
+        "u",
+        "em",
+        "strong",
+        "small",
+        "big",
+        "del",
+        "ins",
+        "abbr",
+        "acronym",
+        "cite",
+        "q",
+        "dfn",
+        "kbd",
+        "samp",
+        "var",
+        "tt",
+        "code",
+        "span",
+        "font",
+        "a",
+        "sup",
+        "time",
+        "center",
+        "label",
+        "img",
+        "picture",
+        "source",
+        "video",
+        "iframe",
+        "input",
+        "button",
+        "select",
+        "textarea",
+        "ruby",
+        "rb",
+        "rt",
+        "rp",
+        "bdo",
+        "bdi",
+        "wbr",
+        "br",
+        "td",
+        "th",
+        "col",
+        "colgroup",
+        "svg",
+        "math",
+        "link",
+        "base",
+        "canvas",
+        "object",
+        "param",
+        "embed",
+        "title",
+        "head",
+        "script",
+        "style",
+        "template",
+        "noscript",
+        "break",
+        "p",
+        "s",
+    ]
 )
 _KNOWN = _PARAGRAPHS | _SENTENCES | _INLINE
 # Elements that stand alone, or whose end is often left out.
-_ALONE = frozenset("br hr img break wbr p li td th tr input meta link mark".split())
+_ALONE = frozenset(
+    [
+        "br",
+        "hr",
+        "img",
+        "break",
+        "wbr",
+        "p",
+        "li",
+        "td",
+        "th",
+        "tr",
+        "input",
+        "meta",
+        "link",
+        "mark",
+    ]
+)
 _UNSPOKEN = rf"script|style|head|template|noscript|title|rt|rp|iframe|svg|textarea|{UNSPOKEN}"
 _THOUGHTS = frozenset(UNSPOKEN.split("|"))
-_STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.0}
+_STRENGTHS = {
+    "none": 0.0,
+    "x-weak": 0.1,
+    "weak": 0.2,
+    "medium": 0.4,
+    "strong": 0.7,
+    "x-strong": 1.0,
+}
 _COMMENT, _COMMENT_END = re.compile("<!--"), re.compile("-->")
 _CDATA, _CDATA_END = re.compile(r"<!\[CDATA\["), re.compile(r"\]\]>")
 _DECLARATION = re.compile(r"<!DOCTYPE[^<>]*>|<\?[a-zA-Z][^<>]*\?>", re.IGNORECASE)

@@ -21,8 +21,12 @@ _DISPLAY = (
     ),
 )
 # As Pandoc has it: no space inside the dollars, no digit after the last.
-_INLINE = re.compile(r"(?<![\\$A-Za-z0-9])\$(?=[^\s$])([^$\n，。；！？]{1,400})(?<=[^\s\\])\$(?![0-9$])")
-_MATHS = re.compile(r"\\[a-zA-Z]|[\^_=<>+*/|!]|[a-zA-Z]\s*[-(]|^\s*[a-zA-Zα-ωΑ-Ω]'{0,2}\s*$|^\s*[0-9]*[a-z]\s*$|^[0-9.]+$|[0-9)]\s*-\s*[0-9a-z(]|^\([a-zA-Z0-9, ]+\)$|^[a-zA-Z](?:,\s?[a-zA-Z])+$")
+_INLINE = re.compile(
+    r"(?<![\\$A-Za-z0-9])\$(?=[^\s$])([^$\n，。；！？]{1,400})(?<=[^\s\\])\$(?![0-9$])"
+)
+_MATHS = re.compile(
+    r"\\[a-zA-Z]|[\^_=<>+*/|!]|[a-zA-Z]\s*[-(]|^\s*[a-zA-Zα-ωΑ-Ω]'{0,2}\s*$|^\s*[0-9]*[a-z]\s*$|^[0-9.]+$|[0-9)]\s*-\s*[0-9a-z(]|^\([a-zA-Z0-9, ]+\)$|^[a-zA-Z](?:,\s?[a-zA-Z])+$"
+)
 _CJK = re.compile("[\u4e00-\u9fff]")
 # Commands that nothing but a formula has, outside of any marks.
 _BARE = re.compile(

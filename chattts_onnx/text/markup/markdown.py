@@ -13,15 +13,21 @@ _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?:[A-Za-z{.][^`~\n]*)?$"
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>\S.*)$")
 _UNDERLINE = re.compile(r" {0,3}(?:={3,}|-{3,})[ \t]*$")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
-_ITEM = re.compile(r"[ \t]*(?:[-*+•·▪◦‣●○]|(?P<n>[0-9]{1,3})(?:[.)]|、(?![0-9 ])))(?:[ \t]+|(?<=[•●○▪、]))(?P<text>\S.*)$")
+_ITEM = re.compile(
+    r"[ \t]*(?:[-*+•·▪◦‣●○]|(?P<n>[0-9]{1,3})(?:[.)]|、(?![0-9 ])))(?:[ \t]+|(?<=[•●○▪、]))(?P<text>\S.*)$"
+)
 _BOX = re.compile(r"\[[ xX]\][ \t]+")
 _QUOTE = re.compile(r" {0,3}(?:>[ \t]?)+(?P<text>.*)$")
 _DELIMITER = re.compile(r"(?:\|[ \t]*)?:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?$")
-_REFERENCE = re.compile(r" {0,3}\[(?!\^)([^\]\n]{1,80})\]:[ \t]*<?(?:https?://|/|\./|#|mailto:)\S*.*$")
+_REFERENCE = re.compile(
+    r" {0,3}\[(?!\^)([^\]\n]{1,80})\]:[ \t]*<?(?:https?://|/|\./|#|mailto:)\S*.*$"
+)
 _NOTE = re.compile(r" {0,3}\[\^[^\]\n]{1,40}\]:[ \t]*")
 _WIDE = re.compile("[\u2e80-\u9fff，。！？；：、]")
 
-_IMAGE = re.compile(r"!\[([^\]\n]{0,400})\](?:\([^()\s]{0,2000}(?:\s+[\"'][^\"'\n]{0,200}[\"'])?\)|\[[^\]\n]{0,80}\])")
+_IMAGE = re.compile(
+    r"!\[([^\]\n]{0,400})\](?:\([^()\s]{0,2000}(?:\s+[\"'][^\"'\n]{0,200}[\"'])?\)|\[[^\]\n]{0,80}\])"
+)
 _LINK = re.compile(
     r"(?<!\\)\[((?:[^\[\]\n]|\[[^\[\]\n]{0,80}\]){1,400})\]"
     r"\(<?(?:[^()\s<>]|\([^()\s]{0,200}\)){0,2000}>?(?:\s+[\"'][^\"'\n]{0,200}[\"'])?\)"
@@ -33,7 +39,9 @@ _CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]{1,400})\1(?!`)")
 _OUT, _IN = r"(?<![A-Za-z0-9{0}\\])", r"(?![A-Za-z0-9{0}])"
 _EMPHASES = [
     re.compile(
-        _OUT.format(mark) + rf"{open_}(?=[^\s{mark}])([^{mark}\n]{{1,300}})(?<=[^\s{mark}]){open_}" + _IN.format(mark)
+        _OUT.format(mark)
+        + rf"{open_}(?=[^\s{mark}])([^{mark}\n]{{1,300}})(?<=[^\s{mark}]){open_}"
+        + _IN.format(mark)
     )
     for mark, open_ in [
         (r"\*", r"\*\*\*"),
@@ -145,9 +153,9 @@ def _item(match: re.Match[str], report: Report) -> str:
 def _by_reference(line: str, known: set[str], report: Report) -> str:
     """[text][id] of a link whose address stands elsewhere in the text."""
     return _BY_REFERENCE.sub(
-        lambda m: report.add("link", m.group(), m[1])
-        if (m[2] or m[1]).lower() in known
-        else m.group(),
+        lambda m: (
+            report.add("link", m.group(), m[1]) if (m[2] or m[1]).lower() in known else m.group()
+        ),
         line,
     )
 

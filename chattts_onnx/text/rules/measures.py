@@ -18,9 +18,13 @@ _NAME_AFTER = re.compile(r"\.?\s(?:[A-Z][a-z]|[0-9])")
 # English words that are also units; they stand beside their number as units.
 _WORDS = frozenset({"us", "um", "as"})
 # 4g网络, a 5g phone: the network's generation, in small letters.
-_GENERATION = re.compile(r"\s?(?:网|手机|信号|套餐|时代|基站|芯片|路由|(?:network|phone|signal)s?\b)")
+_GENERATION = re.compile(
+    r"\s?(?:网|手机|信号|套餐|时代|基站|芯片|路由|(?:network|phone|signal)s?\b)"
+)
 _PRINCIPLE = re.compile(r"\s?(?:原则|法则|理论|模型|分析法)")
-_DEFINITE = re.compile(r"\b(?:the|this|that|each|every|one|his|her|its|my|our|your|their)\s$", re.IGNORECASE)
+_DEFINITE = re.compile(
+    r"\b(?:the|this|that|each|every|one|his|her|its|my|our|your|their)\s$", re.IGNORECASE
+)
 _NOUN_AFTER = re.compile(
     r"\s(?!(?:and|are|at|before|but|by|for|from|has|have|in|into|is|of|off|on|or|over|per|than|that|the|to|was|were|"
     r"when|where|which|will|with)\b)[a-z]{3,}"

@@ -29,7 +29,9 @@ def _rows() -> tuple[tuple[bool, re.Pattern[str], re.Pattern[str], re.Pattern[st
             rows.append(
                 (
                     how == "phone",
-                    re.compile(f"(?:{numbers.replace(',', '|')})" if "[" not in numbers else numbers),
+                    re.compile(
+                        f"(?:{numbers.replace(',', '|')})" if "[" not in numbers else numbers
+                    ),
                     re.compile(never if before == "-" else f"(?:{before})\\Z"),
                     re.compile(never if after == "-" else after),
                 )
@@ -68,7 +70,9 @@ def _by_list(number: str, before: str, after: str) -> bool | None:
 
 
 def _three(numbers: re.Pattern[str], before: str, number: str, after: str) -> bool:
-    near = re.findall(r"[0-9]+", _run(before, -1)) + [number] + re.findall(r"[0-9]+", _run(after, 1))
+    near = (
+        re.findall(r"[0-9]+", _run(before, -1)) + [number] + re.findall(r"[0-9]+", _run(after, 1))
+    )
     return len(near) > 2 and all(map(numbers.fullmatch, near)) and "[" not in numbers.pattern
 
 
@@ -102,9 +106,7 @@ def _rows_after(number: str, after: str) -> bool:
     return any(row[1].fullmatch(number) and row[3].match(after) for row in _rows())
 
 
-_EVENTS = (
-    r"(?:晚会|事件|事变|地震|大促|运动|惨案|购物节|起义|讲话|恐怖袭击|袭击|防空|特大|大地震|空难|政变|枪击|促销|暴恐|协议|会议)"
-)
+_EVENTS = r"(?:晚会|事件|事变|地震|大促|运动|惨案|购物节|起义|讲话|恐怖袭击|袭击|防空|特大|大地震|空难|政变|枪击|促销|暴恐|协议|会议)"
 
 
 @rule(
@@ -134,7 +136,8 @@ _SEASON = r"财年|赛季|学年|年度|雪季|榨季|冬|[Ss]eason|fiscal|finan
 
 
 @rule(
-    "year range", r"(?:(?<![0-9A-Za-z.,])|(?<=FY))(?P<y>(?:19|20)[0-9]{2})\s?[-–/](?P<z>[0-9]{2})(?![0-9]|[-/.:,][0-9])"
+    "year range",
+    r"(?:(?<![0-9A-Za-z.,])|(?<=FY))(?P<y>(?:19|20)[0-9]{2})\s?[-–/](?P<z>[0-9]{2})(?![0-9]|[-/.:,][0-9])",
 )
 def season(match: re.Match[str], place: Place) -> str | None:
     """2023-24财年, the 2023/24 season, and any two years that follow each other."""
@@ -160,7 +163,10 @@ def plate(match: re.Match[str], place: Place) -> str:
     return re.sub(" +", " ", "".join(parts))
 
 
-@rule("address", r"(?<![0-9A-Za-z.,-])(?P<n>[0-9]{1,5})\s(?P<d>[NSEW]|N[EW]|S[EW])\.?\s(?=(?:[0-9]{1,3}(?:st|nd|rd|th)|[A-Z][a-z]+)\s?(?:[A-Z][a-z]+\s)?(?:St|Ave|Blvd|Rd|Dr|Ln|Pl|Ct|Way|Street|Avenue|Boulevard|Road|Drive|Lane|Place|Court|Pkwy|Parkway|Hwy|Highway|Broadway)\b)")
+@rule(
+    "address",
+    r"(?<![0-9A-Za-z.,-])(?P<n>[0-9]{1,5})\s(?P<d>[NSEW]|N[EW]|S[EW])\.?\s(?=(?:[0-9]{1,3}(?:st|nd|rd|th)|[A-Z][a-z]+)\s?(?:[A-Z][a-z]+\s)?(?:St|Ave|Blvd|Rd|Dr|Ln|Pl|Ct|Way|Street|Avenue|Boulevard|Road|Drive|Lane|Place|Court|Pkwy|Parkway|Hwy|Highway|Broadway)\b)",
+)
 def street(match: re.Match[str], place: Place) -> str:
     """42 W 5th Ave.: the letter is a direction."""
     names = {"N": "North", "S": "South", "E": "East", "W": "West"}

@@ -111,12 +111,6 @@ def lettered(match: re.Match[str], place: Place) -> str:
     )
 
 
-@rule("phone", _FREE + r"(?P<a>1(?:10|19|20|22))(?=火警|急救|报警|匪警)")
-def emergency(match: re.Match[str], place: Place) -> str:
-    """119火警."""
-    return _speak(place, match, match["a"])
-
-
 @rule("phone", _FREE + r"(?P<a>[0-9]{3})-(?P<b>[0-9]{4})" + _EXTENSION + _END)
 def local(match: re.Match[str], place: Place) -> str | None:
     """555-1234; a range such as 500-1000 or one with a unit behind it is none."""
@@ -152,7 +146,6 @@ PHONES: tuple[Rule, ...] = (
     american,
     international,
     lettered,
-    emergency,
     local,
     short,
 )

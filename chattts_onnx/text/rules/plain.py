@@ -95,7 +95,11 @@ def rare_unit(match: re.Match[str], place: Place) -> str | None:
     spoken = read_leftover(match.group().replace(" ", ""), reader.language, place.options.backend)
     # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol; one that says another
     # value folded its case: 5 mW -> five megawatts.
-    if spoken is None or not same_quantity(match.group(), spoken, reader.language) or re.search(rf"(?i)\b{re.escape(match['u'])}\b", spoken):
+    if (
+        spoken is None
+        or not same_quantity(match.group(), spoken, reader.language)
+        or re.search(rf"(?i)\b{re.escape(match['u'])}\b", spoken)
+    ):
         return None
     return None if reader.zh and re.search("[A-Za-z]", spoken) else spoken
 

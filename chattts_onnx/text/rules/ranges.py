@@ -94,12 +94,16 @@ def _name(reader: Reader, written: str) -> str:
     return reader.code(written) if len(written) > 2 or written[0] == "0" else reader.number(written)
 
 
-@rule("model", r"(?<=[\u4e00-\u9fff])[-‐‑–](?P<n>[0-9]{1,4})(?P<rest>-[0-9]{1,4})?(?![0-9]|[.,:][0-9])")
+@rule(
+    "model",
+    r"(?<=[\u4e00-\u9fff])[-‐‑–](?P<n>[0-9]{1,4})(?P<rest>-[0-9]{1,4})?(?![0-9]|[.,:][0-9])",
+)
 def model(match: re.Match[str], place: Place) -> str | None:
     """歼-20, 东风-41, 碳-14: the dash of a name, silent; 温度是-3 keeps its sign."""
     before, after = place.before(match.start(), 8), place.after(match.end())
     if _MEASURED_AFTER.match(after) or not (
-        _NAMED_BEFORE.search(before) or (_NAMED_AFTER.match(after) and not _VALUE_BEFORE.search(before))
+        _NAMED_BEFORE.search(before)
+        or (_NAMED_AFTER.match(after) and not _VALUE_BEFORE.search(before))
     ):
         return None
     reader = place.reader(*match.span())
@@ -116,7 +120,8 @@ def airliner(match: re.Match[str], place: Place) -> str | None:
     """波音747-400, Boeing 737-800."""
     named = _AIRLINERS.search(place.before(match.start()))
     plane = re.fullmatch("7[0-9]7", match["n"]) and re.match(
-        r"[A-Z]{0,3}\s?(?:客机|飞机|机型|货机|梦想|jet|aircraft|airliner|plane)", place.after(match.end())
+        r"[A-Z]{0,3}\s?(?:客机|飞机|机型|货机|梦想|jet|aircraft|airliner|plane)",
+        place.after(match.end()),
     )
     if not (named or plane):
         return None
@@ -127,7 +132,10 @@ def airliner(match: re.Match[str], place: Place) -> str | None:
     return reader.digit_by_digit(match["n"]) + reader.say("杠", " ") + spoken
 
 
-@rule("model", r"(?<![0-9A-Za-z.-])7[-–](?:11|Eleven|eleven|ELEVEN)(?![0-9A-Za-z%])(?!\s?[点:：月日号天个年岁人次元])")
+@rule(
+    "model",
+    r"(?<![0-9A-Za-z.-])7[-–](?:11|Eleven|eleven|ELEVEN)(?![0-9A-Za-z%])(?!\s?[点:：月日号天个年岁人次元])",
+)
 def seven_eleven(match: re.Match[str], place: Place) -> str | None:
     """7-11便利店: a shop; 7-11岁 is a range."""
     if "11" in match.group() and not re.match(
@@ -138,7 +146,10 @@ def seven_eleven(match: re.Match[str], place: Place) -> str | None:
     return reader.say("七，十一", "seven eleven")
 
 
-@rule("model", r"(?<=[A-Za-z])[-–](?P<n>[0-9]+(?:\.[0-9]+)?)[-–](?P<v>[0-9]+(?:\.[0-9]+)?)(?=[A-Za-z])")
+@rule(
+    "model",
+    r"(?<=[A-Za-z])[-–](?P<n>[0-9]+(?:\.[0-9]+)?)[-–](?P<v>[0-9]+(?:\.[0-9]+)?)(?=[A-Za-z])",
+)
 def versioned(match: re.Match[str], place: Place) -> str:
     """Llama-3.1-8B: a name in parts; no range, no sign."""
     reader = place.reader(*match.span())
@@ -159,7 +170,10 @@ def _sized(match: re.Match[str], place: Place, reader: Reader) -> str:
     return reader.code(match["v"])
 
 
-@rule("formation", r"(?<![0-9A-Za-z.-])(?P<n>[1-6](?:-[1-6]){2,3})(?=\s?(?:阵型|阵容|战术|变阵|formation|diamond))")
+@rule(
+    "formation",
+    r"(?<![0-9A-Za-z.-])(?P<n>[1-6](?:-[1-6]){2,3})(?=\s?(?:阵型|阵容|战术|变阵|formation|diamond))",
+)
 def formation(match: re.Match[str], place: Place) -> str:
     """4-4-2阵型."""
     return place.reader(*match.span()).digit_by_digit(match["n"].replace("-", ""))

@@ -27,7 +27,9 @@ _POWER_AFTER = re.compile(
     r"\s?(?:快充|闪充|充电|超充|适配|灯|功率|电源|电机|电|音箱|功放|发电|风扇|加热|热|射灯|显卡|氮化镓|的?(?:功率|灯)|输出|太阳能|"
     r"无线充|有线|反充|喇叭|激光|马达|水泵|吸尘|微波|吹风)"
 )
-_POWER_BEFORE = re.compile(r"(?:功率|功耗|快充|充电|额定|输出|最高支持|支持|TDP|瓦数|耗电)[^0-9]{0,4}$")
+_POWER_BEFORE = re.compile(
+    r"(?:功率|功耗|快充|充电|额定|输出|最高支持|支持|TDP|瓦数|耗电)[^0-9]{0,4}$"
+)
 # What is called 2K, 4k, 24K by its letter.
 _LETTER_AFTER = re.compile(
     r"\s?(?:屏|分辨率|视频|画质|显示|电视|高清|超清|电影|蓝光|投影|直播|录|拍|HDR|金|黄金|跑|彩金|镀金|项链|戒指|纯|色温|路由|"
@@ -113,7 +115,9 @@ def sharp_after(match: re.Match[str], place: Place) -> str | None:
     return reader.integer(match["n"]) + ("" if after == "号" else "号")
 
 
-_CLASS_BEFORE = re.compile(r"(?:[一二三四五六七八九初高大小][一二三四五六]|年级|[初高大]|班|级|系|届|专业|第)\s?$")
+_CLASS_BEFORE = re.compile(
+    r"(?:[一二三四五六七八九初高大小][一二三四五六]|年级|[初高大]|班|级|系|届|专业|第)\s?$"
+)
 _LABEL_BEFORE = re.compile(
     r"(?:公式|[图表式例]|方程|定理|附件|方案|问题|步骤|条件|选项|小题|[Ee]q(?:uation|s)?\.?|[Ff]ig(?:ure)?\.?|[Tt]able|[Ss]tep)\s?$"
 )

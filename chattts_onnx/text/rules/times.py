@@ -137,7 +137,8 @@ def duration(match: re.Match[str], place: Place) -> str | None:
     if reader.zh:
         return "".join(
             # 两小时零五分: a missing ten is said.
-            ("零" if i and v[0] == "0" and v != "00" else "") + chinese.counted(v.lstrip("0") or "0", n)
+            ("零" if i and v[0] == "0" and v != "00" else "")
+            + chinese.counted(v.lstrip("0") or "0", n)
             + n
             for i, (v, n) in enumerate(zip(values, names, strict=True))
         )
