@@ -80,9 +80,12 @@ class SpeechRequest:
             "break_": self.break_,
             "normalize": self.normalize,
         }
-        reading = {"language": self.language, "markup": self.markup, "code": self.code}
-        if given := {name: value for name, value in reading.items() if value is not None}:
-            options["text_options"] = TextOptions(**given)
+        if any((self.language, self.markup, self.code)):
+            options["text_options"] = TextOptions(
+                language=self.language or "auto",
+                markup=self.markup or "auto",
+                code=self.code or "read",
+            )
         if self.refine:
             options["skip_refine"] = False
         return options

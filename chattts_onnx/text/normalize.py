@@ -30,11 +30,11 @@ _SPEAKABLE = re.compile(r"\w")
 def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     """Speakable text, and a report of every change.
 
-    Markup is taken off; numbers, dates, sums, units, addresses and symbols become words of the language
-    around them; words of the user's lexicon become their speech; control tags such as ``[laugh]`` stay,
-    and tokens that structure prompts are taken out.  No digit outside a control tag is left, and none
-    is left out without an entry in the report.  A pause that markup asks for is a mark here;
-    :func:`split_pieces` makes it.
+    Markup is taken off; numbers, dates, sums, units, addresses and symbols become words of the
+    language around them; words of the user's lexicon become their speech; control tags such as
+    ``[laugh]`` stay, and tokens that structure prompts are taken out.  No digit outside a control
+    tag is left, and none is left out without an entry in the report.  A pause that markup asks for
+    is a mark here; :func:`split_pieces` makes it.
 
     Raises :class:`InputError` when ``text`` is no string, or wetext is asked for and missing.
     """

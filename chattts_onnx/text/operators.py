@@ -17,7 +17,8 @@ _LANGUAGES = re.compile(
 _DECREMENT = re.compile(r"(?<![A-Za-z0-9-])([a-z])--(?![->A-Za-z0-9])")
 # *67, *#06#, *123#: codes of a telephone.
 _DIALLED = re.compile(
-    r"(?<![A-Za-z0-9)*#\s])\s?(?P<code>[*#]{1,2}[0-9]{1,6}(?:\*[0-9]{1,6})*#?)(?![0-9A-Za-z*#])|(?<=[a-z] )(?P<more>\*#?[0-9]{1,6}(?:\*[0-9]{1,6})*#|\*[0-9]{2,3}(?=[\s.,]|\Z))"
+    r"(?<![A-Za-z0-9)*#\s])\s?(?P<code>[*#]{1,2}[0-9]{1,6}(?:\*[0-9]{1,6})*#?)(?![0-9A-Za-z*#])"
+    r"|(?<=[a-z] )(?P<more>\*#?[0-9]{1,6}(?:\*[0-9]{1,6})*#|\*[0-9]{2,3}(?=[\s.,]|\Z))"
 )
 _DIAL_BEFORE = re.compile(r"(?:[拨按打入]|dial|press|enter|call|type|code)\s?\Z", re.IGNORECASE)
 _FUNCTION = re.compile(r"(?<![A-Za-z])([f-hFGP])\(([a-z])\)(?![A-Za-z0-9])")

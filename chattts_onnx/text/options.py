@@ -15,8 +15,8 @@ from .lexicon import Lexicon
 class TextOptions:
     """Choices of :func:`~chattts_onnx.text.normalize`; the defaults read by context.
 
-    ``language``: ``auto`` takes the language of the text's letters, else of the sentences around it,
-    else ``default_language``.
+    ``language``: ``auto`` takes the language of the text's letters, else of the sentences around
+    it, else ``default_language``.
     ``numbers``: ``auto`` reads quantities as numbers and phone numbers, years and codes digit by
     digit; ``digits`` and ``cardinal`` force one of the two.
     ``yao``: whether a 1 in a Chinese phone number is 幺.
@@ -27,8 +27,8 @@ class TextOptions:
     ``backend``: what reads units and symbols that the built-in rules do not know: ``wetext``
     (an error where it is not installed), ``rules`` (never load it), or ``auto``.
     ``markup``: what carries the text and is not spoken: ``auto`` takes off HTML, SSML, Markdown,
-    formulas and chat templates where they are sure to be markup; ``ssml`` and ``markdown`` say what it
-    is; ``plain`` takes nothing off.
+    formulas and chat templates where they are sure to be markup; ``ssml`` and ``markdown`` say what
+    it is; ``plain`` takes nothing off.
     ``code``: whether blocks of code are ``read`` or left out (``skip``, and reported).
     ``default_language``: of a text without letters (``1,000``) that stands in no other; that of a
     voice or bundle.  None is Chinese.

@@ -38,7 +38,13 @@ def length(marks: str) -> float:
     """Seconds of a run of pauses; other characters count nothing."""
     sizes = [ord(c) for c in _PAUSE.findall(marks)]
     own = sum(size - _ASKED for size in sizes if size < _LAYOUT)
-    return min(max([own, *(size - _LAYOUT for size in sizes if size >= _LAYOUT)]) * _STEP, LONGEST)
+    longest = max([own, *(size - _LAYOUT for size in sizes if size >= _LAYOUT)])
+    return min(round(longest * _STEP, 2), LONGEST)
+
+
+def ends_sentence(marks: str) -> bool:
+    """Whether the layout, and not only the author, pauses here for a sentence or more."""
+    return any(ord(c) >= _LAYOUT + SENTENCE / _STEP for c in _PAUSE.findall(marks))
 
 
 def without(text: str) -> str:

@@ -1,8 +1,8 @@
 """Numbers read back from words: the inverse of the number rules, in both languages.
 
-It holds the normaliser to "never another value": what wetext answers counts only where the number, the
-sign, the power and the unit's prefix that were typed can be read back from it, and the tests hold the
-rules to the same.
+It holds the normaliser to "never another value": what wetext answers counts only where the number
+and the unit's prefix that were typed can be read back from it, and the drill ``spoken_values``
+holds the rules to the same.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, f
     sentence = (body + marks).strip()
     # A title or a line of verse; a pause that the author asked for needs no stop.
     if (marks or pause) and not marks.strip() and sentence and sentence[-1].isalnum() and not last:
-        stop = marks.strip(" ") or (pause or 0.0) >= pauses.SENTENCE
+        stop = marks.strip(" ") or pauses.ends_sentence(mark)
         sentence += ("." if sentence[-1].isascii() else "。") if stop else ""
     # A blank sentence still tells that a pause stands here.
     if sentence or pause is not None:

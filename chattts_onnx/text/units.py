@@ -99,10 +99,14 @@ def _names() -> dict[str, Unit]:
         for prefix in ["", *prefixes]:
             for alias in _other_cases(symbol, prefix, prefixes):
                 meant = names[prefix + symbol]
-                # KN may be a knot or a kilonewton: neither.
                 aliases[alias] = meant if aliases.get(alias, meant) == meant else None
         if symbol == "mmHg":
             aliases["mmhg"] = unit
+    # KN may be a knot or a kilonewton, NM a nanometer or a newton meter: neither.
+    for name, unit in names.items():
+        for alias in {name.upper(), name.lower()} & aliases.keys():
+            if aliases[alias] != unit and (alias[0] not in "Mm" or alias[0] == name[0]):
+                aliases[alias] = None
     aliases |= {f"u{name[1:]}": unit for name, unit in names.items() if name[0] == "μ"}
     return {**{name: unit for name, unit in aliases.items() if unit is not None}, **names}
 

@@ -1,7 +1,7 @@
 """Never another value: what is typed can be read back from what is spoken.
 
-``python -m tools.drills.spoken_values [--count 100000] [KIND ...]`` makes so many texts a kind, by a seed, and
-reads each one's speech back with the inverse of the number rules.
+``python -m tools.drills.spoken_values [--count 100000] [KIND ...]`` makes so many texts a kind, by
+a seed, and reads each one's speech back with the inverse of the number rules.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What carries a text, taken off it: SSML, HTML, Markdown, formulas, chat templates.
 
-``auto`` takes for markup what ordinary text does not have; ``ssml`` every element; ``markdown`` every
-mark of Markdown; ``plain`` nothing.  Pauses come out as characters of :mod:`..pauses`.
+``auto`` takes for markup what ordinary text does not have; ``ssml`` every element; ``markdown``
+every mark of Markdown; ``plain`` nothing.  Pauses come out as characters of :mod:`..pauses`.
 """
 
 from __future__ import annotations

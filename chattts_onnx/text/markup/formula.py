@@ -34,7 +34,7 @@ _QUANTITY = re.compile(
 
 
 def read_formula(text: str, language: Spoken) -> str:
-    """``text`` in words of ``language``; a quantity (3\\times10^{8} \\mathrm{m/s}) as text has it."""
+    """``text`` in words of ``language``; a quantity is left to the number rules: 3×10^8 m/s."""
     plain = text
     for pattern, replacement in _PLAIN:
         plain = pattern.sub(replacement, plain)

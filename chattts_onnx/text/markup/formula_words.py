@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 # Commands of layout, which nobody reads.
-SILENT = frozenset(
-    [
-        "quad",
-        "qquad",
-        ",",
-        ";",
-        ":",
-        "!",
-        "\\,",
-        "\\;",
-        "\\:",
-        "\\!",
-        "displaystyle",
-        "textstyle",
-        "limits",
-        "nolimits",
-        "nonumber",
-        "notag",
-        "label",
-        "tag",
-        "hline",
-        "mathstrut",
-        "hfill",
-        "vspace",
-        "hspace",
-        "~",
-        "&",
-        "scriptstyle",
-        "rm",
-        "bf",
-        "it",
-    ]
-) - {",", ";", ":", "!"}
+_WORDS_OF_SILENT = (
+    "quad qquad , ; : ! \\, \\; \\: \\! displaystyle textstyle limits nolimits nonumber "
+    "notag label tag hline mathstrut hfill vspace hspace ~ & scriptstyle rm bf it"
+)
+SILENT = frozenset(_WORDS_OF_SILENT.split()) - {",", ";", ":", "!"}
 
 OPERATORS: dict[str, tuple[str, str]] = {
     "+": ("加", "plus"),

@@ -7,163 +7,32 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout
+from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout, without
 from ..report import Report
 from .chat import UNSPOKEN
 from .spans import replace_spans
 
-_PARAGRAPHS = frozenset(
-    [
-        "p",
-        "paragraph",
-        "div",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "main",
-        "aside",
-        "nav",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "blockquote",
-        "ul",
-        "ol",
-        "dl",
-        "table",
-        "thead",
-        "tbody",
-        "tfoot",
-        "figure",
-        "figcaption",
-        "details",
-        "summary",
-        "form",
-        "fieldset",
-        "hr",
-        "pre",
-        "address",
-        "body",
-        "html",
-        "caption",
-    ]
+_WORDS_OF_PARAGRAPHS = (
+    "p paragraph div section article header footer main aside nav h1 h2 h3 h4 h5 h6 "
+    "blockquote ul ol dl table thead tbody tfoot figure figcaption details summary form "
+    "fieldset hr pre address body html caption"
 )
+_PARAGRAPHS = frozenset(_WORDS_OF_PARAGRAPHS.split())
 _SENTENCES = frozenset(["li", "tr", "dt", "dd", "option", "label", "legend", "s", "sentence"])
-_INLINE = frozenset(
-    [
-        "speak",
-        "prosody",
-        "emphasis",
-        "voice",
-        "lang",
-        "say-as",
-        "phoneme",
-        "sub",
-        "audio",
-        "desc",
-        "token",
-        "w",
-        "mark",
-        "lexicon",
-        "lookup",
-        "meta",
-        "metadata",
-        "backchannel",
-        "amazon:effect",
-        "amazon:domain",
-        "mstts:express-as",
-        "mstts:silence",
-        "google:style",
-        "b",
-        "i",
-        "u",
-        "em",
-        "strong",
-        "small",
-        "big",
-        "del",
-        "ins",
-        "abbr",
-        "acronym",
-        "cite",
-        "q",
-        "dfn",
-        "kbd",
-        "samp",
-        "var",
-        "tt",
-        "code",
-        "span",
-        "font",
-        "a",
-        "sup",
-        "time",
-        "center",
-        "label",
-        "img",
-        "picture",
-        "source",
-        "video",
-        "iframe",
-        "input",
-        "button",
-        "select",
-        "textarea",
-        "ruby",
-        "rb",
-        "rt",
-        "rp",
-        "bdo",
-        "bdi",
-        "wbr",
-        "br",
-        "td",
-        "th",
-        "col",
-        "colgroup",
-        "svg",
-        "math",
-        "link",
-        "base",
-        "canvas",
-        "object",
-        "param",
-        "embed",
-        "title",
-        "head",
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "break",
-        "p",
-        "s",
-    ]
+_WORDS_OF_INLINE = (
+    "speak prosody emphasis voice lang say-as phoneme sub audio desc token w mark lexicon "
+    "lookup meta metadata backchannel amazon:effect amazon:domain mstts:express-as "
+    "mstts:silence google:style b i u em strong small big del ins abbr acronym cite q dfn "
+    "kbd samp var tt code span font a sup time center label img picture source video "
+    "iframe input button select textarea ruby rb rt rp bdo bdi wbr br td th col colgroup "
+    "svg math link base canvas object param embed title head script style template "
+    "noscript break p s"
 )
+_INLINE = frozenset(_WORDS_OF_INLINE.split())
 _KNOWN = _PARAGRAPHS | _SENTENCES | _INLINE
 # Elements that stand alone, or whose end is often left out.
-_ALONE = frozenset(
-    [
-        "br",
-        "hr",
-        "img",
-        "break",
-        "wbr",
-        "p",
-        "li",
-        "td",
-        "th",
-        "tr",
-        "input",
-        "meta",
-        "link",
-        "mark",
-    ]
-)
+_WORDS_OF_ALONE = "br hr img break wbr p li td th tr input meta link mark"
+_ALONE = frozenset(_WORDS_OF_ALONE.split())
 _UNSPOKEN = rf"script|style|head|template|noscript|title|rt|rp|iframe|svg|textarea|{UNSPOKEN}"
 _THOUGHTS = frozenset(UNSPOKEN.split("|"))
 _STRENGTHS = {
@@ -233,7 +102,7 @@ def decode_entities(text: str, report: Report) -> str:
 
 
 def _decoded(entity: str) -> str:
-    return html.unescape(entity).replace("\u00a0", " ").replace("\u00ad", "")
+    return without(html.unescape(entity).replace("\u00a0", " ").replace("\u00ad", ""))
 
 
 def _drop_unspoken(text: str, report: Report) -> str:

@@ -25,7 +25,10 @@ _INLINE = re.compile(
     r"(?<![\\$A-Za-z0-9])\$(?=[^\s$])([^$\n，。；！？]{1,400})(?<=[^\s\\])\$(?![0-9$])"
 )
 _MATHS = re.compile(
-    r"\\[a-zA-Z]|[\^_=<>+*/|!]|[a-zA-Z]\s*[-(]|^\s*[a-zA-Zα-ωΑ-Ω]'{0,2}\s*$|^\s*[0-9]*[a-z]\s*$|^[0-9.]+$|[0-9)]\s*-\s*[0-9a-z(]|^\([a-zA-Z0-9, ]+\)$|^[a-zA-Z](?:,\s?[a-zA-Z])+$"
+    r"\\[a-zA-Z]|[\^_=<>+*/|!]|[a-zA-Z]\s*[-(]|[0-9)]\s*-\s*[0-9a-z(]"
+    # A variable, a term, a number, a pair, a list of variables.
+    r"|^\s*[a-zA-Zα-ωΑ-Ω]'{0,2}\s*$|^\s*[0-9]*[a-z]\s*$|^[0-9.]+$"
+    r"|^\([a-zA-Z0-9, ]+\)$|^[a-zA-Z](?:,\s?[a-zA-Z])+$"
 )
 _CJK = re.compile("[\u4e00-\u9fff]")
 # Commands that nothing but a formula has, outside of any marks.
@@ -76,7 +79,7 @@ def _is_formula(inner: str) -> bool:
 
 
 def _bare(text: str, language: Spoken, report: Report) -> str:
-    r"""\frac{1}{2} that stands in the text without dollars: up to the last character of a formula."""
+    r"""\frac{1}{2} in the text without dollars: up to the last character of a formula."""
     parts, position = [], 0
     while match := _BARE.search(text, position):
         start, end = match.start(), match.end()

@@ -14,7 +14,8 @@ _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>\S.*)$")
 _UNDERLINE = re.compile(r" {0,3}(?:={3,}|-{3,})[ \t]*$")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _ITEM = re.compile(
-    r"[ \t]*(?:[-*+•·▪◦‣●○]|(?P<n>[0-9]{1,3})(?:[.)]|、(?![0-9 ])))(?:[ \t]+|(?<=[•●○▪、]))(?P<text>\S.*)$"
+    r"[ \t]*(?:[-*+•·▪◦‣●○]|(?P<n>[0-9]{1,3})(?:[.)]|、(?![0-9 ])))"
+    r"(?:[ \t]+|(?<=[•●○▪、]))(?P<text>\S.*)$"
 )
 _BOX = re.compile(r"\[[ xX]\][ \t]+")
 _QUOTE = re.compile(r" {0,3}(?:>[ \t]?)+(?P<text>.*)$")
@@ -59,8 +60,8 @@ _ESCAPE = re.compile(r"\\([*_#\[\]()`~>+.!|{}<&$-])")
 def read_markdown(text: str, report: Report, code: Code, *, every: bool = False) -> str:
     """``text`` without Markdown; headings, items and rows end in pauses.
 
-    Unless ``every`` is, a mark that ordinary text has as well (``> 5``, ``- 5``) is markup only where
-    the lines around it say so.
+    Unless ``every`` is, a mark that ordinary text has as well (``> 5``, ``- 5``) is markup only
+    where the lines around it say so.
     """
     lines = text.split("\n")
     if "][" in text:

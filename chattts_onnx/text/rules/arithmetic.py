@@ -136,12 +136,13 @@ def ion(match: re.Match[str], place: Place) -> str:
     return _charge(place.reader(*match.span()), match["n"], match["s"])
 
 
-_METALS = "Li|Na|K|Rb|Cs|Ag|H|Be|Mg|Ca|Sr|Ba|Zn|Fe|Cu|Mn|Ni|Co|Cd|Pb|Hg|Al|Cr|Sn|Ti"
+_METALS = "Li|Na|Rb|Cs|Ag|Be|Mg|Ca|Sr|Ba|Zn|Fe|Cu|Mn|Ni|Co|Cd|Pb|Hg|Al|Cr|Sn|Ti"
 
 
 @rule(
     "ion",
-    rf"(?:(?<=(?<![A-Za-z])[KH])|(?<=(?<![A-Za-z])(?:{'|'.join(m for m in _METALS.split('|') if len(m) == 2)})))(?P<n>[1-4]?)(?P<s>\+)(?![0-9A-Za-z+=])",
+    rf"(?:(?<=(?<![A-Za-z])[KH])|(?<=(?<![A-Za-z])(?:{_METALS})))"
+    r"(?P<n>[1-4]?)(?P<s>\+)(?![0-9A-Za-z+=])",
 )
 def plain_ion(match: re.Match[str], place: Place) -> str | None:
     """Ca2+, Na+ in plain letters, where the word beside it is of chemistry."""

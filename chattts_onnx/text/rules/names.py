@@ -70,9 +70,8 @@ def _by_list(number: str, before: str, after: str) -> bool | None:
 
 
 def _three(numbers: re.Pattern[str], before: str, number: str, after: str) -> bool:
-    near = (
-        re.findall(r"[0-9]+", _run(before, -1)) + [number] + re.findall(r"[0-9]+", _run(after, 1))
-    )
+    left, right = _run(before, -1), _run(after, 1)
+    near = [*re.findall("[0-9]+", left), number, *re.findall("[0-9]+", right)]
     return len(near) > 2 and all(map(numbers.fullmatch, near)) and "[" not in numbers.pattern
 
 
@@ -106,7 +105,10 @@ def _rows_after(number: str, after: str) -> bool:
     return any(row[1].fullmatch(number) and row[3].match(after) for row in _rows())
 
 
-_EVENTS = r"(?:晚会|事件|事变|地震|大促|运动|惨案|购物节|起义|讲话|恐怖袭击|袭击|防空|特大|大地震|空难|政变|枪击|促销|暴恐|协议|会议)"
+_EVENTS = (
+    "(?:晚会|事件|事变|地震|大促|运动|惨案|购物节|起义|讲话|恐怖袭击|袭击|防空|特大|大地震|空难|政变|枪击|"
+    "促销|暴恐|协议|会议)"
+)
 
 
 @rule(
@@ -132,7 +134,10 @@ def generations(match: re.Match[str], place: Place) -> str:
     )
 
 
-_SEASON = r"财年|赛季|学年|年度|雪季|榨季|冬|[Ss]eason|fiscal|financial year|school year|academic year|[Ff]lu"
+_SEASON = (
+    "财年|赛季|学年|年度|雪季|榨季|冬|[Ss]eason|fiscal|financial year|school year|academic year|"
+    "[Ff]lu"
+)
 
 
 @rule(

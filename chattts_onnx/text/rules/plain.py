@@ -93,8 +93,8 @@ def rare_unit(match: re.Match[str], place: Place) -> str | None:
         return None
     reader = place.reader(*match.span())
     spoken = read_leftover(match.group().replace(" ", ""), reader.language, place.options.backend)
-    # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol; one that says another
-    # value folded its case: 5 mW -> five megawatts.
+    # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol; one that says
+    # another value folded its case: 5 mW -> five megawatts.
     if (
         spoken is None
         or not same_quantity(match.group(), spoken, reader.language)

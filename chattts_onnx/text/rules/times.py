@@ -27,7 +27,8 @@ _WON_AFTER = re.compile(
 # A time that something took; at 2:05 and 8:30出发 are times of day.
 _TOOK_BEFORE = re.compile(
     r"(?:用了|用时|耗时|历时|费时|花了|花费|跑了|跑出|跑完|跑进|游出|成绩|时长|全长|总长|片长|持续|长达|纪录|记录|净时|"
-    r"计时|倒计时|通话|录音|视频长|配速|took|takes|lasted|lasts|duration|runtime|run ?time|record|time of|pace|ran|"
+    r"计时|倒计时|通话|录音|视频长|配速|took|takes|lasted|lasts|duration|runtime|run ?time|"
+    r"record|time of|pace|ran|"
     r"finish(?:ed)?|split|clocked|best)"
     r"(?: of| in| was| is|是|为|了|在|约|仅)?[^0-9A-Za-z]{0,3}$",
     re.IGNORECASE,
