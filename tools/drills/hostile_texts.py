@@ -63,7 +63,7 @@ def families(most: int = 500) -> Iterator[str]:
         " \n",
         "\u3000",
     ]
-    alone = list(dict.fromkeys(units))
+    alone = list(dict.fromkeys(filter(None, units)))
     joined = (unit + joint for joint in _JOINTS[1:] for unit in alone)
     yield from itertools.islice(dict.fromkeys([*alone, *joined]), most)
 

@@ -6,6 +6,7 @@ import re
 
 from ..language import Spoken
 from ..report import Report
+from ..tags import TAG
 from .formula import read_formula
 from .spans import replace_spans
 
@@ -51,7 +52,7 @@ def speak_formulas(text: str, language: Spoken, report: Report) -> str:
         return text
 
     def speak(whole: str, inner: str) -> str:
-        if len(inner) > _LONGEST or not inner.strip():
+        if len(inner) > _LONGEST or not inner.strip() or TAG.search(inner):
             return whole
         return report.add("formula", whole, _apart(read_formula(inner, language), language))
 
@@ -88,7 +89,10 @@ def _bare(text: str, language: Spoken, report: Report) -> str:
         end = _formula_end(text, end)
         found = text[start:end]
         parts.append(text[position:start])
-        parts.append(report.add("formula", found, _apart(read_formula(found, language), language)))
+        spoken = found
+        if not TAG.search(found):  # a control tag stays whatever it stands in
+            spoken = _apart(read_formula(found, language), language)
+        parts.append(report.add("formula", found, spoken))
         position = end
     return "".join([*parts, text[position:]]) if parts else text
 

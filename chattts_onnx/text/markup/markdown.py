@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..choices import Code
 from ..pauses import PARAGRAPH, SENTENCE, layout
 from ..report import Report
+from ..tags import TAG
 
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?:[A-Za-z{.][^`~\n]*)?$")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>\S.*)$")
@@ -186,11 +187,18 @@ def _row(line: str, report: Report) -> str:
     return _inline(spoken, report) + layout(SENTENCE)
 
 
+def _link(match: re.Match[str], report: Report) -> str:
+    """A link says its text; [laugh](so) is a control tag before a bracket."""
+    if TAG.match(match.group()):
+        return match.group()
+    return report.add("link", match.group(), match[1])
+
+
 def _inline(text: str, report: Report) -> str:
     """One line without links, emphasis and the marks of code."""
     if "[" in text:
         text = _IMAGE.sub(lambda m: report.add("image", m.group(), f" {m[1]} "), text)
-        text = _LINK.sub(lambda m: report.add("link", m.group(), m[1]), text)
+        text = _LINK.sub(lambda m: _link(m, report), text)
         text = _FOOTNOTE.sub(lambda m: report.add("footnote", m.group(), ""), text)
     if "<" in text:
         text = _AUTOLINK.sub(lambda m: report.add("link", m.group(), f" {m[1]} "), text)
