@@ -21,7 +21,10 @@ _WORDS = frozenset({"us", "um", "as"})
 _GENERATION = re.compile(
     r"\s?(?:网|手机|信号|套餐|时代|基站|芯片|路由|(?:network|phone|signal)s?\b)"
 )
-_PRINCIPLE = re.compile(r"\s?(?:原则|法则|理论|模型|分析法)")
+_PRINCIPLE = re.compile(
+    r"\s?(?:原则|法则|理论|模型|分析法|景|级|广告|公司|游戏|大作|企业|类|股|轮|等级|写字楼)"
+)
+_MODEL_BEFORE = re.compile("[A-Za-z]-$")
 _DEFINITE = re.compile(
     r"\b(?:the|this|that|each|every|one|his|her|its|my|our|your|their)\s$", re.IGNORECASE
 )
@@ -35,12 +38,14 @@ _BELOW_ZERO = ("摄氏度", "度")
 def _is_unit(match: re.Match[str], group: str, place: Place) -> bool:
     """Whether what looks like a unit is one."""
     name, after = match[group], place.after(match.end(group), 16)
+    if _MODEL_BEFORE.search(place.before(match.start("a"), 2)):
+        return False  # F-16s
     apart = place.text[match.start(group) - 1].isspace()
     if len(name) == 1 and name.isupper() and apart and _NAME_AFTER.match(after):
         return False
     if name in _WORDS and apart:
         return False
-    if name == "W" and _PRINCIPLE.match(after):
+    if name in "WA" and _PRINCIPLE.match(after):
         return False
     return not (name == "g" and not apart and _GENERATION.match(after))
 
@@ -63,7 +68,7 @@ def unit_range(match: re.Match[str], place: Place) -> str | None:
     return f"{first}{reader.say('到', ' to ')}{last}"
 
 
-@rule("unit", f"{_MEASURED}\\s?(?P<u>{UNIT})")
+@rule("unit", f"{_MEASURED}\\s?(?P<u>{UNIT})(?:\\.(?=\\s[a-z]))?")
 def unit(match: re.Match[str], place: Place) -> str | None:
     """5kg, 10 km/h, -5°C, 20m², 5.6mmol/L, 25 mg/kg/d."""
     if not _is_unit(match, "u", place):
@@ -168,6 +173,18 @@ def only_feet(match: re.Match[str], place: Place) -> str:
 
 
 @rule(
+    "feet", r"(?<![A-Za-z0-9.])(?P<f>[0-9]{1,3})\s?ft\.?,?\s?(?P<i>[0-9]{1,2})\s?in\b\.?(?=\W|\Z)"
+)
+def feet_and_inches(match: re.Match[str], place: Place) -> str:
+    """5 ft 10 in."""
+    reader = place.reader(*match.span())
+    first, last = reader.number(match["f"]), reader.number(match["i"])
+    feet_ = "foot" if match["f"] == "1" else "feet"
+    inch = "inch" if match["i"] == "1" else "inches"
+    return reader.say(f"{first}英尺{last}英寸", f"{first} {feet_} {last} {inch}")
+
+
+@rule(
     "feet",
     r"(?<![A-Za-z0-9])(?P<i>[0-9]{1,3}(?:\.[0-9])?)[\"″]"
     r"(?=\s?(?:显示|电视|屏|液晶|(?:screen|display|monitor|tv|tablet|laptop|wheel|pipe)))",
@@ -219,6 +236,7 @@ MEASURES: tuple[Rule, ...] = (
     per,
     metres,
     only_feet,
+    feet_and_inches,
     inches,
     unit_range,
     unit_after_power,

@@ -6,6 +6,7 @@ import re
 
 from .. import chinese, english
 from ..context import Place
+from ..units import UNIT, find_unit
 from .base import NUMBER, SIGN, START, TO, Rule, rule
 
 _PER = {
@@ -43,14 +44,28 @@ def percent(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "fraction",
-    START + r"(?:(?P<w>[0-9]+)\s)?(?P<a>[0-9]{1,4})/(?P<b>[0-9]{1,4})(?![0-9/])(?!\.[0-9])",
+    START
+    + r"(?:(?P<w>[0-9]+)\s)?(?P<a>[0-9]{1,4})/(?P<b>[0-9]{1,4})(?![0-9/])(?!\.[0-9])"
+    + rf"(?:\s?(?P<u>{UNIT}))?",
 )
 def fraction(match: re.Match[str], place: Place) -> str:
-    """1/3, 1 1/2; 24/7 and the like are no fractions."""
+    """1/3, 1 1/2, 3/4 tsp; 24/7 and the like are no fractions."""
+    reader = place.reader(*match.span())
+    number = _fraction(match, place)
+    if not match["u"]:
+        return number
+    unit = find_unit(match["u"], reader.number)
+    if reader.zh or match["w"] or "slash" in number:
+        return number + reader.say(unit.zh, f" {unit.many}")
+    article = "an" if unit.one[0] in "aeio" or unit.one.startswith("hour") else "a"
+    return f"{number} of {article} {unit.one}"
+
+
+def _fraction(match: re.Match[str], place: Place) -> str:
     reader = place.reader(*match.span())
     whole, top, bottom = match["w"], match["a"], match["b"]
-    if match.group() == "9/11" and not reader.zh:
-        return "nine eleven"
+    if match.group() in ("9/11", "50/50") and not reader.zh:
+        return " ".join(reader.number(n) for n in (top, bottom))
     if int(top) >= int(bottom) or int(bottom) < 2 or top == "0":
         spoken = _slashed(match, place)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .. import english
 from ..context import Place, Reader
 from .base import NUMBER, SIGN, TO, Rule, rule
 
@@ -170,6 +171,17 @@ def _sized(match: re.Match[str], place: Place, reader: Reader) -> str:
     return reader.code(match["v"])
 
 
+@rule("model", r"(?<=[A-Za-z]-)(?P<n>[0-9]{1,3})s(?![A-Za-z0-9])")
+def models(match: re.Match[str], place: Place) -> str:
+    """F-16s, AK-47s: more than one, and no seconds."""
+    spoken = english.cardinal(match["n"])
+    return (
+        spoken[:-1] + "ies"
+        if spoken.endswith("y")
+        else spoken + ("es" if spoken[-1] == "x" else "s")
+    )
+
+
 @rule(
     "formation",
     r"(?<![0-9A-Za-z.-])(?P<n>[1-6](?:-[1-6]){2,3})(?=\s?(?:阵型|阵容|战术|变阵|formation|diamond))",
@@ -179,5 +191,5 @@ def formation(match: re.Match[str], place: Place) -> str:
     return place.reader(*match.span()).digit_by_digit(match["n"].replace("-", ""))
 
 
-MODELS: tuple[Rule, ...] = (formation, seven_eleven, airliner, versioned, sized, model)
+MODELS: tuple[Rule, ...] = (formation, models, seven_eleven, airliner, versioned, sized, model)
 RANGES: tuple[Rule, ...] = (range_, between, weekdays)
