@@ -33,9 +33,11 @@ _COMPARISONS = {
     "->": ("到", "to"),
     "=>": ("到", "to"),
     "<-": ("来自", "from"),
+    "&&": ("且", "and"),
+    "||": ("或", "or"),
 }
 _COMPARISON = re.compile(
-    r"(?<=[\w)\]%}°])(?P<gap>\s?)(?P<op><=|>=|!=|==|[-=]>|<-|<(?![<|/!?])|(?<![->=])>(?!>))(?=\s?[\w(\[{\"'-])"
+    r"(?<=[\w)\]%}°])(?P<gap>\s?)(?P<op><=|>=|!=|==|&&|\|\||[-=]>|<-|<(?![<|/!?])|(?<![->=])>(?!>))(?=\s?[\w(\[{\"'-])"
 )
 # vector<string>, Hello <name>: brackets.
 _BRACKETS = re.compile(r"<([A-Za-z_\u4e00-\u9fff][\w.-]{0,40})>")
@@ -107,7 +109,7 @@ def _language(found: str, language: Spoken) -> str:
 def speak_operators(text: str, language: Spoken, report: Report) -> str:
     """``text`` with the signs of comparisons, keys, hashtags and grades in words."""
     zh = language == "zh"
-    if "<" in text or ">" in text or "=" in text:
+    if any(sign in text for sign in ("<", ">", "=", "&&", "||")):
         text = _BRACKETS.sub(r" \1 ", text)
         text = _COMPARISON.sub(
             lambda m: report.add("comparison", m["op"], _compare(m["op"], zh)), text

@@ -111,6 +111,7 @@ _DOTS = re.compile(r"\.{2,}|。{2,}")
 _SPACED_SLASH = re.compile(r"\s[/|]\s")
 _DEGREES = re.compile(r"°[CF](?![A-Za-z])")
 _HYPHEN = re.compile(r"-+")
+_NAMED = re.compile(r"\$(?=[A-Za-z_{])")
 _SPACES = re.compile(r"\s+")
 # Numbers side by side stay apart: 12 34 is not 十二三十四, nor 周一 3点 周一三点.
 _NUMERALS = "零一二三四五六七八九十百千万亿两"
@@ -129,6 +130,8 @@ def speak_symbols(text: str, language: Spoken, report: Report, backend: Backend 
     text = _HYPHEN.sub(lambda m: "，" if len(m.group()) > 1 else " ", text)
     text = _SPACED_SLASH.sub("，", text)
     text = _DOTS.sub(lambda m: "。", text)
+    if "$" in text:  # $HOME, $AAPL: no sum of money
+        text = _NAMED.sub(lambda m: report.add("symbol", m.group(), "") + " ", text)
     if not all(c in _KEPT or c.isspace() or (c.isalnum() and c not in _WORDS) for c in text):
         text = "".join(_symbol(c, language, report, backend) for c in text)
     return text

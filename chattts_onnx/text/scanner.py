@@ -9,7 +9,7 @@ from .currencies import CURRENCY
 from .language import is_latin
 from .rules import RULES, Rule
 from .rules.plain import bullet
-from .units import UNIT
+from .units import UNIT_BELOW
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,?\s(?=[0-9])"
 _PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"
@@ -18,7 +18,7 @@ _ANCHOR = re.compile(
     rf"(?<![A-Za-z]){_MONTH}|(?<![A-Za-z]){_PARTS}|[vV]\.?\s?(?=[0-9])|№|#(?=[0-9])"
     r"|(?<![A-Za-z])[Nn][Oo]s?\.\s?(?=[0-9])"
     rf"|[-+](?={CURRENCY})|{CURRENCY}(?=\s?[-.0-9])|[-+±](?=\.?[0-9])|(?:<=|>=|!=|==|[<>≤≥≈~～])(?=\s?-?[.0-9])"
-    rf"|\*(?=[0-9])|/(?={UNIT})|/(?=[\u4e00-\u9fff])|[-–—~～](?=周|星期|礼拜|[0-9])"
+    rf"|\*(?=[0-9])|/(?={UNIT_BELOW})|/(?=[\u4e00-\u9fff])|[-–—~～](?=周|星期|礼拜|[0-9])"
     r"|[(（](?=[0-9])|\+(?=[0-9])|'(?=[0-9]0s)|\^(?=[-+(0-9a-z])|\*\*(?=[-+(0-9])|\.(?=[0-9])|[0-9]"
     r"|(?<=[A-Za-z])\+(?![0-9A-Za-z+=])"
     r"|(?<=[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使][A-Z])[·•‧.\s-]?(?=[A-Z0-9]{5})"

@@ -133,6 +133,7 @@ _TIMES_UNIT = rf"(?:(?:{_DOT}|(?<=k[WV])-(?=[hA])|(?<=N)-(?=m)|(?<=ft)-(?=lb)){_
 _COMPOUND = rf"{_NAME}{_POWER}(?:{_TIMES_UNIT}{{1,3}}{_UNDER}{{0,3}}|{_UNDER}{{1,3}}){_END}"
 # Alone after a number, and after a power of ten, where a letter such as C can be nothing else.
 UNIT = rf"(?:{_COMPOUND}|{_FREE}{_POWER}{_END})"
+UNIT_BELOW = rf"(?:{_BELOW}{_POWER}{_END})"
 UNIT_AFTER_POWER = rf"(?:{_COMPOUND}|{_NAME}{_POWER}{_END})"
 _PART = re.compile(rf"({_NAME})({_POWER})")
 _UNDER_PART = re.compile(rf"\(?({_AMOUNT})({_BELOW})({_POWER})")

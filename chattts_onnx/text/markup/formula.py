@@ -11,7 +11,7 @@ from .. import chinese, english
 from ..language import Spoken
 from ..rules.base import NUMBER
 from ..units import UNIT_AFTER_POWER
-from .formula_words import FUNCTIONS, NAMES, OPERATORS, SILENT
+from .formula_words import ACCENTS, FUNCTIONS, NAMES, OPERATORS, PLAIN, SILENT
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|[0-9]+(?:[.,][0-9]+)*|[A-Za-z]|<=|>=|!=|==|->|=>|\S|\s+")
 _DEEPEST = 40
@@ -128,6 +128,10 @@ class _Reader:
             return self._say(*OPERATORS[token])
         if token == "'":
             return self._say("撇", "prime")
+        if token == "(" and self._is_argument():
+            inner = self._next()
+            self._at += 1
+            return self._say(inner, f"of {inner}")
         if token in "()[]|":
             return "，" if self._zh else ","
         if token == "!":
@@ -144,33 +148,9 @@ class _Reader:
             return self._say(
                 f"{top}中取{bottom}" if not top else f"{top}选{bottom}", f"{top} choose {bottom}"
             )
-        if name in (
-            "text",
-            "mathrm",
-            "textbf",
-            "mathbf",
-            "mathit",
-            "textit",
-            "operatorname",
-            "mbox",
-            "boldsymbol",
-            "mathcal",
-            "mathbb",
-            "boxed",
-            "ce",
-        ):
+        if name in PLAIN:
             return self._plain()
-        if name in (
-            "vec",
-            "overrightarrow",
-            "hat",
-            "bar",
-            "overline",
-            "tilde",
-            "dot",
-            "ddot",
-            "underline",
-        ):
+        if name in ACCENTS:
             return self._accent(name)
         if name in ("begin", "end"):
             self._argument()
@@ -190,6 +170,12 @@ class _Reader:
         if len(name) == 1 and not name.isalpha():
             return {"%": "%", "$": "$", "&": " & ", "\\": self._say("，", ",")}.get(name, "")
         return name if name.isalpha() and len(name) > 1 and name not in SILENT else ""
+
+    def _is_argument(self) -> bool:
+        """Whether the bracket just read is that of f(x)."""
+        before, after = self._tokens[: self._at - 1], self._tokens[self._at : self._at + 2]
+        called = bool(before) and before[-1].isalpha() and len(before[-1]) == 1
+        return called and len(after) == 2 and after[0].isalnum() and after[1] == ")"
 
     def _fraction(self) -> str:
         top, bottom = self._argument(), self._argument()
@@ -277,17 +263,7 @@ class _Reader:
         return "".join(words)
 
     def _accent(self, name: str) -> str:
-        zh, en = {
-            "vec": ("向量", "vector"),
-            "overrightarrow": ("向量", "vector"),
-            "hat": ("帽", "hat"),
-            "bar": ("拔", "bar"),
-            "overline": ("拔", "bar"),
-            "tilde": ("波浪", "tilde"),
-            "dot": ("点", "dot"),
-            "ddot": ("两点", "double dot"),
-            "underline": ("", ""),
-        }[name]
+        zh, en = ACCENTS[name]
         inner = self._argument()
         if name in ("vec", "overrightarrow"):
             return self._say(f"{zh}{inner}", f"{en} {inner}")

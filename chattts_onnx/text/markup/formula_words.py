@@ -161,3 +161,21 @@ FUNCTIONS: dict[str, tuple[str, str, bool]] = {
     "det": ("行列式", "the determinant of", False),
     "gcd": ("最大公约数", "the greatest common divisor of", False),
 }
+
+# What stands over or under a letter.
+ACCENTS: dict[str, tuple[str, str]] = {
+    "vec": ("向量", "vector"),
+    "overrightarrow": ("向量", "vector"),
+    "hat": ("帽", "hat"),
+    "bar": ("拔", "bar"),
+    "overline": ("拔", "bar"),
+    "tilde": ("波浪", "tilde"),
+    "dot": ("点", "dot"),
+    "ddot": ("两点", "double dot"),
+    "underline": ("", ""),
+}
+# Commands whose argument is words or upright letters.
+_WORDS_OF_PLAIN = (
+    "text mathrm textbf mathbf mathit textit operatorname mbox boldsymbol mathcal mathbb boxed ce"
+)
+PLAIN = frozenset(_WORDS_OF_PLAIN.split())

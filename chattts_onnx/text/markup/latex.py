@@ -23,10 +23,10 @@ _DISPLAY = (
 )
 # As Pandoc has it: no space inside the dollars, no digit after the last.
 _INLINE = re.compile(
-    r"(?<![\\$A-Za-z0-9])\$(?=[^\s$])([^$\n，。；！？]{1,400})(?<=[^\s\\])\$(?![0-9$])"
+    r"(?<![\\$A-Za-z0-9])\$(?=[^\s$])((?:[^$\n，。；！？\\]|\\.){1,400})(?<=\S)\$(?![0-9$])"
 )
 _MATHS = re.compile(
-    r"\\[a-zA-Z]|[\^_=<>+*/|!]|[a-zA-Z]\s*[-(]|[0-9)]\s*-\s*[0-9a-z(]"
+    r"\\[a-zA-Z%$]|[\^_=<>+*/|!]|[a-zA-Z]\s*[-(]|[0-9)]\s*-\s*[0-9a-z(]"
     # A variable, a term, a number, a pair, a list of variables.
     r"|^\s*[a-zA-Zα-ωΑ-Ω]'{0,2}\s*$|^\s*[0-9]*[a-z]\s*$|^[0-9.]+$"
     r"|^\([a-zA-Z0-9, ]+\)$|^[a-zA-Z](?:,\s?[a-zA-Z])+$"

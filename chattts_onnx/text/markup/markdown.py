@@ -113,6 +113,8 @@ def _line(lines: list[str], index: int, report: Report, table: set[int], every: 
         title = match["text"].rstrip()
         bare = title.rstrip("#")
         title = bare.rstrip() if bare.endswith((" ", "\t")) else title
+        if item := _ITEM.match(title):
+            title = _numbered(item)
         report.add("heading", line, title)
         return layout(PARAGRAPH) + _inline(title, report) + layout(PARAGRAPH)
     if _REFERENCE.match(line):
@@ -143,11 +145,7 @@ def _is_item(lines: list[str], index: int, match: re.Match[str]) -> bool:
 
 def _item(match: re.Match[str], report: Report) -> str:
     text = _BOX.sub("", match["text"], count=1) if match["text"].startswith("[") else match["text"]
-    if match["n"]:
-        comma = "，" if _WIDE.search(text) else ", "
-        spoken = f"{match['n']}{comma}{text}"
-    else:
-        spoken = text
+    spoken = _numbered(match, text) if match["n"] else text
     report.add("list item", match.group(), spoken)
     return _inline(spoken, report) + layout(SENTENCE)
 
@@ -160,6 +158,13 @@ def _by_reference(line: str, known: set[str], report: Report) -> str:
         ),
         line,
     )
+
+
+def _numbered(match: re.Match[str], text: str | None = None) -> str:
+    """1. 苹果 is 1，苹果."""
+    words = match["text"] if text is None else text
+    comma = "，" if _WIDE.search(words) else ", "
+    return f"{match['n']}{comma}{words}" if match["n"] else words
 
 
 def _tables(lines: list[str]) -> set[int]:

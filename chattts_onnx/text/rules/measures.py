@@ -7,7 +7,7 @@ import re
 from .. import chinese
 from ..context import Place, Reader
 from ..currencies import CURRENCY
-from ..units import UNIT, UNIT_AFTER_POWER, Unit, find_unit, is_miswritten
+from ..units import UNIT, UNIT_AFTER_POWER, UNIT_BELOW, Unit, find_unit, is_miswritten
 from .arithmetic import power_of_ten
 from .base import ARTICLE, NUMBER, SIGN, TO, Rule, rule
 
@@ -135,7 +135,7 @@ _PRICED = re.compile(
 )
 
 
-@rule("per", rf"/(?:(?P<u>{UNIT})|(?=[\u4e00-\u9fff])(?!第))")
+@rule("per", rf"/(?:(?P<u>{UNIT_BELOW})|(?=[\u4e00-\u9fff])(?!第))")
 def per(match: re.Match[str], place: Place) -> str | None:
     """8000元/㎡, 5元/斤, 120次/分, $3/kg: the slash after a quantity."""
     if not _PRICED.search(place.before(match.start(), 16)):
