@@ -21,8 +21,9 @@ from .markdown import read_markdown
 
 # A mark that is not closed within so many characters closes nothing.
 LONGEST = 1 << 20
-# A text without line ends is cut at a sentence's from here on.
-_NO_LINES = 1 << 14
+# A longer line is cut at the end of a sentence in it, where no mark is open.
+_LONG_LINE = 256
+_TRIES = 8
 _SENTENCE_END = re.compile(r"[。！？]|[.!?]\s")
 _OPEN = re.compile(
     r"(?m)^ {0,3}(?P<fence>`{3,}|~{3,})|(?P<comment><!--)|(?P<display>\$\$)|(?P<square>\\\[)"
@@ -106,10 +107,16 @@ def _safe_cut(text: str, start: int) -> tuple[int, int]:
     cut = _line_start(text, last) if last > 0 else 0
     while cut and "|" in text[text.rfind("\n", 0, cut - 1) + 1 : cut]:
         cut = _line_start(text, cut - 1)
-    if not cut and len(text) > _NO_LINES:
-        ends = list(_SENTENCE_END.finditer(text))
-        cut = ends[-1].end() if ends else 0
+    if not cut and len(text) > _LONG_LINE and "|" not in text:
+        ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+        cut = next((end for end in ends[: -_TRIES - 1 : -1] if _is_closed(text[:end])), 0)
     return max(cut, 0), 0
+
+
+def _is_closed(line: str) -> bool:
+    """Whether no mark inside a line is open at its end."""
+    pairs = all(line.count(mark) % 2 == 0 for mark in ("`", "**", "$", "__"))
+    return pairs and line.count("[") <= line.count("]") and line.rfind("<") <= line.rfind(">")
 
 
 def _line_start(text: str, position: int) -> int:
