@@ -11,10 +11,10 @@ from . import chinese, english
 from .language import Spoken, english_phrases
 from .options import TextOptions
 from .report import Report
-from .units import UNIT
+from .units import UNIT_PATTERN
 
 _SEPARATORS = str.maketrans("", "", ", '")
-_UNIT_AFTER = re.compile(rf"\s?(?:[%‰]|{UNIT})|[a-zA-Zμ]{{1,4}}(?![A-Za-z])")
+_UNIT_AFTER = re.compile(r"\s?[%‰]|[a-zA-Zμ]{1,4}(?![A-Za-z])")
 
 # A number of 8 or more digits without separators is an identifier unless it is round.
 LONG = 8
@@ -120,4 +120,7 @@ class Reader:
 
 def unit_follows(after: str) -> bool:
     """Whether what follows a number looks like its unit or measure word."""
-    return bool(_UNIT_AFTER.match(after)) or chinese.is_measure(after)
+    start = after[:1].isspace()
+    return bool(
+        _UNIT_AFTER.match(after) or UNIT_PATTERN.match(after, start) or chinese.is_measure(after)
+    )

@@ -7,7 +7,7 @@ A unit's case is its value (mW is no MW), so no other case of a prefix is read a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -111,7 +111,7 @@ def _names() -> dict[str, Unit]:
     return {**{name: unit for name, unit in aliases.items() if unit is not None}, **names}
 
 
-def _either(names: list[str]) -> str:
+def _either(names: Iterable[str]) -> str:
     return "(?:" + "|".join(map(re.escape, sorted(names, key=lambda n: (-len(n), n)))) + ")"
 
 
@@ -124,17 +124,17 @@ _BELOW = _either([name for name, unit in _ALL.items() if unit.below])
 _POWER = r"(?:\^(?:-[1-9]|[23])\s?|(?<=m)[23](?![0-9])|(?<=ft)[23](?![0-9]))?"
 _DOT = r"\s?[·⋅∙•]\s?"
 _AMOUNT = r"(?:[0-9]+(?:\.[0-9]+)?(?:\^[0-9]+)?\s?)?"
-_UNDER = (
-    rf"(?:/{_AMOUNT}(?:{_BELOW}{_POWER}(?:[·⋅∙•]{_BELOW}{_POWER})?"
-    rf"|\({_AMOUNT}{_BELOW}{_POWER}(?:{_DOT}{_BELOW}{_POWER})?\)))"
-)
 _END = r"(?![A-Za-z0-9^Ͱ-Ͽ])"
-_TIMES_UNIT = rf"(?:(?:{_DOT}|(?<=k[WV])-(?=[hA])|(?<=N)-(?=m)|(?<=ft)-(?=lb)){_NAME}{_POWER})"
-_COMPOUND = rf"{_NAME}{_POWER}(?:{_TIMES_UNIT}{{1,3}}{_UNDER}{{0,3}}|{_UNDER}{{1,3}}){_END}"
+_TIMES = rf"(?:{_DOT}|(?<=k[WV])-(?=[hA])|(?<=N)-(?=m)|(?<=ft)-(?=lb))"
+_UNDER = rf"/(?:{_AMOUNT}{_BELOW}{_POWER}|\({_BELOW}{_POWER}(?:{_DOT}{_BELOW}{_POWER})?\))"
+_FURTHER = rf"(?:{_TIMES}{_NAME}{_POWER}|{_UNDER})"
 # Alone after a number, and after a power of ten, where a letter such as C can be nothing else.
-UNIT = rf"(?:{_COMPOUND}|{_FREE}{_POWER}{_END})"
+UNIT = rf"(?:(?:{_NAME}{_POWER}{_FURTHER}{{1,5}}|{_FREE}{_POWER}){_END})"
+UNIT_AFTER_POWER = rf"(?:{_NAME}{_POWER}{_FURTHER}{{0,5}}{_END})"
 UNIT_BELOW = rf"(?:{_BELOW}{_POWER}{_END})"
-UNIT_AFTER_POWER = rf"(?:{_COMPOUND}|{_NAME}{_POWER}{_END})"
+# Not yet looked up: what is written like a unit.
+UNIT_LIKE = r"[A-Za-zμΩÅ°][A-Za-zμΩ°/^·0-9]{0,9}?"
+UNIT_PATTERN = re.compile(UNIT)
 _PART = re.compile(rf"({_NAME})({_POWER})")
 _UNDER_PART = re.compile(rf"\(?({_AMOUNT})({_BELOW})({_POWER})")
 _FOLDED = {name.casefold() for name, unit in _ALL.items() if not unit.bound and len(name) > 1}

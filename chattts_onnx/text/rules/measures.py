@@ -7,7 +7,16 @@ import re
 from .. import chinese
 from ..context import Place, Reader
 from ..currencies import CURRENCY
-from ..units import UNIT, UNIT_AFTER_POWER, UNIT_BELOW, Unit, find_unit, is_miswritten
+from ..units import (
+    UNIT,
+    UNIT_AFTER_POWER,
+    UNIT_BELOW,
+    UNIT_LIKE,
+    UNIT_PATTERN,
+    Unit,
+    find_unit,
+    is_miswritten,
+)
 from .arithmetic import power_of_ten
 from .base import ARTICLE, NUMBER, SIGN, TO, Rule, rule
 
@@ -54,16 +63,17 @@ def _unit(reader: Reader, written: str) -> Unit:
     return find_unit(written, reader.number)
 
 
-@rule("unit", f"{_MEASURED}\\s?(?P<u>{UNIT})?{TO}(?P<neg>-)?(?P<b>{_N})\\s?(?P<v>{UNIT})")
+@rule("unit", f"{_MEASURED}\\s?(?P<u>{UNIT_LIKE})?{TO}(?P<neg>-)?(?P<b>{_N})\\s?(?P<v>{UNIT})")
 def unit_range(match: re.Match[str], place: Place) -> str | None:
-    """5-10km, -5~3°C."""
+    """5-10km, -5~3°C, 5kg-10kg."""
     if not _is_unit(match, "v", place):
+        return None
+    if match["u"] and not UNIT_PATTERN.fullmatch(match["u"]):
         return None
     reader = place.reader(*match.span())
     unit = _unit(reader, match["v"])
-    first = measured(reader, match["sign"] or "", match["a"], unit, name=bool(match["u"]))
-    if match["u"] and match["u"] != match["v"]:
-        first = measured(reader, match["sign"] or "", match["a"], _unit(reader, match["u"]))
+    own = _unit(reader, match["u"]) if match["u"] else unit
+    first = measured(reader, match["sign"] or "", match["a"], own, name=bool(match["u"]))
     last = measured(reader, match["neg"] or "", match["b"], unit)
     return f"{first}{reader.say('到', ' to ')}{last}"
 
@@ -80,22 +90,15 @@ def unit(match: re.Match[str], place: Place) -> str | None:
     return measured(reader, match["sign"] or "", match["a"], measure)
 
 
-@rule("unit", f"(?P<power>{power_of_ten.pattern.pattern})\\s?(?P<u>{UNIT_AFTER_POWER})")
+@rule("unit", f"{power_of_ten.pattern.pattern}(?:\\s?|(?P<per>/))(?P<u>{UNIT_AFTER_POWER})")
 def unit_after_power(match: re.Match[str], place: Place) -> str | None:
-    """1.6×10⁻¹⁹C, 6.5×10⁹/L, 3×10^8m/s."""
+    """1.6×10⁻¹⁹C, 3×10^8m/s, 6.5×10⁹/L."""
     spoken = power_of_ten.read(match, place)
     reader = place.reader(*match.span())
     measure = _unit(reader, match["u"])
+    if match["per"]:
+        return f"{spoken}{reader.say(f'每{measure.zh}', f' per {measure.one}')}"
     return f"{spoken}{reader.say(measure.zh, f' {measure.many}')}"
-
-
-@rule("unit", f"(?P<power>{power_of_ten.pattern.pattern})/(?P<u>{UNIT_AFTER_POWER})")
-def per_after_power(match: re.Match[str], place: Place) -> str | None:
-    """6.5×10⁹/L: a count in a unit."""
-    spoken = power_of_ten.read(match, place)
-    reader = place.reader(*match.span())
-    measure = _unit(reader, match["u"])
-    return f"{spoken}{reader.say(f'每{measure.zh}', f' per {measure.one}')}"
 
 
 @rule("unit letters", f"{_MEASURED}(?P<gap>\\s?)(?P<u>[A-Za-z]{{2,5}})(?![A-Za-z0-9/^])")
@@ -106,6 +109,23 @@ def miswritten(match: re.Match[str], place: Place) -> str | None:
     reader = place.reader(*match.span())
     spoken = reader.signed(match["sign"] or "", match["a"])
     return f"{spoken} {' '.join(match['u'].upper())}"
+
+
+_DOSE_BEFORE = re.compile(
+    r"(?:胰岛素|青霉素|肝素|酶|毒素|干扰素|激素|维生素|[Ii]nsulin|[Hh]eparin)[^0-9]{0,8}$"
+)
+_DOSE_AFTER = re.compile(r"\s(?:of )?(?:insulin|heparin)|的?(?:胰岛素|青霉素|肝素)")
+
+
+@rule("unit", f"{_MEASURED}(?P<scale>万)?\\s?U(?![A-Za-z0-9/])")
+def dose(match: re.Match[str], place: Place) -> str | None:
+    """胰岛素8U, 青霉素80万U: units of what stands before."""
+    named = _DOSE_BEFORE.search(place.before(match.start(), 16))
+    if not (match["scale"] or named or _DOSE_AFTER.match(place.after(match.end(), 16))):
+        return None
+    reader = place.reader(*match.span())
+    number = reader.number(match["a"], match["scale"] or "个")
+    return number + (match["scale"] or "") + reader.say("单位", " units")
 
 
 def is_adjective(match: re.Match[str], place: Place) -> bool:
@@ -240,7 +260,7 @@ MEASURES: tuple[Rule, ...] = (
     inches,
     unit_range,
     unit_after_power,
-    per_after_power,
     unit,
+    dose,
     miswritten,
 )

@@ -10,12 +10,12 @@ from .base import NUMBER, SIGN, TO, Rule, rule
 
 _N = f"(?:{NUMBER})"
 _SCORE_BEFORE = re.compile(
-    r"(?:比分|以|胜|赢|输|负|平|[局盘节场]|半场|队|战|领先|落后|won|lost|win|lead|leads|led|beat|tied|drew|"
+    r"(?:比分[^0-9]{0,5}|总分|以|胜|赢|输|负|平|[局盘节场]|半场|队|战|领先|落后|won|lost|win|lead|leads|led|beat|tied|drew|"
     r"score(?: was| is)?)\s?$",
     re.IGNORECASE,
 )
 _SCORE_AFTER = re.compile(
-    r"\s?(?:险胜|横扫|战胜|击败|击溃|大胜|力克|淘汰|取胜|获胜|小胜|完胜|胜出|胜|领先|落后|战平|逼平|逆转|惜败|"
+    r"(?:[、,，]\s?[0-9]{1,3}[-–][0-9]{1,3}(?![0-9])){0,6}\s?(?:连胜|连败|连赢|险胜|横扫|战胜|击败|击溃|大胜|力克|淘汰|取胜|获胜|小胜|完胜|胜出|胜|领先|落后|战平|逼平|逆转|惜败|"
     r"负于|不敌|输给|告负|绝杀|晋级|夺冠|轻取|赢|拿下|打平|平局|完败|惨败|告捷|得手|先声夺人|扳回)"
 )
 
@@ -42,12 +42,16 @@ def score(match: re.Match[str], place: Place) -> str | None:
 def range_(match: re.Match[str], place: Place) -> str:
     """3-5天, 20~30."""
     reader, following = place.reader(*match.span()), place.after(match.end())
+    if _DIFFERENCE_AFTER.match(following) and re.search("[-–]", match.group()):
+        parts = (reader.number(match["a"]), reader.number(match["b"]))
+        return reader.sign(match["sign"] or "") + reader.say("减", " minus ").join(parts)
     ordinal = place.before(match.start()).rstrip().endswith("第")
     speak = reader.integer if ordinal else lambda n: reader.number(n, following)
     sign = reader.sign(match["sign"] or "")
     return f"{sign}{speak(match['a'])}{reader.say('到', ' to ')}{speak(match['b'])}"
 
 
+_DIFFERENCE_AFTER = re.compile(r"\s?(?:等于|是多少|得多少|equals\b|is equal to)")
 _QUANTITY_BEFORE = re.compile(
     r"[0-9一二三四五六七八九十百千万亿半](?:[日号月年时点分秒天岁元块度周万亿千百名人个米倍]|[万亿千百][元人块]"
     r"|个?小时|分钟|个?月|公里|公斤|厘米|毫米|摄氏度)$"
@@ -85,7 +89,7 @@ _SERIES = (
 _NAMED_BEFORE = re.compile(rf"(?:{_SERIES})$")
 _NAMED_AFTER = re.compile(
     r"[A-Z]?(?:型|号|系列|战斗机|战机|运输机|轰炸机|直升机|无人机|客机|飞机|导弹|火箭|卫星|飞船|探测器|坦克|航母|潜艇|"
-    r"鱼雷|雷达|疫苗|反应堆|发射|首飞|升空|服役|列装)"
+    r"鱼雷|雷达|疫苗|反应堆|系(?!统|列|数)|皮卡|轿车|步枪|手枪|机枪|返回器|着陆器|轨道器|月球车|火星车|空间站|实验舱|发射|首飞|升空|服役|列装)"
 )
 _MEASURED_AFTER = re.compile(r"(?:\.[0-9]|\s?(?:[%‰℃°度元块]|摄氏|华氏|个|分(?!弹)|[a-zA-Z]+/))")
 
