@@ -1,0 +1,83 @@
+"""Text embeddings that know how tokens sound.
+
+A Mandarin character's embedding is the sum of its initial, final and tone, an English word's that
+of its phonemes, each at its place; every token has something of its own beside it.  So all
+characters of a syllable learn together, and a character never heard speaks too.  The checkpoint
+holds the sums, in the official form.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import torch
+from pypinyin import Style, lazy_pinyin
+from torch import Tensor, nn
+
+from mini.phonemes import word_phonemes
+from mini.text import characters, words
+from mini.tokenizer import STEMS, vocabulary
+
+# phonemes of a word that have a place
+PLACES = 12
+# what a token that sounds has of its own, against what its sounds give
+OWN = 0.35
+
+
+def _word_parts(word: str) -> list[str]:
+    phonemes = re.sub("[ˈˌ ]", "", word_phonemes(STEMS.get(word, word)))
+    if word in STEMS and word.endswith("n"):
+        phonemes = phonemes.removesuffix("t")
+    elif word in STEMS:
+        phonemes = phonemes[2:]
+    return [f"en {place} {phoneme}" for place, phoneme in enumerate(phonemes[:PLACES])]
+
+
+def _character_parts(character: str) -> list[str]:
+    def read(style: Style) -> str:
+        return str(lazy_pinyin(character, style=style, strict=True)[0])
+
+    full = str(
+        lazy_pinyin(character, style=Style.TONE3, neutral_tone_with_five=True)[0]
+    )
+    return [f"initial {read(Style.INITIALS)}", f"final {read(Style.FINALS)}", f"tone {full[-1]}"]
+
+
+@cache
+def sounds() -> tuple[Tensor, int]:
+    """Return which sounds each token is the sum of, int64 [tokens, places], and how many there
+    are; zero is no sound."""
+    tokens = vocabulary()
+    numbers: dict[str, int] = {}
+    table = torch.zeros(len(tokens), PLACES, dtype=torch.int64)
+    named = [(c, _character_parts(c)) for c in characters()]
+    named += [(w, _word_parts(w)) for w in (*STEMS, *words())]
+    for token, parts in named:
+        found = [numbers.setdefault(part, len(numbers) + 1) for part in parts]
+        table[tokens[token], : len(found)] = torch.tensor(found)
+    return table, len(numbers) + 1
+
+
+class TextEmbedding(nn.Module):
+    """Embeddings [tokens, hidden] as sums, see the module."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        places, count = sounds()
+        self.own = nn.Parameter(torch.randn(len(places), hidden) * hidden**-0.5)
+        with torch.no_grad():
+            self.own[places[:, 0] > 0] *= OWN
+        self.parts = nn.Parameter(torch.randn(count, hidden) * hidden**-0.5 * 0.5)
+        self.register_buffer("places", places, persistent=False)
+        self.places: Tensor
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the embeddings [..., hidden] of token ids [...]."""
+        places = self.places[ids]
+        sound = (self.parts[places] * (places > 0).unsqueeze(-1)).sum(-2)
+        return self.own[ids] + sound
+
+    def table(self) -> Tensor:
+        """Return all of them [tokens, hidden]."""
+        return self(torch.arange(len(self.own), device=self.own.device))
