@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mini.teach import FIRST
+from mini.features import FIRST_TAUGHT
 from mini.trainer import default_threads
 from mini.workspace import load_state, work_folder
 
 # shards of speech before anything is trained, in the end, and more in each round
-FIRST_SPEECH, SPEECH, MORE_SPEECH = 10, 60, 2
+SPEECH_FIRST, SPEECH, SPEECH_MORE = 10, 60, 2
 # shards of features without audio, likewise
-FIRST_TAUGHT, TAUGHT, MORE_TAUGHT = 24, 600, 16
-STEPS = {"dvae": 3500, "student": 3000, "vocos": 20_000, "gpt": 60_000, "decoder": 20_000}
+TAUGHT_FIRST, TAUGHT, TAUGHT_MORE = 24, 600, 16
+STEPS = {"dvae": 3500, "student": 2000, "vocos": 20_000, "gpt": 60_000, "decoder": 20_000}
 # what follows the codes, and its share of a round's minutes
 SHARES = {"gpt": 1.0, "decoder": 0.3, "vocos": 0.3}
 
@@ -46,7 +46,7 @@ def trained_steps(work: Path, name: str) -> int:
 def shards(work: Path) -> tuple[int, int]:
     """Return how many training shards there are, of speech and of features without audio."""
     taught = sum(
-        int(path.stem.rpartition("-")[2]) >= FIRST
+        int(path.stem.rpartition("-")[2]) >= FIRST_TAUGHT
         for path in (work / "features").glob("train-*.npz")
     )
     return len(list((work / "speech").glob("train-*.npz"))), taught
@@ -59,15 +59,15 @@ def next_round(work: Path, minutes: float) -> Iterator[Step]:
     change, and the GPT would start again.
     """
     said, taught = shards(work)
-    if said < FIRST_SPEECH:
-        yield Step("mini.synthesize", ("--shards", str(FIRST_SPEECH)))
+    if said < SPEECH_FIRST:
+        yield Step("mini.synthesize", ("--shards", str(SPEECH_FIRST)))
     for name in ("dvae", "student"):
         if trained_steps(work, name) < STEPS[name]:
             yield _training(name, 1e9)
-    if said >= FIRST_SPEECH and taught >= FIRST_TAUGHT and said < SPEECH:
-        yield Step("mini.synthesize", ("--shards", str(said + MORE_SPEECH)))
+    if said >= SPEECH_FIRST and taught >= TAUGHT_FIRST and said < SPEECH:
+        yield Step("mini.synthesize", ("--shards", str(said + SPEECH_MORE)))
     yield Step("mini.extract")
-    wanted = min(max(FIRST_TAUGHT, taught + MORE_TAUGHT), TAUGHT)
+    wanted = min(max(TAUGHT_FIRST, taught + TAUGHT_MORE), TAUGHT)
     if taught < wanted:
         yield Step("mini.teach", ("--shards", str(wanted)))
     for name, share in SHARES.items():

@@ -8,40 +8,17 @@ holds the sums, in the official form.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 import torch
-from pypinyin import Style, lazy_pinyin
 from torch import Tensor, nn
 
-from mini.phonemes import word_phonemes
-from mini.text import characters, words
-from mini.tokenizer import STEMS, vocabulary
+from mini import text
+from mini.text import PLACES
+from mini.tokenizer import vocabulary
 
-# phonemes of a word that have a place
-PLACES = 12
 # what a token that sounds has of its own, against what its sounds give
 OWN = 0.35
-
-
-def _word_parts(word: str) -> list[str]:
-    phonemes = re.sub("[ˈˌ ]", "", word_phonemes(STEMS.get(word, word)))
-    if word in STEMS and word.endswith("n"):
-        phonemes = phonemes.removesuffix("t")
-    elif word in STEMS:
-        phonemes = phonemes[2:]
-    return [f"en {place} {phoneme}" for place, phoneme in enumerate(phonemes[:PLACES])]
-
-
-def _character_parts(character: str) -> list[str]:
-    def read(style: Style) -> str:
-        return str(lazy_pinyin(character, style=style, strict=True)[0])
-
-    full = str(
-        lazy_pinyin(character, style=Style.TONE3, neutral_tone_with_five=True)[0]
-    )
-    return [f"initial {read(Style.INITIALS)}", f"final {read(Style.FINALS)}", f"tone {full[-1]}"]
 
 
 @cache
@@ -51,9 +28,7 @@ def sounds() -> tuple[Tensor, int]:
     tokens = vocabulary()
     numbers: dict[str, int] = {}
     table = torch.zeros(len(tokens), PLACES, dtype=torch.int64)
-    named = [(c, _character_parts(c)) for c in characters()]
-    named += [(w, _word_parts(w)) for w in (*STEMS, *words())]
-    for token, parts in named:
+    for token, parts in text.sounds().items():
         found = [numbers.setdefault(part, len(numbers) + 1) for part in parts]
         table[tokens[token], : len(found)] = torch.tensor(found)
     return table, len(numbers) + 1

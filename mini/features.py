@@ -16,6 +16,9 @@ Floats = NDArray[np.float32]
 # mels are kept as bytes: log amplitudes from LOWEST in steps of MEL_STEP
 LOWEST, MEL_STEP = -9.6, 0.0655
 
+# shards without audio are numbered from here on
+FIRST_TAUGHT = 50_000
+
 
 def pack_mel(mel: Floats) -> NDArray[np.uint8]:
     """Return log-mels as bytes, exact to a thirtieth."""

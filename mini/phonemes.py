@@ -175,11 +175,13 @@ def pieces(text: str) -> list[Piece]:
 
 
 def _with_vowels(found: list[Piece]) -> list[Piece]:
-    """Say ``the`` and ``to`` as before a vowel where one follows."""
+    """Say ``the`` and ``to`` as before a vowel where one follows, and the letter in ``a m``."""
     result = []
     for index, (piece, phonemes) in enumerate(found):
         following = found[index + 1][1].lstrip(" ˈˌ") if index + 1 < len(found) else ""
         if following and following[0] in _VOWELS and piece.lower() in ("the", "to"):
             phonemes = phonemes.replace("ðə", "ði").replace("tə", "tu")
+        if piece.lower() == "a" and index + 1 < len(found) and found[index + 1][0].lower() == "m":
+            phonemes = phonemes.replace("ɐ", "ˈA")
         result.append((piece, phonemes))
     return result

@@ -52,7 +52,7 @@ class Reader:
         self.written = {
             language: [
                 line
-                for line in text.written(language)
+                for line in map(text.as_spoken, text.written(language))
                 if not re.search(r"\d", line) and len(line) <= LONGEST[language]
             ]
             for language in text.LANGUAGES
@@ -93,7 +93,9 @@ def heldout_lines(index: int, count: int) -> list[Line]:
         for language in text.LANGUAGES:
             part = count // 4
             fitting = [
-                line for line in text.heldout(language, topic) if len(line) <= LONGEST[language]
+                line
+                for line in map(text.as_spoken, text.heldout(language, topic))
+                if len(line) <= LONGEST[language]
             ]
             chosen = fitting[index * part : (index + 1) * part]
             lines += [

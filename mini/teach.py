@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mini.extract import load_dvae, make_features
-from mini.features import write_features
+from mini.features import FIRST_TAUGHT, write_features
 from mini.lesson import Floats
 from mini.phonemes import pieces
 from mini.sentences import Line, Reader
@@ -27,8 +27,6 @@ from mini.teacher_styles import style_of
 from mini.trainer import averaged_weights, default_threads
 from mini.workspace import pick_device, work_folder
 
-# shards of this kind are numbered from here on
-FIRST = 50_000
 # mel frames so far below the loudest are silence
 QUIET = 5.5
 NO_AUDIO = np.zeros(0, dtype=np.float32)
@@ -88,7 +86,7 @@ def main() -> None:
     student = Student().eval().to(pick_device())
     student.load_state_dict(weights)
     classroom, dvae, reader = Classroom(Teacher(work, audio=False), student), load_dvae(work), None
-    indices = list(range(FIRST, FIRST + arguments.shards))
+    indices = list(range(FIRST_TAUGHT, FIRST_TAUGHT + arguments.shards))
     # in another order each time, so that two that work at once seldom make the same shard
     random.SystemRandom().shuffle(indices)
     for index in indices:

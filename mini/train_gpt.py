@@ -39,7 +39,7 @@ def main() -> None:
     steps = sum(len(item.codes) for shard in train for item in shard)
     print(f"{sum(map(len, train))} utterances, {steps / 46.875 / 3600:.2f} hours", flush=True)
     sampler = Sampler(train, Examples(dims, rng), schedule.batch, rng)
-    written = [line for language in text.LANGUAGES for line in text.written(language)]
+    written = [text.as_spoken(line) for name in text.LANGUAGES for line in text.written(name)]
     fixed = Examples(dims, np.random.default_rng(0))
     judged = [[fixed.plain(item) for item in shard] for shard in heldout]
     judged = [batch[i : i + 12] for batch in judged for i in range(0, len(batch), 12)]

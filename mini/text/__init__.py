@@ -6,10 +6,16 @@ import os
 from functools import cache
 from pathlib import Path
 
+from chattts_onnx.text import normalize
+from chattts_onnx.text.cleanup import clean_text
+
 FOLDER = Path(__file__).resolve().parent
 # a second folder of the same form, for text that is still being written
 MORE = "MINI_TEXT"
 LANGUAGES = ("zh", "en")
+TOPICS = ("domain", "everyday")
+# phonemes of a word that have a place
+PLACES = 12
 
 
 @cache
@@ -22,6 +28,13 @@ def characters() -> tuple[str, ...]:
 def words() -> tuple[str, ...]:
     """Return the English words that are tokens, the most frequent first."""
     return tuple((FOLDER / "words.txt").read_text("utf-8").split())
+
+
+@cache
+def sounds() -> dict[str, list[str]]:
+    """Return the sounds of each token that has some, see :mod:`mini.sounds`."""
+    lines = (FOLDER / "sounds.txt").read_text("utf-8").splitlines()
+    return {token: parts for token, *parts in map(str.split, lines)}
 
 
 def _lines(path: Path) -> list[str]:
@@ -48,3 +61,8 @@ def written(language: str) -> list[str]:
         for path in sorted((folder / language).glob("*.txt")):
             found.update((line, None) for line in _lines(path) if line not in kept_out)
     return list(found)
+
+
+def as_spoken(line: str) -> str:
+    """Return a line as a bundle would give it to the model."""
+    return clean_text(normalize(line).text)
