@@ -15,8 +15,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 from mini import text
-from pipeline.atomic import write_text
-from pipeline.quality.texts import load_sentences
+from pipeline.core.atomic import write_text
+from pipeline.core.sentences import load_sentences
 
 FOLDER = Path(__file__).resolve().parents[1] / "calibration_data"
 # file -> first of the eight voice seeds

@@ -13,7 +13,7 @@ from pypinyin import Style, lazy_pinyin
 from mini.phonemes import word_phonemes
 from mini.text import FOLDER, PLACES, characters, words
 from mini.tokenizer import STEMS
-from pipeline import atomic
+from pipeline.core import atomic
 
 
 def _word_parts(word: str) -> list[str]:

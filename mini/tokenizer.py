@@ -15,9 +15,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import WordPiece
 
 from mini.text import characters, words
-from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.tokenizer import BASE_TOKENS, CONTROL_TOKENS
+from pipeline.core import atomic
 
 MARKS = "，。！？、；：“”‘’（）《》—…·"
 # what stands before the apostrophe of a shortened word, and after it

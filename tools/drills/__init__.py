@@ -1,0 +1,6 @@
+"""Attempts to break the project, in the counts that ``docs/reliability.md`` states.
+
+Each drill is a command, ``python -m tools.drills.<name>``, that writes what it found to
+``reports/reliability/<name>.json``; ``python -m tools.drills.page`` makes the page from them.
+``tests/`` runs short forms of the same code.
+"""
