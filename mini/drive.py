@@ -26,7 +26,7 @@ SPEECH_FIRST, SPEECH, SPEECH_MORE = 10, 60, 2
 TAUGHT_FIRST, TAUGHT, TAUGHT_MORE = 24, 600, 16
 STEPS = {"dvae": 3500, "student": 2000, "vocos": 20_000, "gpt": 60_000, "decoder": 20_000}
 # what follows the codes, and its share of a round's minutes
-SHARES = {"gpt": 1.0, "decoder": 0.3, "vocos": 0.3}
+SHARES = {"gpt": 1.0, "decoder": 0.2, "vocos": 0.2}
 
 
 @dataclass(frozen=True)

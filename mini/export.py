@@ -122,7 +122,9 @@ def write_checkpoint(work: Path, root: Path, half: bool = False) -> int:
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
         kind = torch.float16 if half else torch.float32
-        plain = {key: value.detach().to(kind).contiguous().clone() for key, value in tensors.items()}
+        plain = {
+            key: value.detach().to(kind).contiguous().clone() for key, value in tensors.items()
+        }
         save_file(plain, path, metadata={"format": "pt"})
         total += path.stat().st_size
     atomic.write_json(root / layout.GPT_CONFIG, gpt_config(dims))

@@ -10,17 +10,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
-from mini.phoneme_types import HAN
 from mini.text import characters, words
 
 ZH_DIGITS = "零一二三四五六七八九"
 EN_UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen"
-).split()
-EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+)  # fmt: skip
+EN_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 # words that a balanced row is chosen from at each place
 CHOICES = 12
 
@@ -67,7 +66,8 @@ def numbers_zh(rng: random.Random) -> str:
         return "".join(rng.choice(ZH_DIGITS) for _ in range(rng.randint(3, 11)))
     if kind == 1:
         minute = rng.choice(["", "半", "一刻", f"{spell_zh(rng.randint(10, 59))}分"])
-        return f"{rng.choice(['早上', '上午', '下午', '晚上'])}{spell_zh(rng.randint(1, 12))}点{minute}"
+        part = rng.choice(["早上", "上午", "下午", "晚上"])
+        return f"{part}{spell_zh(rng.randint(1, 12))}点{minute}"
     if kind == 2:
         return f"{spell_zh(rng.randint(1, 12))}月{spell_zh(rng.randint(1, 31))}{rng.choice('日号')}"
     if kind == 3:

@@ -9,7 +9,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from mini.phoneme_types import Piece
 from mini.tokenizer import build_tokenizer, vocabulary
@@ -33,14 +32,9 @@ class Timed:
 
 
 @cache
-def _tokenizer() -> Tokenizer:
-    return build_tokenizer()
-
-
-@cache
 def piece_ids(piece: str) -> tuple[int, ...]:
     """Return the tokens of one piece."""
-    return tuple(_tokenizer().encode(piece, add_special_tokens=False).ids)
+    return tuple(build_tokenizer().encode(piece, add_special_tokens=False).ids)
 
 
 @cache

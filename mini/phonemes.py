@@ -13,6 +13,7 @@ import re
 import subprocess
 from functools import cache
 from importlib import resources
+from itertools import pairwise
 
 import jieba
 from misaki.zh import ZHG2P
@@ -41,8 +42,6 @@ _WEAK = {"the": "ðə", "a": "ɐ", "an": "ən", "to": "tə", "of": "ʌv", "and":
 _VOWELS = "AIOQWYaeiouæɑɒɔəɛɜɪʊʌᵻɐ"
 
 
-
-
 def change_tones(words: list[list[str]]) -> list[str]:
     """Apply the third-tone rule to a phrase's syllables (``hao3``), given word by word.
 
@@ -53,7 +52,7 @@ def change_tones(words: list[list[str]]) -> list[str]:
         for index in range(len(word) - 1):
             if word[index][-1] == "3" and word[index + 1][-1] == "3":
                 word[index] = word[index][:-1] + "2"
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in pairwise(words):
         if word[-1][-1] == "3" and following[0][-1] == "3":
             word[-1] = word[-1][:-1] + "2"
     return [syllable for word in words for syllable in word]

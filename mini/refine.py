@@ -21,7 +21,7 @@ _INNER = "，、；：,;:"
 
 
 def with_breaks(text: str, level: int, rng: random.Random) -> str:
-    """Return ``text`` with ``[uv_break]`` and ``[lbreak]`` at places drawn for a level of 0 to 7."""
+    """Return ``text`` with breaks at places drawn for a level of 0 to 7."""
     parts = list(_PART.finditer(text))
     found, last, since = [], 0, 0
     for index, part in enumerate(parts[:-1]):

@@ -38,11 +38,13 @@ def _base() -> dict[str, int]:
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
+@cache
 def vocabulary() -> dict[str, int]:
     """Return token -> id, control tokens last."""
     return _base() | {token: len(_base()) + index for index, token in enumerate(CONTROL_TOKENS)}
 
 
+@cache
 def build_tokenizer() -> Tokenizer:
     """Build the tokenizer, without truncation, padding or added special tokens."""
     model = WordPiece(_base(), unk_token="[UNK]", max_input_chars_per_word=100)

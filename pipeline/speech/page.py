@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.speech.config import PageConfig
 from pipeline.speech.drawing import with_interval
-from pipeline.speech.figures import MEASURES, Judgement
+from pipeline.speech.figures import MEASURES, Judgement, overall
 from pipeline.speech.sound import audio_uri, spectrogram_uri
 
 TEMPLATE = Path(__file__).with_name("page_template.html")
@@ -67,14 +67,15 @@ def render_page(
 
 def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
     """A table of all metrics; intervals in brackets."""
-    cells = {(row["variant"], row["metric"]): row for row in rows}
+    cells = {(row["variant"], row["metric"]): row for row in overall(rows)}
+    chosen = [name for name in MEASURES if any((v, name) in cells for v in variants)]
     head = "".join(
-        f"<th>{escape(name.replace('_', ' '))} ({escape(m.unit)})</th>"
-        for name, m in MEASURES.items()
+        f"<th>{escape(name.replace('_', ' '))} ({escape(MEASURES[name].unit)})</th>"
+        for name in chosen
     )
     body = "".join(
         f"<tr><th>{escape(variant)}</th>"
-        + "".join(f"<td>{escape(with_interval(cells[variant, name]))}</td>" for name in MEASURES)
+        + "".join(f"<td>{escape(with_interval(cells[variant, name]))}</td>" for name in chosen)
         + "</tr>"
         for variant in variants
     )
@@ -104,13 +105,14 @@ def _cell(index: int, judgement: Judgement) -> str:
     open_cell = f'<td class="v{index}">'
     if utterance.empty:
         return f'{open_cell}<p class="bad">nothing to hear</p></td>'
-    wrong = "" if not errors.word_errors else ' class="bad"'
+    wrong, total = errors.word_errors + errors.syllable_errors, errors.words + errors.syllables
+    heard_class = ' class="bad"' if wrong else ""
     state = "" if utterance.finished else ' <span class="bad">ran to the limit</span>'
     lang = LANG[utterance.line.language]
     return (
         f'{open_cell}<img src="{spectrogram_uri(utterance)}" alt="spectrogram">'
         f'<audio controls preload="none" src="{audio_uri(utterance)}"></audio>'
-        f'<p lang="{lang}"{wrong}>{escape(judgement.heard) or "–"}</p>'
-        f"<small>{errors.word_errors}/{errors.words} wrong, "
+        f'<p lang="{lang}"{heard_class}>{escape(judgement.heard) or "–"}</p>'
+        f"<small>{wrong}/{total} wrong, "
         f"P.808 {judgement.p808:.2f}, {utterance.seconds:.1f} s{state}</small></td>"
     )

@@ -3,7 +3,7 @@
 // the one before it ends.  What the page does is also told in data attributes of <body>.
 
 const $ = (id) => document.getElementById(id);
-const state = { context: null, abort: null, peaks: [], samples: 0, rate: 24000, parts: [] };
+const state = { context: null, abort: null, peaks: [], samples: 0, rate: 24000, parts: [], abilities: {} };
 
 function tell(text, phase) {
   $("status").textContent = text;
@@ -25,8 +25,19 @@ async function load() {
   }
   const { variants } = await answer.json();
   $("variant").replaceChildren(...variants.map((v) => new Option(`${v.id} (${v.precision})`, v.id)));
-  await loadVoices();
+  state.abilities = Object.fromEntries(variants.map((v) => [v.id, v.abilities]));
+  await choose();
   tell("Ready.", "ready");
+}
+
+// A control without effect is closed; a line says what the checkpoint can do.
+async function choose() {
+  const able = state.abilities[$("variant").value];
+  $("speed").disabled = Boolean(able) && !able.options.includes("speed");
+  if ($("speed").disabled) $("speed").value = "";
+  $("able").hidden = !able;
+  if (able) $("able").textContent = `It speaks ${able.languages.join(", ")}: ${able.domain}`;
+  await loadVoices();
 }
 
 async function loadVoices() {
@@ -80,7 +91,10 @@ async function speak() {
 
 async function play(answer, started) {
   const reader = answer.body.getReader();
-  const info = `${answer.headers.get("X-Variant")}, seed ${answer.headers.get("X-Seed")}`;
+  const warning = answer.headers.get("X-Warning");
+  const info =
+    `${answer.headers.get("X-Variant")}, seed ${answer.headers.get("X-Seed")}` +
+    (warning ? `. Warning: ${warning}` : "");
   let rest = new Uint8Array(0);
   let at = 0;
   let first = 0;
@@ -177,5 +191,5 @@ $("form").addEventListener("submit", (event) => {
 });
 $("stop").addEventListener("click", stop);
 $("key").addEventListener("change", load);
-$("variant").addEventListener("change", loadVoices);
+$("variant").addEventListener("change", choose);
 load().catch((error) => tell(`The server does not answer: ${error.message}`, "failed"));

@@ -28,7 +28,8 @@ async def voices(service: Service, variant: str | None = None) -> dict[str, Any]
 
 @router.get("/variants", responses=errors(), summary="The bundles that are served")
 async def variants(service: Service) -> dict[str, Any]:
-    """The first is the default; a revision names the content of a bundle."""
+    """The first is the default; a revision names the content of a bundle; abilities are what its
+    checkpoint can do (domain, languages, options), null where it does not tell."""
     listed = [
         {
             "id": variant.name,
@@ -37,6 +38,7 @@ async def variants(service: Service) -> dict[str, Any]:
             "checkpoint": variant.bundle.manifest.checkpoint.get("name"),
             "license": variant.bundle.manifest.checkpoint.get("license"),
             "sample_rate": variant.bundle.sample_rate,
+            "abilities": variant.bundle.manifest.checkpoint.get("abilities"),
         }
         for variant in service.variants.current
     ]
