@@ -95,9 +95,9 @@ def model_card(work: Path, record: dict[str, Any]) -> str:
         "with audio, the others as codes from a student of the teacher's vocoder.",
         f"- Training steps: {steps}; on one shared core: {trained}.",
         "- Command: `python -m mini.drive` (see `mini/README.md`).",
-        f"- Voices: every speaker vector is a blend of {len(BASES)} of the teacher's voices. Named: "
-        f"{', '.join(f'`{name}`' for name in VOICES)} (`voices/*.txt`); without a speaker the first "
-        "speaks.",
+        f"- Voices: every speaker vector is a blend of {len(BASES)} of the teacher's voices. "
+        f"Named: {', '.join(f'`{name}`' for name in VOICES)} (`voices/*.txt`); without a speaker "
+        "the first speaks.",
     ]
     return "\n".join(lines) + "\n" + TAIL
 

@@ -35,7 +35,7 @@ def with_breaks(text: str, level: int, rng: random.Random) -> str:
         elif mark in "。！？.!?":
             name, chance = "[lbreak]", min(1.0, level / 4)
         else:
-            name, chance = "[uv_break]", 0.06 * max(0, level - 3) * (since > 2)
+            name, chance = "[uv_break]", 0.06 * max(0, level - 3) * (since > 1)
         if rng.random() < chance:
             found.append(text[last : part.end()] + name)
             last, since = part.end(), 0
