@@ -23,9 +23,8 @@ _INNER = "，、；：,;:"
 def with_breaks(text: str, level: int, rng: random.Random) -> str:
     """Return ``text`` with breaks at places drawn for a level of 0 to 7."""
     parts = list(_PART.finditer(text))
-    found, last, since = [], 0, 0
+    found, last = [], 0
     for index, part in enumerate(parts[:-1]):
-        since += 1
         following = parts[index + 1].group()
         if not re.match(r"\w", following):
             continue
@@ -35,10 +34,10 @@ def with_breaks(text: str, level: int, rng: random.Random) -> str:
         elif mark in "。！？.!?":
             name, chance = "[lbreak]", min(1.0, level / 4)
         else:
-            name, chance = "[uv_break]", 0.06 * max(0, level - 3) * (since > 1)
+            name, chance = "[uv_break]", 0.06 * max(0, level - 3)
         if rng.random() < chance:
             found.append(text[last : part.end()] + name)
-            last, since = part.end(), 0
+            last = part.end()
     return "".join(found) + text[last:]
 
 
