@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..format.installed import find_bundle, installed_bundles
 
 if TYPE_CHECKING:
     from ..speech.windows import StreamOptions
@@ -75,7 +76,7 @@ class ServeSettings:
 
     def __post_init__(self) -> None:
         if not self.bundles:
-            raise InputError(f"no bundle to serve; name one with --bundle or in ${PREFIX}BUNDLE.")
+            raise InputError("no bundle to serve; name one with --bundle.")
         for name in ("slots", "audio_threads", "audio_workers", "first_chunk", "max_chars"):
             _at_least(name, getattr(self, name), 1)
         for name in ("max_new_tokens", "max_body_bytes", "max_upload_bytes", "batch_workers"):
@@ -141,6 +142,7 @@ def gather(
         elif text := env.get(variable(entry.name)):
             values[entry.name] = _parse(entry, text)
     named = list(bundles) or [b for b in env.get(f"{PREFIX}BUNDLE", "").split(",") if b]
+    named = named or list(installed_bundles())
     keys = _keys(env.get(f"{PREFIX}API_KEYS", ""))
     if api_key_file is not None:
         try:
@@ -159,6 +161,8 @@ def gather(
 def named_bundles(entries: Sequence[str]) -> dict[str, Path]:
     """Variant name -> folder of ``[NAME=]FOLDER`` entries; a folder's own name serves as default.
 
+    An installed bundle's name stands for its folder.
+
     Raises :class:`InputError` when two have one name.
     """
     found: dict[str, Path] = {}
@@ -168,7 +172,7 @@ def named_bundles(entries: Sequence[str]) -> dict[str, Path]:
         name = name if separator else path.name or path.resolve().name
         if name in found:
             raise InputError(f"two bundles are called {name!r}; name them as NAME=FOLDER.")
-        found[name] = path
+        found[name] = find_bundle(folder) if folder else path
     return found
 
 
