@@ -1,7 +1,7 @@
 """What the judges said of a checkpoint's teacher, who speaks in an environment of his own.
 
-One JSON object a line: ``text``, ``heard``, ``p808``, ``ovrl``, ``seconds``; ``mini/evaluate.py``
-writes it.  The audio is not kept.
+One JSON object a line: ``text``, ``heard``, ``p808``, ``ovrl``, ``seconds``; such
+as ``mini/judge_teacher.py`` writes.  The audio is not kept.
 """
 
 from __future__ import annotations
