@@ -26,11 +26,9 @@ from mini.workspace import work_folder
 from pipeline.checkpoint import layout
 from pipeline.core import atomic
 from pipeline.reference.model import Reference, load_reference
-from pipeline.speech.config import ListenerConfig
+from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.judges import Listener, OpinionScore, as_heard
-from pipeline.speech.pinyin import syllables
-from pipeline.speech.scoring import canonical_words, edit_distance
-from pipeline.speech.whisper_base import whisper_base
+from pipeline.speech.scoring import score
 
 # longer than any held-out sentence takes
 MAX_STEPS = 640
@@ -45,12 +43,12 @@ def judge(listener: Listener, opinion: OpinionScore, rows: list[Row]) -> dict[st
     for sentence, language, wave in rows:
         audio = as_heard(wave, SAMPLE_RATE)
         heard = listener.transcript(audio, language) if len(wave) > SHORTEST else ""
-        units = syllables if language == "zh" else canonical_words
-        wanted = units(sentence)
-        found = edit_distance(wanted, units(heard))
+        found = score(sentence, heard, language)
+        wrong = found.word_errors + found.syllable_errors
         counts = errors.setdefault(language, [0, 0])
-        counts[0], counts[1] = counts[0] + found, counts[1] + len(wanted)
-        if found:
+        counts[0] += wrong
+        counts[1] += found.words + found.syllables
+        if wrong:
             print(f"  {sentence!r}: heard {heard!r}", flush=True)
         if len(wave) > SHORTEST:
             p808.setdefault(language, []).append(opinion(audio)[0])
@@ -110,7 +108,7 @@ def main() -> None:
     work = work_folder(arguments.work)
     folder = Path(arguments.checkpoint) if arguments.checkpoint else work / "checkpoint"
     reference = load_reference(folder)
-    listener = Listener(ListenerConfig(str(whisper_base()), "int8", 5), 1)
+    listener = Listener(ListenerConfig(BUNDLED, "int8", 5), 1)
     opinion = OpinionScore(1)
     said = list(read_split(work, "heldout"))
     chosen = [
