@@ -42,6 +42,11 @@ def spell_zh(number: int) -> str:
     return tens + "十" + (ZH_DIGITS[number % 10] if number % 10 else "")
 
 
+def count_zh(number: int) -> str:
+    """Spell a number as it stands before a measure word, where two is 两."""
+    return "两" if number == 2 else spell_zh(number)
+
+
 def spell_en(number: int) -> str:
     """Spell 0 to 999,999 in English."""
     if number >= 1000:
@@ -67,14 +72,14 @@ def numbers_zh(rng: random.Random) -> str:
     if kind == 1:
         minute = rng.choice(["", "半", "一刻", f"{spell_zh(rng.randint(10, 59))}分"])
         part = rng.choice(["早上", "上午", "下午", "晚上"])
-        return f"{part}{spell_zh(rng.randint(1, 12))}点{minute}"
+        return f"{part}{count_zh(rng.randint(1, 12))}点{minute}"
     if kind == 2:
         return f"{spell_zh(rng.randint(1, 12))}月{spell_zh(rng.randint(1, 31))}{rng.choice('日号')}"
     if kind == 3:
-        return spell_zh(_number(rng)) + rng.choice(["元", "块", "块五", "美元", "角"])
+        return count_zh(_number(rng)) + rng.choice(["元", "块", "块五", "美元", "角"])
     if kind == 4:
         unit = rng.choice("个位次张件本条只台辆杯瓶斤米里岁页层楼号度级双套份")
-        return spell_zh(rng.randint(1, 300)) + unit
+        return count_zh(rng.randint(1, 300)) + unit
     return rng.choice(["百分之", "第", "负", ""]) + spell_zh(_number(rng) % 1000)
 
 
