@@ -12,6 +12,7 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mini import text
 from mini.text import PLACES
@@ -44,8 +45,14 @@ class TextEmbedding(nn.Module):
         with torch.no_grad():
             self.own[places[:, 0] > 0] *= OWN
         self.parts = nn.Parameter(torch.randn(count, hidden) * hidden**-0.5 * 0.5)
+        known = places > 0
         self.register_buffer("places", places, persistent=False)
+        self.register_buffer("flat", places[known], persistent=False)
+        begins = known.sum(1).cumsum(0) - known.sum(1)
+        self.register_buffer("begins", begins, persistent=False)
         self.places: Tensor
+        self.flat: Tensor
+        self.begins: Tensor
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the embeddings [..., hidden] of token ids [...]."""
@@ -55,4 +62,4 @@ class TextEmbedding(nn.Module):
 
     def table(self) -> Tensor:
         """Return all of them [tokens, hidden]."""
-        return self(torch.arange(len(self.own), device=self.own.device))
+        return self.own + F.embedding_bag(self.flat, self.parts, self.begins, mode="sum")

@@ -19,7 +19,7 @@ from pipeline.checkpoint.dims import CheckpointDims
 
 GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.3, 1.0, 0.3
 # one step in so many also teaches the text head, on so many sentences
-REFINE_EVERY, REFINE_BATCH = 12, 12
+REFINE_EVERY, REFINE_BATCH = 6, 12
 
 
 def build_gpt(dims: CheckpointDims) -> TrainableGpt:
