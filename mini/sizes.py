@@ -44,5 +44,5 @@ def mini_dims() -> CheckpointDims:
         decoder=_stack(hidden // 2, hidden // 2, 224, 6),
         dvae_decoder=_stack(latent, latent, 160, 4),
         dvae_encoder=_stack(latent, 2 * latent, 160, 3),
-        vocos=_stack(mels, n_fft + 2, 224, 6, dilation=1),
+        vocos=_stack(mels, n_fft + 2, 208, 6, dilation=1),
     )
