@@ -20,7 +20,7 @@ from .decoding.finite import require_finite
 from .decoding.forced import forced_pass
 from .decoding.params import GenerationParams
 from .errors import InputError
-from .format.abilities import AbilityWarning, shortfalls
+from .format.abilities import Abilities, AbilityWarning, shortfalls
 from .format.installed import find_bundle
 from .format.manifest import Manifest, ModelInfo
 from .graphs.sessions import (
@@ -110,6 +110,11 @@ class Bundle:
     def model(self) -> ModelInfo:
         """The model's sizes."""
         return self.manifest.model
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """What its checkpoint can do, None where the bundle does not tell."""
+        return Abilities.of(self.manifest)
 
     @property
     def sample_rate(self) -> int:

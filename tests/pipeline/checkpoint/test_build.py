@@ -78,7 +78,9 @@ def test_a_hub_checkpoint_that_is_not_in_the_layout_is_refused(
 
 
 def test_abilities_are_of_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match="abilities.options: found sing, expected some of breaks"):
+    with pytest.raises(
+        ConfigError, match=r"abilities\.options: found sing, expected some of breaks"
+    ):
         AbilitiesConfig("Songs.", ["en"], ["sing"])
-    with pytest.raises(ConfigError, match="abilities.languages: found fr"):
+    with pytest.raises(ConfigError, match=r"abilities\.languages: found fr"):
         AbilitiesConfig("Songs.", ["fr"], [])
