@@ -11,90 +11,35 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
+from chattts_onnx.text import TextOptions, normalize
+from chattts_onnx.text.cleanup import clean_text
 from mini.text import characters, words
 
-ZH_DIGITS = "零一二三四五六七八九"
-EN_UNITS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-    "nineteen",
-)  # fmt: skip
-EN_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 # words that a balanced row is chosen from at each place
 CHOICES = 12
+# numbers as people write them; each ``#`` is a number, ``@`` a digit, ``%h`` and ``%m`` a time
+ZH_NUMBERS = (
+    "#", "第#", "#个", "#位", "#次", "#张", "#件", "#本", "#台", "#辆", "#杯", "#岁", "#页", "#层",
+    "#号", "#元", "#块", "#.@元", "#美元", "#公里", "#度", "零下#度", "#分钟", "@@@@年", "%h月%h日",
+    "%h月@号", "上午%h:%m", "下午%h:%m", "晚上%h点", "%h点半", "@@%", "#.@", "1@@@@@@@@@@", "@@@@",
+    "@/@", "-@@",
+)  # fmt: skip
+EN_NUMBERS = (
+    "#", "number #", "page #", "room #", "gate #", "#th", "$#", "$#.@@", "# dollars", "# euros",
+    "# miles", "# minutes", "# degrees", "@@%", "#.@", "%h:%m", "%h:%m a.m.", "%h:%m p.m.",
+    "%h o'clock", "May %h", "March %hth", "19@@", "20@@", "555-@@@@", "@@@@", "the %hth of June",
+)  # fmt: skip
 
 
-def spell_zh(number: int) -> str:
-    """Spell 0 to 99,999,999 in Mandarin."""
-    if number >= 10_000:
-        rest = number % 10_000
-        zero = "零" if 0 < rest < 1000 else ""
-        return spell_zh(number // 10_000) + "万" + zero + (spell_zh(rest) if rest else "")
-    for unit, name in ((1000, "千"), (100, "百")):
-        if number >= unit:
-            rest = number % unit
-            zero = "零" if 0 < rest < unit // 10 else ""
-            after = ("一" if 10 <= rest < 20 else "") + spell_zh(rest) if rest else ""
-            return ZH_DIGITS[number // unit] + name + zero + after
-    if number < 10:
-        return ZH_DIGITS[number]
-    tens = ZH_DIGITS[number // 10] if number >= 20 else ""
-    return tens + "十" + (ZH_DIGITS[number % 10] if number % 10 else "")
-
-
-def count_zh(number: int) -> str:
-    """Spell a number as it stands before a measure word, where two is 两."""
-    return "两" if number == 2 else spell_zh(number)
-
-
-def spell_en(number: int) -> str:
-    """Spell 0 to 999,999 in English."""
-    if number >= 1000:
-        rest = f" {spell_en(number % 1000)}" if number % 1000 else ""
-        return f"{spell_en(number // 1000)} thousand{rest}"
-    if number >= 100:
-        rest = f" and {spell_en(number % 100)}" if number % 100 else ""
-        return f"{EN_UNITS[number // 100]} hundred{rest}"
-    if number < 20:
-        return EN_UNITS[number]
-    return EN_TENS[number // 10 - 2] + (f" {EN_UNITS[number % 10]}" if number % 10 else "")
-
-
-def _number(rng: random.Random) -> int:
-    return int(10 ** rng.uniform(0, 5.3)) - 1
-
-
-def numbers_zh(rng: random.Random) -> str:
-    """Numbers, digits, times, dates or prices in Mandarin."""
-    kind = rng.randrange(6)
-    if kind == 0:
-        return "".join(rng.choice(ZH_DIGITS) for _ in range(rng.randint(3, 11)))
-    if kind == 1:
-        minute = rng.choice(["", "半", "一刻", f"{spell_zh(rng.randint(10, 59))}分"])
-        part = rng.choice(["早上", "上午", "下午", "晚上"])
-        return f"{part}{count_zh(rng.randint(1, 12))}点{minute}"
-    if kind == 2:
-        return f"{spell_zh(rng.randint(1, 12))}月{spell_zh(rng.randint(1, 31))}{rng.choice('日号')}"
-    if kind == 3:
-        return count_zh(_number(rng)) + rng.choice(["元", "块", "块五", "美元", "角"])
-    if kind == 4:
-        unit = rng.choice("个位次张件本条只台辆杯瓶斤米里岁页层楼号度级双套份")
-        return count_zh(rng.randint(1, 300)) + unit
-    return rng.choice(["百分之", "第", "负", ""]) + spell_zh(_number(rng) % 1000)
-
-
-def numbers_en(rng: random.Random) -> str:
-    """Numbers, digits, times, dates or prices in English."""
-    kind = rng.randrange(5)
-    if kind == 0:
-        return " ".join(rng.choice(EN_UNITS[:10]) for _ in range(rng.randint(3, 8)))
-    if kind == 1:
-        return f"{rng.choice(EN_UNITS[1:13])} {spell_en(rng.randint(10, 59))} {rng.choice('ap')} m"
-    if kind == 2:
-        return f"{spell_en(_number(rng))} {rng.choice(['dollars', 'cents', 'euros', 'percent'])}"
-    if kind == 3:
-        return f"{rng.choice(['number', 'page', 'room', 'gate'])} {spell_en(rng.randint(1, 999))}"
-    return spell_en(_number(rng))
+def write_number(form: str, rng: random.Random) -> str:
+    """Fill one of :data:`ZH_NUMBERS` or :data:`EN_NUMBERS`."""
+    draws = {
+        "#": lambda: str(int(10 ** rng.uniform(0, rng.choice((2, 3, 4.7))))),
+        "@": lambda: str(rng.randint(0, 9)),
+        "%h": lambda: str(rng.randint(1, 12)),
+        "%m": lambda: f"{rng.randrange(60):02d}",
+    }
+    return re.sub("#|@|%h|%m", lambda match: draws[match.group()](), form)
 
 
 @cache
@@ -153,9 +98,12 @@ class Balance:
         return finish("".join(parts), language, self.rng)
 
     def numbers(self, language: str) -> str:
-        """Return one to three numbers."""
-        draw, comma = (numbers_zh, "，") if language == "zh" else (numbers_en, ", ")
-        text = comma.join(draw(self.rng) for _ in range(self.rng.randint(1, 3)))
+        """Return one to three numbers, in words as a bundle reads them."""
+        forms, comma = (ZH_NUMBERS, "，") if language == "zh" else (EN_NUMBERS, ", ")
+        found = [write_number(self.rng.choice(forms), self.rng) for _ in range(3)]
+        options = TextOptions(language="zh" if language == "zh" else "en")
+        spoken = [clean_text(normalize(text, options).text) for text in found]
+        text = comma.join(spoken[: self.rng.randint(1, 3)])
         return finish(text, language, self.rng)
 
 
