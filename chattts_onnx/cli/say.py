@@ -92,12 +92,15 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         raise InputError("nowhere to speak to; name a file with -o, or use --play or --dry-run.")
     _check_output(parsed.output, parsed.format)
     text = read_text(parsed)
+    from ..format.abilities import shortfalls
     from ..text import Report
 
     started, report = time.perf_counter(), Report()
     bundle = open_named_bundle(parsed)
     progress = _Progress(bundle)
     options = _options(bundle, parsed)
+    for line in shortfalls(bundle.manifest, text, options):
+        print(f"warning: {line}", file=sys.stderr)
     from ..speech.narrate import narrate
     from ..speech.windows import StreamOptions
 
