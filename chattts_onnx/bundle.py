@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Unpack, overload
 
 from .audio.wav import join
 from .decoding.request import Generation
+from .format.abilities import AbilityWarning, shortfalls
 from .format.installed import find_bundle
 from .format.manifest import Manifest
 from .graphs.sessions import Provider, SessionConfig, choose_providers, choose_threads
 from .model import Floats, Ints, Model
+from .native.choice import wanted_step
 from .speech.cloning import make_sample
 from .speech.narrate import narrate
 from .speech.requests import OnStep, Options, Sample, generate, make_prompt
@@ -31,6 +34,7 @@ def open_bundle(
     device_sampling: bool = True,
     audio_threads: int | None = None,
     huge_pages: bool = False,
+    step: str | None = None,
 ) -> Bundle:
     """Open a bundle folder; graphs are loaded when they are first used.
 
@@ -45,7 +49,9 @@ def open_bundle(
     session entries.  On a GPU codes are drawn there, too, unless ``device_sampling`` is off; the
     CUDA provider's option ``enable_cuda_graph`` replays whole steps.  ``huge_pages`` makes steps on
     the CPU some percent faster and loading some tenths of a second slower (Linux): for processes
-    that say more than a sentence.
+    that say more than a sentence.  ``step`` is what runs the GPT's steps: ``native`` is the
+    compiled library, ``ort`` ONNX Runtime, ``auto`` (the default, or what the variable CHATTTS_STEP
+    says) the library wherever it fits; :attr:`Bundle.step` says which one it is and why.
 
     Raises :class:`~chattts_onnx.errors.BundleError`, :class:`~chattts_onnx.errors.ProviderError`
     or :class:`~chattts_onnx.errors.InputError`.
@@ -59,6 +65,7 @@ def open_bundle(
         device_sampling=device_sampling,
         audio_threads=None if audio_threads is None else choose_threads(audio_threads),
         huge_pages=huge_pages,
+        step=wanted_step(step),
     )
     folder = find_bundle(path)
     return Bundle(folder, Manifest.load(folder, verify=verify), config)
@@ -114,6 +121,8 @@ class Bundle(Model):
         """
         single = isinstance(text, str)
         texts = [text] if isinstance(text, str) else list(text)
+        for one in texts:
+            self._warn(one, options)
         results = generate(self, texts, voice, on_step, voices, **options)
         return results[0] if single else results
 
@@ -125,6 +134,7 @@ class Bundle(Model):
         **options: Unpack[Options],
     ) -> Floats:
         """Speech float32 [samples] of one text, in pieces where it is long."""
+        self._warn(text, options)
         return join(narrate(self, text, voice, on_step=on_step, **options))
 
     def stream(
@@ -136,5 +146,10 @@ class Bundle(Model):
         **options: Unpack[Options],
     ) -> Iterator[Floats]:
         """Speech as chunks float32 [samples] while it is generated; joined, what ``say`` gives."""
+        self._warn(text, options)
         stream = stream or StreamOptions()
         return narrate(self, text, voice, stream=stream, on_step=on_step, **options)
+
+    def _warn(self, text: str, options: Options) -> None:
+        for line in shortfalls(self.manifest, text, options):
+            warnings.warn(line, AbilityWarning, stacklevel=3)

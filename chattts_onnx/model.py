@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ from .decoding.decoder import Decoder
 from .decoding.device import DecoderPool
 from .decoding.device_step import open_step_session
 from .decoding.finite import require_finite
-from .decoding.forced import forced_pass
+from .decoding.forced import forced_pass, prefill_rows
 from .decoding.params import GenerationParams
+from .decoding.slots import SlotDecoder
 from .errors import InputError
+from .format.abilities import Abilities
 from .format.manifest import Manifest, ModelInfo
 from .graphs.sessions import SessionConfig, check_external_data, node_assignment, open_session
+from .native.decoder import NativeDecoder, run_rows
+from .native.step import Step, choose_step
 from .text import TextTokenizer
 from .voices.collection import VoiceShelf
 from .voices.vectors import Voice
@@ -43,11 +47,17 @@ class Model:
         self.config = config
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._lock = threading.Lock()
+        self._step: Step | None = None
 
     @property
     def model(self) -> ModelInfo:
         """The model's sizes."""
         return self.manifest.model
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """What its checkpoint can do, None where the bundle does not tell."""
+        return Abilities.of(self.manifest)
 
     @property
     def sample_rate(self) -> int:
@@ -89,9 +99,19 @@ class Model:
             raise InputError(f"no generation settings {kind!r} in this bundle; it has {known}.")
         return GenerationParams.of(self.manifest.generation[kind])
 
-    def decoder(self, slots: int, max_length: int) -> Decoder:
-        """A :class:`Decoder` with a cache of ``slots`` sequences of ``max_length`` tokens."""
+    @property
+    def step(self) -> Step:
+        """What runs the GPT's steps, and why; opens it when it is first asked for."""
+        with self._lock:
+            if self._step is None:
+                self._step = choose_step(self.path, self.manifest, self.config)
+            return self._step
+
+    def decoder(self, slots: int, max_length: int) -> SlotDecoder:
+        """A decoder with a cache of ``slots`` sequences of ``max_length`` tokens."""
         config = self.config
+        if self.step.model is not None:
+            return NativeDecoder(self.step.model, self.model, slots, max_length)
         if config.device != "cpu" and config.device_sampling:
             return self._pool.decoder(slots, max_length)
         session = self.session("gpt")
@@ -122,12 +142,13 @@ class Model:
         [B, T, num_vq, num_audio_tokens]; those at t predict ``codes[:, t]``.  What is not finite
         raises :class:`~chattts_onnx.errors.NonFiniteError`, here as in all functions below.
         """
-        config = self.config
+        inputs = (text_ids, attention_mask, codes, speaker)
+        native, config = self.step.model, self.config
+        if native is not None:
+            return forced_pass(self.model, inputs, partial(run_rows, native, self.model))
+        place = (config.device, config.device_id)
         return forced_pass(
-            self.session("gpt"),
-            self.model,
-            (text_ids, attention_mask, codes, speaker),
-            (config.device, config.device_id),
+            self.model, inputs, partial(prefill_rows, self.session("gpt"), self.model, place)
         )
 
     def text_logits(self, hidden: npt.ArrayLike) -> Floats:

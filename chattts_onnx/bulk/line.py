@@ -55,7 +55,7 @@ def parse_line(number: int, fields: Mapping[str, Any], defaults: Defaults) -> Li
         found = "nothing" if absent(text) else brief(text)
         raise LineError(f"found {found} in the column text, expected what is to be spoken.")
     if _has_surrogates(text):
-        raise LineError("the text is not UTF-8; convert the corpus first.")
+        raise LineError("the text is not Unicode; it has halves of characters.")
     name = line_id(number, fields)
     try:
         own = read_options(fields)

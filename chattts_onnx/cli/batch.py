@@ -78,7 +78,7 @@ def make_job(parsed: argparse.Namespace) -> Job:
     from ..bulk import Corpus, Defaults, Job, Settings, scan
 
     columns = tuple(_column(text) for text in parsed.column)
-    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter)
+    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter, parsed.encoding)
     options = given_options(parsed)
     seed = options.pop("seed", None) or 0
     settings = Settings(

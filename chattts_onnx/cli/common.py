@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from ..choices import Backend
 from ..format.installed import VARIABLE, find_bundle
+from ..native.choice import CHOICES, STEP_VARIABLE
 from ..speech.options import OPTIONS, VOICE_HELP, SpeechOptions, check_options
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", action="append", help="ONNX Runtime provider; may be repeated"
     )
+    parser.add_argument(
+        "--step",
+        choices=CHOICES,
+        help=f"what runs the GPT's steps: the compiled library or ONNX Runtime (default: "
+        f"${STEP_VARIABLE}, else auto, the library wherever it fits)",
+    )
     parser.add_argument("--no-verify", action="store_true", help="skip the sha256 check")
 
 
@@ -56,6 +63,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     voice = parser.add_argument_group("voice and style")
     voice.add_argument("--voice", help=f"{VOICE_HELP}; or a file (FILE#NAME picks from several)")
     reading = parser.add_argument_group("reading")
+    reading.add_argument(
+        "--encoding", help="of the text where it is not UTF-8: gb18030, big5, cp1252, utf-16-le, …"
+    )
     reading.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
     reading.add_argument(
         "--text-backend", choices=get_args(Backend), default="auto", help="of rare symbols"
@@ -107,4 +117,5 @@ def open_named_bundle(parsed: argparse.Namespace, *, huge_pages: bool = False) -
         getattr(parsed, "threads", None),
         verify=not getattr(parsed, "no_verify", False),
         huge_pages=huge_pages,
+        step=getattr(parsed, "step", None),
     )

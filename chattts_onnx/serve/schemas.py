@@ -84,10 +84,11 @@ class SpeechBody(Optioned):
 class JobBody(Optioned):
     """A file of lines, and what holds where a line names nothing else."""
 
-    file: UploadFile = Field(description=".txt, .csv, .tsv or .jsonl, in UTF-8")
+    file: UploadFile = Field(description=".txt, .csv, .tsv or .jsonl")
     format: AudioFormat = "wav"
     voice: str | None = Field(None, description=VOICE_HELP)
     variant: str | None = None
+    encoding: str | None = Field(None, description="Of the file; UTF-8 by default.")
 
     def defaults(self) -> SpeechRequest:
         """A request without a text."""

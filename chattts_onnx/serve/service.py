@@ -30,6 +30,7 @@ from ..errors import (
     TooLargeError,
     VoiceError,
 )
+from ..format.abilities import shortfalls
 from ..speech.narration import Narration
 from ..speech.script import Script
 from .buffer import ChunkBuffer
@@ -223,12 +224,9 @@ class SpeechService:
         with self.variants.lend(speech.variant) as variant:
             speech.sample_rate = variant.bundle.sample_rate
             bundle = variant.bundle
-            script = Script(
-                bundle,
-                request.text,
-                bundle.shelf.shared(request.voice),
-                request.limited(bundle, self.settings.max_new_tokens, speech.seed),
-            )
+            options = request.limited(bundle, self.settings.max_new_tokens, speech.seed)
+            speech.warnings = tuple(shortfalls(bundle.manifest, request.text, options))
+            script = Script(bundle, request.text, bundle.shelf.shared(request.voice), options)
             stream = None if self.settings.naive else self.settings.stream
             narration = Narration(variant.engine, script, stream)
             speech.run(

@@ -15,13 +15,13 @@ from numbers import Integral, Real
 from types import NoneType
 from typing import Annotated, Any, TypedDict, cast, get_args, get_type_hints
 
-from ..choices import EmojiRule, Erhua, Language, Numbers
+from ..choices import Code, EmojiRule, Erhua, Language, Markup, Numbers
 from ..errors import InputError
 from ..untrusted import brief
 
 # What fits the integers of JSON's readers, of Triton and of tables alike.
 LARGEST_SEED = 2**63 - 1
-VOICE_HELP = "a seed, the name of one of the bundle's voices, or a voice's text form"
+VOICE_HELP = "a seed, the name of a voice, a voice's text form, or a mix: joe(2)+ava(1)"
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -161,12 +161,16 @@ class SpeechOptions(TypedDict, total=False):
     normalize: Annotated[
         bool | None, Option("read numbers, dates and units as people do", group="reading")
     ]
-    language: Annotated[Language | None, Option("of the numbers", group="reading")]
+    language: Annotated[Language | None, Option("of numbers and formulas", group="reading")]
     numbers: Annotated[Numbers | None, Option("how numbers are read", group="reading")]
     yao: Annotated[bool | None, Option("say 幺 for a 1 in Chinese phone numbers", group="reading")]
     erhua: Annotated[Erhua | None, Option("merge: 花儿 as 花", group="reading")]
     emoji: Annotated[EmojiRule | None, Option("drop them or speak their names", group="reading")]
     spell: Annotated[bool | None, Option("spell initialisms: SQL as S Q L", group="reading")]
+    markup: Annotated[
+        Markup | None, Option("what carries the text and is not spoken", group="reading")
+    ]
+    code: Annotated[Code | None, Option("whether blocks of code are read", group="reading")]
     piece_tokens: Annotated[
         int | None, Option("length at which a long text is cut", 4, group="reading")
     ]

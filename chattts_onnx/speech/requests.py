@@ -17,6 +17,7 @@ from ..model import Model
 from ..text import (
     Prompt,
     TextOptions,
+    bundle_reading,
     code_prompt,
     normalize,
     refine_prompt,
@@ -157,7 +158,8 @@ def plan(
     seed, sample = options.get("seed"), options.get("sample")
     params = code_params(bundle, options)
     if options.get("normalize") is not False:
-        text = normalize(text, text_options(options)).text
+        reading = bundle_reading(bundle.manifest, text_options(options))
+        text = normalize(text, reading).text
     instruction = refine_instruction(bundle, options)
 
     def code(words: str) -> Request:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..model import Model
-from ..text import Piece, piece_limit, sentences_apart, split_pieces
+from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
 from ..text.report import Report
 from ..voices.vectors import Voice
 from .options import SpeechOptions
@@ -92,7 +92,7 @@ def _pieces(
         text,
         lambda part: len(tokenizer.encode(part)),
         piece_limit(bundle.manifest, options.get("piece_tokens")),
-        text_options(options),
+        bundle_reading(bundle.manifest, text_options(options)),
         report,
         normalized=options.get("normalize") is False,
         apart=sentences_apart(bundle.manifest),

@@ -9,10 +9,11 @@ from pathlib import Path
 from ..errors import VoiceError
 from ..untrusted import brief, brief_text, read_limited
 from . import vectors as voices
+from .mixing import mix
 from .vectors import Speaker, SpeakerStatistics, Voice
 
 STATISTICS = "statistics.txt"
-_KINDS = (".json", ".csv", ".tsv", ".npy", ".txt")
+_KINDS = (".json", ".csv", ".tsv", ".npy", ".npz", ".safetensors", ".txt")
 # 768 FP16 numbers, twice, take 900 characters.
 _MAX_STATISTICS_BYTES = 1 << 20
 # Of any generator; longer ones are no seeds.
@@ -36,7 +37,7 @@ class VoiceShelf:
         return {f.stem: f for f in found if f.suffix.lower() in _KINDS and f.name != STATISTICS}
 
     def vector(self, voice: Voice) -> Speaker:
-        """Speaker vector [hidden] of a seed, name, file, text form or vector.
+        """Speaker vector [hidden] of a seed, name, file, text form, mix of them, or vector.
 
         Raises :class:`VoiceError` naming what there is when nothing fits.
         """
@@ -54,6 +55,9 @@ class VoiceShelf:
         if path in names and not there:
             path = str(names[path])
         elif not there:
+            mixed = mix(str(voice), self.vector)
+            if mixed is not None:
+                return mixed
             raise VoiceError(
                 f"no voice {brief(path)}: expected a seed, a file, or one of this bundle's voices "
                 f"({brief_text(', '.join(names)) or 'it has none'})."
@@ -77,8 +81,18 @@ class VoiceShelf:
         # As ``is_text_form``, of voices of any size: no file's name is in the way here.
         if 16 < len(voice) <= _LONGEST_VOICE and voices.is_text_form(voice * 4):
             return voices.decode_speaker(voice, self.hidden_size)
+        if (mixed := mix(voice, self._shared_part)) is not None:
+            return mixed
         listed = ", ".join(self.names) or "it has none"
         raise VoiceError(f"no such voice; expected a seed, a text form, or a name ({listed}).")
+
+    def _shared_part(self, name: str) -> Speaker:
+        found = self.shared(name)
+        if found is None:
+            raise VoiceError(
+                "a mix has a voice without a name; expected one such as joe(2)+ava(1)."
+            )
+        return found
 
     def save(self, name: str, voice: Voice) -> Path:
         """Save a voice under a name in the bundle's folder; returns its file.

@@ -8,6 +8,7 @@ from fastapi import APIRouter, File
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
+from ...charset import declared as charset_of
 from ..job_lines import read_lines
 from ..schemas import JobBody, JobStatus, errors
 from .context import Jobs, Owner, Service, keys
@@ -29,10 +30,11 @@ async def create(
     data, name, settings = await body.file.read(), body.file.filename or "", service.settings
     defaults, most, longest = body.defaults(), settings.batch_lines, settings.max_chars
 
+    charset = body.encoding or charset_of(body.file.content_type or "")
+
     def start() -> dict[str, Any]:
-        return jobs.submit(
-            read_lines(data, name, defaults, most, longest), body.format, owner
-        ).status()
+        lines = read_lines(data, name, defaults, most, longest, charset)
+        return jobs.submit(lines, body.format, owner).status()
 
     return await run_in_threadpool(start)
 
