@@ -114,6 +114,10 @@ def _compatible(character: str, report: Report) -> str:
         wide = "\uff01" <= character <= "\uffee"
         return plain if wide else report.add("character", character, plain)
     value = unicodedata.numeric(character, None)
-    if value is not None and value == int(value):
+    if value is None:
+        return character
+    if value == int(value):
         return report.add("character", character, str(int(value)))
-    return character
+    # A fraction of a script that has no compatible one; their denominators are at most 320.
+    bottom = next(n for n in range(2, 1000) if abs(value * n - round(value * n)) < 1e-6)
+    return report.add("fraction", character, f" {round(value * bottom)}/{bottom} ")

@@ -187,7 +187,8 @@ def power(draw: Draw) -> Case:
             f"{written} x 10^{exponent}",
         ]
     )
-    typed = f"数值是{form}。" if language == "zh" else f"The value is {form} here."
+    zh, en = draw.choice([("数值是", "The value is "), ("k = ", "So k = "), ("约", "About ")])
+    typed = f"{zh}{form}，对吗" if language == "zh" else f"{en}{form} here."
 
     def right(spoken: str) -> bool:
         said = numbers(spoken, language)

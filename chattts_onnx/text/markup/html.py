@@ -9,6 +9,7 @@ from functools import cache
 
 from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout, without
 from ..report import Report
+from ..tags import TAG
 from .chat import UNSPOKEN
 from .spans import replace_spans
 
@@ -80,7 +81,9 @@ def read_html(text: str, report: Report, *, every: bool = False) -> str:
     def element(match: re.Match[str]) -> str:
         name = match["name"].lower()
         paired = name in closed and name in opened
-        if not (every or paired or (name in _KNOWN and _stands_alone(match, name))):
+        if TAG.search(match.group()) or not (
+            every or paired or (name in _KNOWN and _stands_alone(match, name))
+        ):
             return match.group()
         spoken = _element(match, name)
         report.add("element", match.group(), described(spoken).strip())

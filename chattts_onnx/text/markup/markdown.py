@@ -27,14 +27,12 @@ _REFERENCE = re.compile(
 _NOTE = re.compile(r" {0,3}\[\^[^\]\n]{1,40}\]:[ \t]*")
 _WIDE = re.compile("[\u2e80-\u9fff，。！？；：、]")
 
-_IMAGE = re.compile(
-    r"!\[([^\]\n]{0,400})\](?:\([^()\s]{0,2000}(?:\s+[\"'][^\"'\n]{0,200}[\"'])?\)|\[[^\]\n]{0,80}\])"
-)
+_IMAGE = re.compile(r"!\[([^\]\n]{0,400})\]\([^()\s]{0,2000}(?:\s+[\"'][^\"'\n]{0,200}[\"'])?\)")
 _LINK = re.compile(
     r"(?<!\\)\[((?:[^\[\]\n]|\[[^\[\]\n]{0,80}\]){1,400})\]"
     r"\(<?(?:[^()\s<>]|\([^()\s]{0,200}\)){0,2000}>?(?:\s+[\"'][^\"'\n]{0,200}[\"'])?\)"
 )
-_BY_REFERENCE = re.compile(r"\[([^\[\]\n]{1,400})\]\[([^\[\]\n]{0,80})\]")
+_BY_REFERENCE = re.compile(r"!?\[([^\[\]\n]{1,400})\]\[([^\[\]\n]{0,80})\]")
 _FOOTNOTE = re.compile(r"\[\^[^\]\n]{1,40}\]")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]{1,2000})>")
 _CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]{1,400})\1(?!`)")
@@ -75,7 +73,7 @@ def _lines(lines: list[str], report: Report, code: Code, every: bool) -> Iterato
     fence, open_ = "", set[str]()
     table = _tables(lines)
     for index, line in enumerate(lines):
-        match = _FENCE.match(line)
+        match = None if TAG.search(line) else _FENCE.match(line)
         if fence:
             if match and match["mark"].startswith(fence) and line.strip() == match["mark"]:
                 fence = ""
@@ -192,6 +190,13 @@ def _row(line: str, report: Report) -> str:
     return _inline(spoken, report) + layout(SENTENCE)
 
 
+def _image(match: re.Match[str], report: Report) -> str:
+    """A picture says its description; well![laugh](so) has none."""
+    if TAG.match(match.group()[1:]):
+        return match.group()
+    return report.add("image", match.group(), f" {match[1]} ")
+
+
 def _link(match: re.Match[str], report: Report) -> str:
     """A link says its text; [laugh](so) is a control tag before a bracket."""
     if TAG.match(match.group()):
@@ -202,7 +207,7 @@ def _link(match: re.Match[str], report: Report) -> str:
 def _inline(text: str, report: Report) -> str:
     """One line without links, emphasis and the marks of code."""
     if "[" in text:
-        text = _IMAGE.sub(lambda m: report.add("image", m.group(), f" {m[1]} "), text)
+        text = _IMAGE.sub(lambda m: _image(m, report), text)
         text = _LINK.sub(lambda m: _link(m, report), text)
         text = _FOOTNOTE.sub(lambda m: report.add("footnote", m.group(), ""), text)
     if "<" in text:
