@@ -247,7 +247,7 @@ def _by_av(source: Path) -> tuple[Floats, int]:
     import av
 
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": ""}
-    with source.open("rb") as stream, av.open(stream, options=options) as container:
+    with source.open("rb") as stream, av.open(stream, "r", options=options) as container:
         if not container.streams.audio:
             raise ValueError("it holds no sound")
         planes, count, rate = [], 0, 0

@@ -8,6 +8,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,10 +83,7 @@ def _npz(data: bytes) -> Mapping[str, Callable[[], Array]]:
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise ValueError(f"it is no .npz archive ({brief_text(error)})") from error
     found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-    return {
-        info.filename.removesuffix(".npy"): lambda info=info: _member(archive, info)
-        for info in found
-    }
+    return {info.filename.removesuffix(".npy"): partial(_member, archive, info) for info in found}
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
@@ -115,9 +113,7 @@ def _safetensors(data: bytes) -> Mapping[str, Callable[[], Array]]:
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     header.pop("__metadata__", None)
-    return {
-        name: lambda entry=entry: _tensor(data[start:], entry) for name, entry in header.items()
-    }
+    return {name: partial(_tensor, data[start:], entry) for name, entry in header.items()}
 
 
 def _tensor(data: bytes, entry: Any) -> Array:
