@@ -29,6 +29,10 @@ def _flag(text: str) -> bool:
     raise ValueError(f"{text!r} is neither true nor false")
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 @dataclass(frozen=True)
 class ServeSettings:
     """How to serve.  ``bundles`` maps a variant's name to its folder; the first is the default."""
@@ -71,6 +75,17 @@ class ServeSettings:
     batch_jobs: int = _option(16, "batch jobs kept, finished ones included")
     batch_lines: int = _option(10_000, "lines of one batch job")
     keep_seconds: float = _option(3600.0, "how long a finished batch job is kept", float)
+    cors_origins: tuple[str, ...] = _option(
+        (), "pages that may call, such as http://localhost:3000, comma-separated; *: all", _names
+    )
+    allowed_hosts: tuple[str, ...] = _option(
+        (), "names this server answers to beside its own machine's, comma-separated", _names
+    )
+    models: tuple[str, ...] = _option(
+        (),
+        "names of models that mean a variant: NAME=VARIANT, comma-separated; *: all others",
+        _names,
+    )
     log_texts: bool = _option(False, "write what users send into the log", _flag)
     naive: bool = _option(
         False, "for comparison: one request at a time, spoken whole before it is sent", _flag
@@ -92,6 +107,9 @@ class ServeSettings:
         for name in (f"{each}_seconds" for each in seconds):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0.")
+        wrong = [entry for entry in self.models if not all(entry.partition("=")[::2])]
+        if wrong:
+            raise InputError(f"models has {wrong[0]!r}; expected NAME=VARIANT.")
         if self.watch_seconds < 0:
             raise InputError(f"watch_seconds is {self.watch_seconds}; expected 0 or more.")
         if self.max_chunk < self.first_chunk:
@@ -146,7 +164,7 @@ def gather(
             values[entry.name] = _parse(entry, text)
     named = list(bundles) or [b for b in env.get(f"{PREFIX}BUNDLE", "").split(",") if b]
     named = named or list(installed_bundles())
-    keys = _keys(env.get(f"{PREFIX}API_KEYS", ""))
+    keys = _names(env.get(f"{PREFIX}API_KEYS", ""))
     if api_key_file is not None:
         try:
             lines = api_key_file.read_text(encoding="utf-8").splitlines()
@@ -156,7 +174,7 @@ def gather(
     return ServeSettings(
         bundles=named_bundles(named),
         api_keys=keys,
-        admin_keys=_keys(env.get(f"{PREFIX}ADMIN_KEYS", "")),
+        admin_keys=_names(env.get(f"{PREFIX}ADMIN_KEYS", "")),
         **values,
     )
 
@@ -184,10 +202,6 @@ def _parse(entry: Field[Any], text: str) -> Any:
         return entry.metadata["parse"](text)
     except ValueError as error:
         raise InputError(f"${variable(entry.name)} is {text!r}: {error}.") from error
-
-
-def _keys(text: str) -> tuple[str, ...]:
-    return tuple(key.strip() for key in text.split(",") if key.strip())
 
 
 def _at_least(name: str, value: float, least: int) -> None:
