@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from .decoding.forced import forced_pass, prefill_rows
 from .decoding.params import GenerationParams
 from .decoding.slots import SlotDecoder
 from .errors import InputError
+from .format.abilities import Abilities, AbilityWarning, shortfalls
 from .format.installed import find_bundle
 from .format.manifest import Manifest, ModelInfo
 from .graphs.sessions import (
@@ -117,6 +119,11 @@ class Bundle:
     def model(self) -> ModelInfo:
         """The model's sizes."""
         return self.manifest.model
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """What its checkpoint can do, None where the bundle does not tell."""
+        return Abilities.of(self.manifest)
 
     @property
     def sample_rate(self) -> int:
@@ -294,12 +301,15 @@ class Bundle:
         """Codes and hidden states of a text, or of each of several; see :func:`.generate`."""
         from .speech.requests import generate
 
+        for one in [text] if isinstance(text, str) else text:
+            self._warn(one, options)
         return generate(self, text, voice, **options)
 
     def say(self, text: str, voice: Any = None, **options: Any) -> Floats:
         """Speech float32 [samples] of a text; see :func:`chattts_onnx.speech.requests.say`."""
         from .speech.requests import say
 
+        self._warn(text, options)
         return say(self, text, voice, **options)
 
     def stream(
@@ -313,7 +323,12 @@ class Bundle:
         """Speech as chunks float32 [samples] while it is generated; see :func:`.stream`."""
         from .speech.requests import stream as stream_
 
+        self._warn(text, options)
         return stream_(self, text, voice, stream=stream, on_step=on_step, **options)
+
+    def _warn(self, text: str, options: Mapping[str, Any]) -> None:
+        for line in shortfalls(self.manifest, text, options):
+            warnings.warn(line, AbilityWarning, stacklevel=3)
 
     def _require_finite(self, graph: str, values: Floats) -> Floats:
         output = self.manifest.graph(graph).outputs[0].name
