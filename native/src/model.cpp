@@ -119,13 +119,6 @@ const float* Model::keep(const float* values, size_t count) {
 }
 
 void Model::pack(const ModelSource& source) {
-  // Gate and up change places, 16 by 16, so that both tiles of an output follow each other.
-  std::vector<int32_t> turns(2 * size(sizes_.inner));
-  for (int i = 0; i < sizes_.inner; ++i) {
-    const size_t pair = size(i / kTile * 2 * kTile + i % kTile);
-    turns[pair] = i;
-    turns[pair + kTile] = sizes_.inner + i;
-  }
   const auto bytes = [](const Source& of) {
     const Matrix m = describe(of);
     return m.tile_bytes * size(m.tile_count());
@@ -140,28 +133,33 @@ void Model::pack(const ModelSource& source) {
   for (int i = 0; i < sizes_.layers; ++i) {
     const LayerSource& from = source.layers[i];
     Layer& to = layers_[size(i)];
-    to.qkv = pack_matrix(from.qkv, nullptr, &place);
-    to.output = pack_matrix(from.output, nullptr, &place);
-    to.gate_up = pack_matrix(from.gate_up, turns.data(), &place);
-    to.down = pack_matrix(from.down, nullptr, &place);
+    to.qkv = pack_matrix(from.qkv, false, &place);
+    to.output = pack_matrix(from.output, false, &place);
+    to.gate_up = pack_matrix(from.gate_up, true, &place);
+    to.down = pack_matrix(from.down, false, &place);
     if (source.packed) source.packed(i);
   }
-  head_ = pack_matrix(source.head, nullptr, &place);
+  head_ = pack_matrix(source.head, false, &place);
 }
 
-Matrix Model::pack_matrix(const Source& source, const int32_t* order, uint8_t** place) {
+Matrix Model::pack_matrix(const Source& source, bool by_turns, uint8_t** place) {
   Matrix m = describe(source);
   uint8_t* tiles = *place;
   m.tiles = tiles;
   *place += m.tile_bytes * size(m.tile_count());
+  const auto first = [&](int tile) {
+    return by_turns ? tile % 2 * (m.outputs / 2) + tile / 2 * kTile : tile * kTile;
+  };
   team_.run([&](int) {
     team_.parallel(m.tile_count(), [&](int tile) {
-      pack_tile(source, m, tile, order, tiles + m.tile_bytes * size(tile));
+      pack_tile(source, m, first(tile), tiles + m.tile_bytes * size(tile));
     });
   });
   const auto column = [&](const float* values, float factor) {
     std::vector<float> result(size(m.tile_count() * kTile));
-    for (int o = 0; o < m.outputs; ++o) result[size(o)] = factor * values[order ? order[o] : o];
+    for (int o = 0; o < m.outputs; ++o) {
+      result[size(o)] = factor * values[first(o / kTile) + o % kTile];
+    }
     return keep(result.data(), result.size());
   };
   if (source.bias) m.bias = column(source.bias, 1);
@@ -179,12 +177,18 @@ void Model::sum_weights(Matrix* m) {
   std::vector<int32_t> largest(size(m->tile_count()));
   team_.run([&](int) {
     team_.parallel(m->tile_count(), [&](int index) {
-      const uint8_t* tile = m->tile(index);
-      for (int k = 0; k < m->inputs * kTile; ++k) {
-        const int weight = static_cast<int8_t>(tile[k]);
-        sums[index * kTile + k / 4 % kTile] += weight;
-        largest[size(index)] = std::max(largest[size(index)], std::abs(weight));
+      int32_t sum[4 * kTile] = {};
+      int32_t most[4 * kTile] = {};
+      const auto* tile = reinterpret_cast<const int8_t*>(m->tile(index));
+      for (int k = 0; k < m->inputs * kTile; k += 4 * kTile) {
+        for (int i = 0; i < 4 * kTile; ++i) {
+          const int32_t weight = tile[k + i];
+          sum[i] += weight;
+          most[i] = std::max(most[i], std::abs(weight));
+        }
       }
+      for (int i = 0; i < 4 * kTile; ++i) sums[index * kTile + i / 4] += sum[i];
+      largest[size(index)] = *std::max_element(most, most + 4 * kTile);
     });
   });
   m->sums = sums;
