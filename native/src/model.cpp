@@ -150,8 +150,8 @@ Matrix Model::pack_matrix(const Source& source, bool by_turns, uint8_t** place) 
   const auto first = [&](int tile) {
     return by_turns ? tile % 2 * (m.outputs / 2) + tile / 2 * kTile : tile * kTile;
   };
-  team_.run([&](int) {
-    team_.parallel(m.tile_count(), [&](int tile) {
+  team_.run([&](int thread) {
+    team_.parallel(thread, m.tile_count(), [&](int tile) {
       pack_tile(source, m, first(tile), tiles + m.tile_bytes * size(tile));
     });
   });
@@ -175,8 +175,8 @@ void Model::sum_weights(Matrix* m) {
   kept_sums_.push_back(std::make_unique<int32_t[]>(size(outputs)));
   int32_t* sums = kept_sums_.back().get();
   std::vector<int32_t> largest(size(m->tile_count()));
-  team_.run([&](int) {
-    team_.parallel(m->tile_count(), [&](int index) {
+  team_.run([&](int thread) {
+    team_.parallel(thread, m->tile_count(), [&](int index) {
       int32_t sum[4 * kTile] = {};
       int32_t most[4 * kTile] = {};
       const auto* tile = reinterpret_cast<const int8_t*>(m->tile(index));
@@ -238,10 +238,10 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
 void Model::run_chunk(Chunk& chunk, int thread) {
   Workspace& w = *work_;
   const size_t hidden = size(sizes_.hidden);
-  team_.parallel(chunk.rows, [&](int row) { embed(chunk, row); });
+  team_.parallel(thread, chunk.rows, [&](int row) { embed(chunk, row); });
   for (int layer = 0; layer < sizes_.layers; ++layer) run_layer(chunk, layer, thread);
   const int wanted = static_cast<int>(chunk.selected.size());
-  team_.parallel(wanted, [&](int i) {
+  team_.parallel(thread, wanted, [&](int i) {
     const float* x = &w.x[size(chunk.selected[size(i)]) * hidden];
     kernels_.norm(x, norm_, epsilon_, sizes_.hidden, chunk.hidden + size(i) * hidden);
     prepare(head_, i, chunk.hidden + size(i) * hidden);
@@ -270,7 +270,7 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
     }
   };
 
-  team_.parallel(rows, [&](int row) {
+  team_.parallel(thread, rows, [&](int row) {
     float* normed = &w.normed[size(row) * hidden];
     kernels_.norm(&w.x[size(row) * hidden], layer.norm, layer.epsilon, sizes_.hidden, normed);
     prepare(layer.qkv, row, normed);
@@ -281,16 +281,16 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
                std::copy(out, out + kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
              }
            });
-  team_.parallel(rows * sizes_.kv_heads, [&](int item) {
+  team_.parallel(thread, rows * sizes_.kv_heads, [&](int item) {
     rotate_and_store(chunk, index, item / sizes_.kv_heads, item % sizes_.kv_heads);
   });
-  team_.parallel(rows * sizes_.heads, [&](int item) {
+  team_.parallel(thread, rows * sizes_.heads, [&](int item) {
     attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
   });
-  team_.parallel(rows,
+  team_.parallel(thread, rows,
                  [&](int row) { prepare(layer.output, row, &w.attended[size(row) * attended]); });
   multiply(layer.output, rows, w.attended.data(), 1, thread, add_to_x);
-  team_.parallel(rows, [&](int row) {
+  team_.parallel(thread, rows, [&](int row) {
     float* normed = &w.normed[size(row) * hidden];
     kernels_.norm(&w.x[size(row) * hidden], layer.mlp_norm, layer.mlp_epsilon, sizes_.hidden,
                   normed);
@@ -302,7 +302,8 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
                kernels_.gate(gate, up, kTile, &w.inner[size(row) * inner + size(pair) * kTile]);
              }
            });
-  team_.parallel(rows, [&](int row) { prepare(layer.down, row, &w.inner[size(row) * inner]); });
+  team_.parallel(thread, rows,
+                 [&](int row) { prepare(layer.down, row, &w.inner[size(row) * inner]); });
   multiply(layer.down, rows, w.inner.data(), 1, thread, add_to_x);
 }
 
@@ -316,7 +317,7 @@ void Model::multiply(const Matrix& matrix, int rows, const float* values, int ti
   Workspace::Scratch& scratch = w.scratch[size(thread)];
   float* out = scratch.tile.data();
   float* second = scratch.second_tile.data();
-  team_.parallel(matrix.tile_count() / tiles, [&](int item) {
+  team_.parallel(thread, matrix.tile_count() / tiles, [&](int item) {
     kernels_.product(matrix, item * tiles, input, rows, out);
     if (tiles == 2) kernels_.product(matrix, item * tiles + 1, input, rows, second);
     use(item, out, second);
