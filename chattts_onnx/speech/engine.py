@@ -146,9 +146,9 @@ class Ticket:
 class Engine:
     """Continuous batching: requests join and leave ``slots`` of one running batch, in order.
 
-    What else runs does not change a request's codes: on x86-64 with AVX-512 VNNI a row of a batch
-    is bit for bit what it is alone in ``fp32``, ``int8``, ``w8`` and ``w4``; other kernels may
-    round it differently.
+    What else runs does not change a request's codes: with the compiled step a row of a batch is bit
+    for bit what it is alone, and with ONNX Runtime's on x86-64 with AVX-512 VNNI in ``fp32``,
+    ``int8``, ``w8`` and ``w4``; its other kernels may round it differently.
 
     At most ``queue_size`` requests wait; one more is refused with :class:`QueueFullError`.
     ``max_length`` bounds prompt plus steps of one request (default: all positions of the model);

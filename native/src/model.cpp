@@ -119,13 +119,6 @@ const float* Model::keep(const float* values, size_t count) {
 }
 
 void Model::pack(const ModelSource& source) {
-  // Gate and up change places, 16 by 16, so that both tiles of an output follow each other.
-  std::vector<int32_t> turns(2 * size(sizes_.inner));
-  for (int i = 0; i < sizes_.inner; ++i) {
-    const size_t pair = size(i / kTile * 2 * kTile + i % kTile);
-    turns[pair] = i;
-    turns[pair + kTile] = sizes_.inner + i;
-  }
   const auto bytes = [](const Source& of) {
     const Matrix m = describe(of);
     return m.tile_bytes * size(m.tile_count());
@@ -140,28 +133,33 @@ void Model::pack(const ModelSource& source) {
   for (int i = 0; i < sizes_.layers; ++i) {
     const LayerSource& from = source.layers[i];
     Layer& to = layers_[size(i)];
-    to.qkv = pack_matrix(from.qkv, nullptr, &place);
-    to.output = pack_matrix(from.output, nullptr, &place);
-    to.gate_up = pack_matrix(from.gate_up, turns.data(), &place);
-    to.down = pack_matrix(from.down, nullptr, &place);
+    to.qkv = pack_matrix(from.qkv, false, &place);
+    to.output = pack_matrix(from.output, false, &place);
+    to.gate_up = pack_matrix(from.gate_up, true, &place);
+    to.down = pack_matrix(from.down, false, &place);
     if (source.packed) source.packed(i);
   }
-  head_ = pack_matrix(source.head, nullptr, &place);
+  head_ = pack_matrix(source.head, false, &place);
 }
 
-Matrix Model::pack_matrix(const Source& source, const int32_t* order, uint8_t** place) {
+Matrix Model::pack_matrix(const Source& source, bool by_turns, uint8_t** place) {
   Matrix m = describe(source);
   uint8_t* tiles = *place;
   m.tiles = tiles;
   *place += m.tile_bytes * size(m.tile_count());
-  team_.run([&](int) {
-    team_.parallel(m.tile_count(), [&](int tile) {
-      pack_tile(source, m, tile, order, tiles + m.tile_bytes * size(tile));
+  const auto first = [&](int tile) {
+    return by_turns ? tile % 2 * (m.outputs / 2) + tile / 2 * kTile : tile * kTile;
+  };
+  team_.run([&](int thread) {
+    team_.parallel(thread, m.tile_count(), [&](int tile) {
+      pack_tile(source, m, first(tile), tiles + m.tile_bytes * size(tile));
     });
   });
   const auto column = [&](const float* values, float factor) {
     std::vector<float> result(size(m.tile_count() * kTile));
-    for (int o = 0; o < m.outputs; ++o) result[size(o)] = factor * values[order ? order[o] : o];
+    for (int o = 0; o < m.outputs; ++o) {
+      result[size(o)] = factor * values[first(o / kTile) + o % kTile];
+    }
     return keep(result.data(), result.size());
   };
   if (source.bias) m.bias = column(source.bias, 1);
@@ -177,14 +175,20 @@ void Model::sum_weights(Matrix* m) {
   kept_sums_.push_back(std::make_unique<int32_t[]>(size(outputs)));
   int32_t* sums = kept_sums_.back().get();
   std::vector<int32_t> largest(size(m->tile_count()));
-  team_.run([&](int) {
-    team_.parallel(m->tile_count(), [&](int index) {
-      const uint8_t* tile = m->tile(index);
-      for (int k = 0; k < m->inputs * kTile; ++k) {
-        const int weight = static_cast<int8_t>(tile[k]);
-        sums[index * kTile + k / 4 % kTile] += weight;
-        largest[size(index)] = std::max(largest[size(index)], std::abs(weight));
+  team_.run([&](int thread) {
+    team_.parallel(thread, m->tile_count(), [&](int index) {
+      int32_t sum[4 * kTile] = {};
+      int32_t most[4 * kTile] = {};
+      const auto* tile = reinterpret_cast<const int8_t*>(m->tile(index));
+      for (int k = 0; k < m->inputs * kTile; k += 4 * kTile) {
+        for (int i = 0; i < 4 * kTile; ++i) {
+          const int32_t weight = tile[k + i];
+          sum[i] += weight;
+          most[i] = std::max(most[i], std::abs(weight));
+        }
       }
+      for (int i = 0; i < 4 * kTile; ++i) sums[index * kTile + i / 4] += sum[i];
+      largest[size(index)] = *std::max_element(most, most + 4 * kTile);
     });
   });
   m->sums = sums;
@@ -234,10 +238,10 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
 void Model::run_chunk(Chunk& chunk, int thread) {
   Workspace& w = *work_;
   const size_t hidden = size(sizes_.hidden);
-  team_.parallel(chunk.rows, [&](int row) { embed(chunk, row); });
+  team_.parallel(thread, chunk.rows, [&](int row) { embed(chunk, row); });
   for (int layer = 0; layer < sizes_.layers; ++layer) run_layer(chunk, layer, thread);
   const int wanted = static_cast<int>(chunk.selected.size());
-  team_.parallel(wanted, [&](int i) {
+  team_.parallel(thread, wanted, [&](int i) {
     const float* x = &w.x[size(chunk.selected[size(i)]) * hidden];
     kernels_.norm(x, norm_, epsilon_, sizes_.hidden, chunk.hidden + size(i) * hidden);
     prepare(head_, i, chunk.hidden + size(i) * hidden);
@@ -266,7 +270,7 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
     }
   };
 
-  team_.parallel(rows, [&](int row) {
+  team_.parallel(thread, rows, [&](int row) {
     float* normed = &w.normed[size(row) * hidden];
     kernels_.norm(&w.x[size(row) * hidden], layer.norm, layer.epsilon, sizes_.hidden, normed);
     prepare(layer.qkv, row, normed);
@@ -277,16 +281,16 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
                std::copy(out, out + kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
              }
            });
-  team_.parallel(rows * sizes_.kv_heads, [&](int item) {
+  team_.parallel(thread, rows * sizes_.kv_heads, [&](int item) {
     rotate_and_store(chunk, index, item / sizes_.kv_heads, item % sizes_.kv_heads);
   });
-  team_.parallel(rows * sizes_.heads, [&](int item) {
+  team_.parallel(thread, rows * sizes_.heads, [&](int item) {
     attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
   });
-  team_.parallel(rows,
+  team_.parallel(thread, rows,
                  [&](int row) { prepare(layer.output, row, &w.attended[size(row) * attended]); });
   multiply(layer.output, rows, w.attended.data(), 1, thread, add_to_x);
-  team_.parallel(rows, [&](int row) {
+  team_.parallel(thread, rows, [&](int row) {
     float* normed = &w.normed[size(row) * hidden];
     kernels_.norm(&w.x[size(row) * hidden], layer.mlp_norm, layer.mlp_epsilon, sizes_.hidden,
                   normed);
@@ -298,7 +302,8 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
                kernels_.gate(gate, up, kTile, &w.inner[size(row) * inner + size(pair) * kTile]);
              }
            });
-  team_.parallel(rows, [&](int row) { prepare(layer.down, row, &w.inner[size(row) * inner]); });
+  team_.parallel(thread, rows,
+                 [&](int row) { prepare(layer.down, row, &w.inner[size(row) * inner]); });
   multiply(layer.down, rows, w.inner.data(), 1, thread, add_to_x);
 }
 
@@ -312,7 +317,7 @@ void Model::multiply(const Matrix& matrix, int rows, const float* values, int ti
   Workspace::Scratch& scratch = w.scratch[size(thread)];
   float* out = scratch.tile.data();
   float* second = scratch.second_tile.data();
-  team_.parallel(matrix.tile_count() / tiles, [&](int item) {
+  team_.parallel(thread, matrix.tile_count() / tiles, [&](int item) {
     kernels_.product(matrix, item * tiles, input, rows, out);
     if (tiles == 2) kernels_.product(matrix, item * tiles + 1, input, rows, second);
     use(item, out, second);

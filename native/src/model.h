@@ -109,7 +109,8 @@ class Model {
   struct Workspace;
 
   void pack(const ModelSource& source);
-  Matrix pack_matrix(const Source& source, const int32_t* order, uint8_t** place);
+  // `by_turns`: tiles of the outputs' first and second half by turns.
+  Matrix pack_matrix(const Source& source, bool by_turns, uint8_t** place);
   void sum_weights(Matrix* matrix);
   const float* keep(const float* values, size_t count);
 

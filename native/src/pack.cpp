@@ -7,37 +7,36 @@ namespace {
 
 constexpr int kGroup = 32;  // inputs that 4-bit tiles keep together
 
-// The source's output of each lane of a tile, -1 beyond the last.
-struct Lanes {
-  int output[kTile];
-
-  Lanes(const Matrix& matrix, int tile, const int32_t* order) {
-    for (int lane = 0; lane < kTile; ++lane) {
-      const int index = tile * kTile + lane;
-      output[lane] = index >= matrix.outputs ? -1 : order ? order[index] : index;
-    }
-  }
-};
-
-template <class Element>
-Element at(const Source& source, int input, int output) {
-  const size_t place = static_cast<size_t>(input) * static_cast<size_t>(source.outputs);
-  return static_cast<const Element*>(source.weights)[place + static_cast<size_t>(output)];
+// Outputs of the tile that begins with output `first`.
+int lanes(const Source& source, int first) {
+  return source.outputs - first < kTile ? source.outputs - first : kTile;
 }
 
-void pack_float(const Source& source, const Lanes& lanes, float* out) {
-  for (int k = 0; k < source.inputs; ++k) {
-    for (const int output : lanes.output) *out++ = output < 0 ? 0 : at<float>(source, k, output);
+void pack_float(const Source& source, int first, float* out) {
+  const float* row = static_cast<const float*>(source.weights) + first;
+  const int count = lanes(source, first);
+  for (int k = 0; k < source.inputs; ++k, row += source.outputs, out += kTile) {
+    for (int lane = 0; lane < kTile; ++lane) out[lane] = lane < count ? row[lane] : 0;
   }
 }
 
-void pack_static(const Source& source, const Lanes& lanes, uint8_t* out) {
-  for (int k = 0; k < source.inputs; k += 4) {
-    for (const int output : lanes.output) {
-      for (int i = 0; i < 4; ++i) {
-        const int8_t weight = output < 0 ? int8_t{0} : at<int8_t>(source, k + i, output);
-        *out++ = static_cast<uint8_t>(weight);
-      }
+// Four rows to quads: out[4 * lane + i] = rows[i][lane].
+void interleave(const uint8_t* rows, ptrdiff_t stride, int count, uint8_t* out) {
+  for (int lane = 0; lane < count; ++lane) {
+    for (int i = 0; i < 4; ++i) out[4 * lane + i] = rows[i * stride + lane];
+  }
+}
+
+void pack_static(const Source& source, int first, uint8_t* out) {
+  const uint8_t* rows = static_cast<const uint8_t*>(source.weights) + first;
+  const ptrdiff_t stride = source.outputs;
+  const int count = lanes(source, first);
+  for (int k = 0; k < source.inputs; k += 4, rows += 4 * stride, out += 4 * kTile) {
+    if (count == kTile) {
+      interleave(rows, stride, kTile, out);  // a constant, so that it becomes a few shuffles
+    } else {
+      std::memset(out, 0, 4 * kTile);
+      interleave(rows, stride, count, out);
     }
   }
 }
@@ -53,16 +52,15 @@ void pack_halves(const uint8_t* from, int block, uint8_t* out) {
   }
 }
 
-void pack_blocks(const Source& source, const Matrix& matrix, const Lanes& lanes, uint8_t* out) {
+void pack_blocks(const Source& source, const Matrix& matrix, int first_output, uint8_t* out) {
   const int blocks = matrix.blocks();
   const size_t bytes =
       static_cast<size_t>(source.block) * static_cast<size_t>(source.bits) / 8;  // of one output
   const size_t zero_bytes = static_cast<size_t>((blocks * source.bits + 7) / 8);
   const size_t step = bytes * kTile + size_t{matrix.zeros ? 5U : 4U} * kTile;
   std::memset(out, 0, matrix.tile_bytes);
-  for (int lane = 0; lane < kTile; ++lane) {
-    const int output = lanes.output[lane];
-    if (output < 0) continue;
+  for (int lane = 0; lane < lanes(source, first_output); ++lane) {
+    const int output = first_output + lane;
     const size_t first = static_cast<size_t>(output) * static_cast<size_t>(blocks);
     const uint8_t* zeros =
         source.zeros ? source.zeros + static_cast<size_t>(output) * zero_bytes : nullptr;
@@ -134,16 +132,14 @@ Matrix describe(const Source& source) {
   return m;
 }
 
-void pack_tile(const Source& source, const Matrix& matrix, int tile, const int32_t* order,
-               uint8_t* out) {
-  const Lanes lanes(matrix, tile, order);
+void pack_tile(const Source& source, const Matrix& matrix, int first, uint8_t* out) {
   switch (source.format) {
     case Format::kFloat:
-      return pack_float(source, lanes, reinterpret_cast<float*>(out));
+      return pack_float(source, first, reinterpret_cast<float*>(out));
     case Format::kStatic:
-      return pack_static(source, lanes, out);
+      return pack_static(source, first, out);
     case Format::kBlocks:
-      return pack_blocks(source, matrix, lanes, out);
+      return pack_blocks(source, matrix, first, out);
   }
 }
 

@@ -28,9 +28,8 @@ struct Source {
 const char* refusal(const Source& source);
 // What of a matrix is known before its tiles are.
 Matrix describe(const Source& source);
-// Fill one tile of `matrix`, which lies at `out`; `order` gives the source's output for each of the
-// matrix's, so that outputs can change places (null: as they come).
-void pack_tile(const Source& source, const Matrix& matrix, int tile, const int32_t* order,
-               uint8_t* out);
+// Fill one tile of `matrix`, which lies at `out`, with the source's outputs from `first` on; what
+// is beyond the last is 0.
+void pack_tile(const Source& source, const Matrix& matrix, int first, uint8_t* out);
 
 }  // namespace chattts

@@ -13,21 +13,46 @@ inline constexpr int kParts = kTile / V::kLanes;
 
 inline void prefetch(const uint8_t* p) { __builtin_prefetch(p + kAhead); }
 
-// The results of R rows, a part of the 16 lanes at a time, with the bias added.
-template <class V>
-void finish(const Matrix& m, int tile, int part, typename V::F value, float* out) {
-  const int column = part * V::kLanes;
-  if (m.bias) value = V::add(value, V::load(m.bias + tile * kTile + column));
-  V::store(out + column, value);
+// Sums for each of the 16 lanes of R rows, from 0 on.
+template <class V, int R>
+struct Floats {
+  typename V::F of[kParts<V>][R];
+
+  Floats() {
+    for (auto& part : of) {
+      for (auto& value : part) value = V::set(0);
+    }
+  }
+};
+
+template <class V, int R>
+struct Wholes {
+  typename V::I of[kParts<V>][R];
+
+  Wholes() {
+    for (auto& part : of) {
+      for (auto& value : part) value = V::seti(0);
+    }
+  }
+};
+
+// The results of R rows from `row` on, with the bias added.
+template <class V, int R>
+void finish(const Matrix& m, int tile, const Floats<V, R>& sums, int row, float* out) {
+  for (int r = 0; r < R; ++r) {
+    for (int s = 0; s < kParts<V>; ++s) {
+      const int column = s * V::kLanes;
+      typename V::F value = sums.of[s][r];
+      if (m.bias) value = V::add(value, V::load(m.bias + tile * kTile + column));
+      V::store(out + (row + r) * kTile + column, value);
+    }
+  }
 }
 
 template <class V, int R>
 void product_float(const Matrix& m, int tile, const Activations& a, int row, float* out) {
   constexpr int S = kParts<V>;
-  typename V::F sum[S][R];
-  for (auto& part : sum) {
-    for (auto& value : part) value = V::set(0);
-  }
+  Floats<V, R> sum;
   const float* w = reinterpret_cast<const float*>(m.tile(tile));
   const float* x = a.values + static_cast<size_t>(row) * m.inputs;
   for (int k = 0; k < m.inputs; ++k, w += kTile) {
@@ -36,22 +61,17 @@ void product_float(const Matrix& m, int tile, const Activations& a, int row, flo
       const typename V::F weights = V::load(w + s * V::kLanes);
       for (int r = 0; r < R; ++r) {
         const float value = x[static_cast<size_t>(r) * m.inputs + k];
-        sum[s][r] = V::fma(weights, V::set(value), sum[s][r]);
+        sum.of[s][r] = V::fma(weights, V::set(value), sum.of[s][r]);
       }
     }
   }
-  for (int r = 0; r < R; ++r) {
-    for (int s = 0; s < S; ++s) finish<V>(m, tile, s, sum[s][r], out + (row + r) * kTile);
-  }
+  finish(m, tile, sum, row, out);
 }
 
 template <class V, int R, bool kNarrow>
 void product_static(const Matrix& m, int tile, const Activations& a, int row, float* out) {
   constexpr int S = kParts<V>;
-  typename V::I sum[S][R];
-  for (auto& part : sum) {
-    for (auto& value : part) value = V::seti(0);
-  }
+  Wholes<V, R> sum;
   const uint8_t* w = m.tile(tile);
   const uint8_t* x = a.bytes + static_cast<size_t>(row) * m.inputs;
   for (int k = 0; k < m.inputs; k += 4, w += 4 * kTile) {
@@ -60,24 +80,26 @@ void product_static(const Matrix& m, int tile, const Activations& a, int row, fl
       const typename V::B weights = V::load_bytes(w + 4 * V::kLanes * s);
       for (int r = 0; r < R; ++r) {
         const typename V::B value = V::broadcast(x + static_cast<size_t>(r) * m.inputs + k);
-        sum[s][r] = V::template dot_static<kNarrow>(sum[s][r], value, weights);
+        sum.of[s][r] = V::template dot_static<kNarrow>(sum.of[s][r], value, weights);
       }
     }
   }
   const typename V::I zero = V::seti(m.input_zero - V::kActivationOffset);
+  Floats<V, R> result;
   for (int s = 0; s < S; ++s) {
     const int column = tile * kTile + s * V::kLanes;
     const typename V::I shift = V::muli(zero, V::loadi(m.sums + column));
     const typename V::F scale = V::load(m.scales + column);
     for (int r = 0; r < R; ++r) {
-      typename V::F value = V::mul(V::to_float(V::subi(sum[s][r], shift)), scale);
-      value = V::mul(value, V::set(a.scales[row + r]));
-      finish<V>(m, tile, s, value, out + (row + r) * kTile);
+      const typename V::F value = V::mul(V::to_float(V::subi(sum.of[s][r], shift)), scale);
+      result.of[s][r] = V::mul(value, V::set(a.scales[row + r]));
     }
   }
+  finish(m, tile, result, row, out);
 }
 
-// What follows the integers of a block: scales, then zero points or (kOffset ones) none.
+// What follows the integers of a block: scales, and zero points where it stores them.  `offset` is
+// what the dot product took off the weights already.
 template <class V>
 struct BlockEnd {
   typename V::F scale;
@@ -98,27 +120,21 @@ struct BlockEnd {
 template <class V, int R>
 void product_8_bit(const Matrix& m, int tile, const Activations& a, int row, float* out) {
   constexpr int S = kParts<V>;
-  typename V::F sum[S][R];
-  for (auto& part : sum) {
-    for (auto& value : part) value = V::set(0);
-  }
+  Floats<V, R> sum;
   const int blocks = m.blocks();
   const int tail = m.zeros ? 5 * kTile : 4 * kTile;
   const uint8_t* w = m.tile(tile);
   for (int b = 0; b < blocks; ++b, w += m.block * kTile + tail) {
     const uint8_t* end = w + m.block * kTile;
     const uint8_t* x = a.bytes + static_cast<size_t>(row) * m.inputs + b * m.block;
-    typename V::I dot[S][R];
-    for (auto& part : dot) {
-      for (auto& value : part) value = V::seti(0);
-    }
+    Wholes<V, R> dot;
     for (int k = 0; k < m.block; k += 4) {
       prefetch(w + k * kTile);
       for (int s = 0; s < S; ++s) {
         const typename V::B weights = V::load_bytes(w + k * kTile + 4 * V::kLanes * s);
         for (int r = 0; r < R; ++r) {
           const typename V::B value = V::broadcast(x + static_cast<size_t>(r) * m.inputs + k);
-          dot[s][r] = V::dot_weights(dot[s][r], weights, value);
+          dot.of[s][r] = V::dot_weights(dot.of[s][r], weights, value);
         }
       }
     }
@@ -126,23 +142,18 @@ void product_8_bit(const Matrix& m, int tile, const Activations& a, int row, flo
       const BlockEnd<V> block(m, end, s, V::kWeightOffset);
       for (int r = 0; r < R; ++r) {
         const size_t at = static_cast<size_t>(row + r) * blocks + b;
-        sum[s][r] = block.add(sum[s][r], dot[s][r], a.scales[at], a.sums[at]);
+        sum.of[s][r] = block.add(sum.of[s][r], dot.of[s][r], a.scales[at], a.sums[at]);
       }
     }
   }
-  for (int r = 0; r < R; ++r) {
-    for (int s = 0; s < S; ++s) finish<V>(m, tile, s, sum[s][r], out + (row + r) * kTile);
-  }
+  finish(m, tile, sum, row, out);
 }
 
 template <class V, int R>
 void product_4_bit(const Matrix& m, int tile, const Activations& a, int row, float* out) {
   constexpr int S = kParts<V>;
   constexpr int kGroup = 32;
-  typename V::F sum[S][R];
-  for (auto& part : sum) {
-    for (auto& value : part) value = V::set(0);
-  }
+  Floats<V, R> sum;
   const int blocks = m.blocks();
   const int tail = m.zeros ? 5 * kTile : 4 * kTile;
   const uint8_t* w = m.tile(tile);
@@ -167,13 +178,11 @@ void product_4_bit(const Matrix& m, int tile, const Activations& a, int row, flo
       }
       for (int r = 0; r < R; ++r) {
         const size_t at = static_cast<size_t>(row + r) * blocks + b;
-        sum[s][r] = block.add(sum[s][r], dot[r], a.scales[at], a.sums[at]);
+        sum.of[s][r] = block.add(sum.of[s][r], dot[r], a.scales[at], a.sums[at]);
       }
     }
   }
-  for (int r = 0; r < R; ++r) {
-    for (int s = 0; s < S; ++s) finish<V>(m, tile, s, sum[s][r], out + (row + r) * kTile);
-  }
+  finish(m, tile, sum, row, out);
 }
 
 template <class V, int R>

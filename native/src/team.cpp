@@ -16,7 +16,8 @@ void pause() {
 
 }  // namespace
 
-Team::Team(int threads, bool spinning) : size_(threads), spins_(spinning ? kSpins : 0) {
+Team::Team(int threads, bool spinning)
+    : size_(threads), spins_(spinning ? kSpins : 0), claims_(static_cast<size_t>(threads)) {
   for (int thread = 1; thread < size_; ++thread) {
     threads_.emplace_back([this, thread] { work(thread); });
   }
@@ -38,7 +39,7 @@ void Team::start(Function function, void* context) {
   }
   function(context, 0);
   // A job's last phase may have ended while others are still on their way out of it.
-  if (size_ > 1) wait_for_all(phase_.load(std::memory_order_relaxed));
+  if (size_ > 1) wait_for_all(0);
 }
 
 void Team::work(int thread) {
@@ -46,17 +47,19 @@ void Team::work(int thread) {
     job_.wait(done, std::memory_order_acquire);
     if (stop_) return;
     function_(context_, thread);
-    wait_for_all(phase_.load(std::memory_order_relaxed));
+    wait_for_all(thread);
   }
 }
 
-void Team::wait_for_all(uint32_t phase) {
+void Team::wait_for_all(int thread) {
+  const uint32_t phase = phase_.load(std::memory_order_relaxed);
+  // Nobody looks at the claims of the phase to come before this thread is here.
+  claims_[static_cast<size_t>(thread)].of[(phase + 1) % 2].store(0, std::memory_order_relaxed);
   if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 < size_) {
     wait(phase_, phase);
     return;
   }
   waiting_.store(0, std::memory_order_relaxed);
-  claimed_[phase % 2].store(0, std::memory_order_relaxed);  // next used after another barrier
   phase_.store(phase + 1, std::memory_order_release);
   phase_.notify_all();
 }

@@ -46,12 +46,15 @@ _TYPES = {
     "float32": TensorProto.FLOAT,
     "int64": TensorProto.INT64,
     "int32": TensorProto.INT32,
+    "int8": TensorProto.INT8,
     "bool": TensorProto.BOOL,
 }
 
 
 class Graph:
     """Builds one ONNX graph node by node."""
+
+    opset = 21
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -78,7 +81,7 @@ class Graph:
             return [helper.make_tensor_value_info(i.name, _TYPES[i.dtype], i.shape) for i in infos]
 
         graph = helper.make_graph(self.nodes, name, values(inputs), values(outputs), self.weights)
-        opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
         data = f"{name}.onnx.data"
         onnx.save(
@@ -137,6 +140,27 @@ def _layer(g: Graph, x: str, index: int, cos: str, sin: str) -> str:
     return g.op("Add", x, g.op("MatMul", up, g.weight(64, HIDDEN, scale=0.125)))
 
 
+def gpt_interface(cache: str) -> tuple[list[TensorInfo], list[TensorInfo]]:
+    """Inputs and outputs of the GPT with a cache of that type."""
+    cache_shape = ("batch", KV_HEADS, "max_length", HEAD_DIM)
+    names = [f"{i}.{part}" for i in range(LAYERS) for part in ("key", "value")]
+    inputs = [
+        TensorInfo("input_ids", "int64", ("batch", "sequence", NUM_VQ)),
+        TensorInfo("text_mask", "bool", ("batch", "sequence")),
+        TensorInfo("speaker", "float32", ("batch", HIDDEN)),
+        TensorInfo("logits_index", "int64", ("selected",)),
+        TensorInfo("seqlens_k", "int32", ("batch",)),
+        TensorInfo("total_sequence_length", "int32", ()),
+        *(TensorInfo(f"past_key_values.{n}", cache, cache_shape) for n in names),
+    ]
+    outputs = [
+        TensorInfo("hidden", "float32", ("selected", HIDDEN)),
+        TensorInfo("logits", "float32", ("selected", NUM_VQ, AUDIO)),
+        *(TensorInfo(f"present.{n}", cache, cache_shape) for n in names),
+    ]
+    return inputs, outputs
+
+
 def build_gpt(folder: Path, spk_token: int, seed: int = 0) -> GraphInfo:
     g = Graph(seed)
     x = _embed(g, spk_token)
@@ -149,23 +173,7 @@ def build_gpt(folder: Path, spk_token: int, seed: int = 0) -> GraphInfo:
     g.op("Gather", flat, "logits_index", outputs=("hidden",), axis=0)
     heads = g.op("MatMul", "hidden", g.weight(HIDDEN, NUM_VQ * AUDIO, scale=0.2))
     g.op("Reshape", heads, g.constant([-1, NUM_VQ, AUDIO]), outputs=("logits",))
-    cache_shape = ("batch", KV_HEADS, "max_length", HEAD_DIM)
-    names = [f"{i}.{part}" for i in range(LAYERS) for part in ("key", "value")]
-    inputs = [
-        TensorInfo("input_ids", "int64", ("batch", "sequence", NUM_VQ)),
-        TensorInfo("text_mask", "bool", ("batch", "sequence")),
-        TensorInfo("speaker", "float32", ("batch", HIDDEN)),
-        TensorInfo("logits_index", "int64", ("selected",)),
-        TensorInfo("seqlens_k", "int32", ("batch",)),
-        TensorInfo("total_sequence_length", "int32", ()),
-        *(TensorInfo(f"past_key_values.{n}", "float32", cache_shape) for n in names),
-    ]
-    outputs = [
-        TensorInfo("hidden", "float32", ("selected", HIDDEN)),
-        TensorInfo("logits", "float32", ("selected", NUM_VQ, AUDIO)),
-        *(TensorInfo(f"present.{n}", "float32", cache_shape) for n in names),
-    ]
-    return g.save(folder, "gpt", inputs, outputs)
+    return g.save(folder, "gpt", *gpt_interface("float32"))
 
 
 def build_text_head(folder: Path, seed: int = 1) -> GraphInfo:

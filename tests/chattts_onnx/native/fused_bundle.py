@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
 
-from chattts_onnx.format.manifest import GraphInfo, Manifest, TensorInfo
+from chattts_onnx.format.manifest import GraphInfo, Manifest
 from chattts_onnx.text import TextTokenizer
 from pipeline.quantization.weight_only.blocks import BlockFormat, BlockWeight
 from tests.chattts_onnx import tiny_bundle
@@ -28,10 +26,7 @@ _MS = "com.microsoft"
 class FusedGraph(tiny_bundle.Graph):
     """Adds weights in the forms of the quantization stages."""
 
-    def constant(self, value: Any, dtype: str = "int64") -> str:
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.asarray(value, dtype=dtype), name))
-        return name
+    opset = 23
 
     def product(self, x: str, inputs: int, outputs: int, form: str) -> str:
         weight = self.random.standard_normal((inputs, outputs)) * inputs**-0.5
@@ -181,38 +176,8 @@ def build_gpt(folder: Path, spk_token: int, form: str, whole: bool, seed: int = 
     g.norm(g.op("Gather", flat, index_, axis=0), outputs=("hidden",))
     scores = g.product("hidden", HIDDEN, NUM_VQ * AUDIO, form)
     g.op("Reshape", scores, g.constant([-1, NUM_VQ, AUDIO]), outputs=("logits",), allowzero=1)
-    return _save(g, folder, "int8" if whole else "float32")
-
-
-def _save(g: FusedGraph, folder: Path, dtype: str) -> GraphInfo:
-    shape = ("batch", KV_HEADS, "max_length", HEAD_DIM)
-    names = [f"{i}.{part}" for i in range(LAYERS) for part in ("key", "value")]
-    inputs = [
-        TensorInfo("input_ids", "int64", ("batch", "sequence", NUM_VQ)),
-        TensorInfo("text_mask", "bool", ("batch", "sequence")),
-        TensorInfo("speaker", "float32", ("batch", HIDDEN)),
-        TensorInfo("logits_index", "int64", ("selected",)),
-        TensorInfo("seqlens_k", "int32", ("batch",)),
-        TensorInfo("total_sequence_length", "int32", ()),
-        *(TensorInfo(f"past_key_values.{name}", dtype, shape) for name in names),
-    ]
-    outputs = [
-        TensorInfo("hidden", "float32", ("selected", HIDDEN)),
-        TensorInfo("logits", "float32", ("selected", NUM_VQ, AUDIO)),
-        *(TensorInfo(f"present.{name}", dtype, shape) for name in names),
-    ]
-    types = {**tiny_bundle._TYPES, "int8": onnx.TensorProto.INT8}
-
-    def values(infos: list[TensorInfo]) -> list[onnx.ValueInfoProto]:
-        return [helper.make_tensor_value_info(i.name, types[i.dtype], i.shape) for i in infos]
-
-    graph = helper.make_graph(g.nodes, "gpt", values(inputs), values(outputs), g.weights)
-    opsets = [helper.make_opsetid("", 23), helper.make_opsetid(_MS, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    file, data = "gpt.onnx", "gpt.onnx.data"
-    (folder / data).unlink(missing_ok=True)
-    onnx.save(model, folder / file, save_as_external_data=True, location=data, size_threshold=64)
-    return GraphInfo(file, data, tuple(inputs), tuple(outputs))
+    (folder / "gpt.onnx.data").unlink()
+    return g.save(folder, "gpt", *tiny_bundle.gpt_interface("int8" if whole else "float32"))
 
 
 def build(folder: Path, form: str, whole: bool = True) -> Manifest:

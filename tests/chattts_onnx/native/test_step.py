@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,33 @@ def test_moved_and_idle_slots(library: ctypes.CDLL, fused: Fused) -> None:
         decoder.release(1)
         decoder.step(3)
         assert not decoder.lengths.any()
+
+
+def test_nobody_spins_between_steps(library: ctypes.CDLL, fused: Fused) -> None:
+    folder = fused("w8", True)
+    bundle = open_bundle(folder, threads=1, step="native")
+    decoder = NativeDecoder(native_model(library, folder, 4), bundle.model, 1, 64)
+    run(decoder, random_prompts(bundle, [9], 1), np.zeros((2, bundle.model.num_vq), np.int64))
+    before = time.process_time()
+    time.sleep(0.3)
+    # Four threads that spin would take 1.2 s on idle cores.
+    assert time.process_time() - before < 0.15
+
+
+def test_decoders_of_several_threads_take_turns(library: ctypes.CDLL, fused: Fused) -> None:
+    folder = fused("static", True)
+    bundle = open_bundle(folder, threads=1, step="native")
+    native = native_model(library, folder, 2)
+    codes = np.random.default_rng(4).integers(0, 24, (6, bundle.model.num_vq))
+    prompts = [random_prompts(bundle, [n], n) for n in (40, 7, 21, 130)]
+
+    def alone(prompt: list[Prompt]) -> Floats:
+        return run(NativeDecoder(native, bundle.model, 1, 160), prompt, codes)
+
+    expected = [alone(prompt) for prompt in prompts]
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        for found, wanted in zip(pool.map(alone, prompts), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_what_does_not_fit_is_refused(library: ctypes.CDLL, fused: Fused) -> None:
