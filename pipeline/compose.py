@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.untrusted import brief_text
+from pipeline.checkpoint.lora import adapter_fingerprint
 from pipeline.checkpoint.record import fingerprint
 from pipeline.config import Params
 from pipeline.core.atomic import write_text
@@ -46,6 +47,9 @@ def compose_params(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[st
     if params.checkpoint.path:
         # Keys a folder outside the workspace by its content, which DVC does not see otherwise.
         values["checkpoint"]["fingerprint"] = fingerprint(Path(params.checkpoint.path))
+    if params.checkpoint.lora:
+        found = adapter_fingerprint(Path(params.checkpoint.lora))
+        values["checkpoint"]["lora_fingerprint"] = found
     return values
 
 

@@ -16,7 +16,6 @@ IN_A_SCRATCH_FILE = "it renames the file itself when it is whole"
 A_LOG = "lines are appended, and one that a kill cut off is left out"
 ALLOWED = {
     "chattts_onnx/archive/folder.py": IN_A_SCRATCH_FOLDER,
-    "chattts_onnx/archive/fetch.py": IN_A_SCRATCH_FILE,
     "chattts_onnx/atomic_files.py": "it is the one who renames",
     "chattts_onnx/audio/sinks.py": IN_A_SCRATCH_FILE,
     "chattts_onnx/bulk/job.py": "the file of a lock",

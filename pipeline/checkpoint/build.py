@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.hub import fetched_bytes, take_hub
 from pipeline.checkpoint.local import copied_bytes, local_root, take_local, verify
+from pipeline.checkpoint.lora import merge_adapter, refuse_adapter
 from pipeline.checkpoint.record import (
     CheckpointRecord,
     FileRecord,
@@ -48,12 +49,17 @@ def build(config: CheckpointConfig, seed: int, destination: Path) -> CheckpointR
             bar.advance(task, amount)
 
         files = _take(config, seed, scratch, advance)
+        if config.lora:
+            merge_adapter(scratch, Path(config.lora).expanduser(), config.lora_fingerprint)
+            files = hash_files(scratch)
+        else:
+            refuse_adapter(config)
         verify(scratch)
         record = CheckpointRecord(
             name=config.name,
             kind=config.kind,
             source=_source(config, seed),
-            revision=config.revision or combine(files),
+            revision=combine(files) if config.lora else config.revision or combine(files),
             license=config.license,
             files=files,
             sentences_apart=config.sentences_apart,
@@ -89,6 +95,9 @@ def _take(
 
 
 def _source(config: CheckpointConfig, seed: int) -> str:
+    if config.lora:
+        plain = _source(replace(config, lora=None), seed)
+        return f"{plain}+lora:{Path(config.lora).expanduser().resolve().name}"
     if config.kind == "hub":
         return f"hub:{config.repo}"
     if config.kind == "local":

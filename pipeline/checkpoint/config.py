@@ -146,11 +146,12 @@ class CheckpointConfig:
     the files from ``path`` instead of the network where it is set; ``local`` reads ``path``;
     ``seeded`` reads ``seeded``. ``fingerprint`` is the content hash of ``path`` as computed by
     :func:`pipeline.checkpoint.record.fingerprint`; it lets DVC notice that a folder outside the
-    workspace changed. ``speaks``, ``sentences`` and ``voices`` are for other groups, which take
-    them over when ``conf/`` is composed: whether speech is worth judging, by which text, and in
-    which of the checkpoint's own voices. ``sentences_apart`` says that the model knows single
-    sentences only; bundles note it, so that their texts are spoken sentence by sentence; they note
-    ``abilities`` too.
+    workspace changed. ``lora`` is a folder of PEFT whose adapter is merged into the GPT, and
+    ``lora_fingerprint`` its content. ``speaks``, ``sentences`` and ``voices`` are for other groups,
+    which take them over when ``conf/`` is composed: whether speech is worth judging, by which text,
+    and in which of the checkpoint's own voices. ``sentences_apart`` says that the model knows
+    single sentences only; bundles note it, so that their texts are spoken sentence by sentence;
+    they note ``abilities`` too.
     """
 
     name: str
@@ -166,6 +167,8 @@ class CheckpointConfig:
     files: dict[str, PinnedFile] = field(default_factory=dict)
     path: str | None = None
     fingerprint: str | None = None
+    lora: str | None = None
+    lora_fingerprint: str | None = None
     seeded: SeededConfig | None = None
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from pipeline.checkpoint.tensors import (
     PICKLE_REASON,
     TensorFile,
     open_tensors,
+    shards,
 )
 from pipeline.core.errors import CheckpointError
 
@@ -125,11 +126,11 @@ def ignored_tensors(folder: Path) -> dict[str, list[str]]:
 
 
 def open_all(root: Path) -> dict[str, TensorFile]:
-    """Open the five tensor files of a checkpoint, by their names in the layout."""
+    """Open the five tensor files of a checkpoint, or their shards, by their names in the layout."""
     files = {}
     for name in layout.TENSOR_FILES:
         path = root / name
-        if not path.is_file():
+        if not all(part.is_file() for part in shards(path, name)):
             raise missing_file(root, name)
         files[name] = open_tensors(path, label=name)
     return files

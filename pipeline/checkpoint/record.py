@@ -11,6 +11,7 @@ from typing import Any
 
 from chattts_onnx.untrusted import brief_text, parse_json, read_limited
 from pipeline.checkpoint import layout
+from pipeline.checkpoint.tensors import shards
 from pipeline.core import atomic
 from pipeline.core.errors import CheckpointError
 
@@ -60,8 +61,13 @@ def hash_file(path: Path, progress: Progress | None = None) -> FileRecord:
 
 
 def present_files(root: Path) -> list[str]:
-    """Return the files of the layout that a checkpoint has, and its voices."""
+    """Return the files of the layout that a checkpoint has, shards for files, and its voices."""
     present = [name for name in layout.FILES if (root / name).is_file()]
+    for name in layout.TENSOR_FILES:
+        index = f"{name}.index.json"
+        if name not in present and (root / index).is_file():
+            parts = [part.relative_to(root).as_posix() for part in shards(root / name, name)]
+            present += [index, *parts]
     return present + layout.voice_files(root)
 
 

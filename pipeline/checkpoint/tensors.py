@@ -9,6 +9,7 @@ tensor, what was found and what was expected.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chattts_onnx.untrusted import brief, brief_text, parse_json, stand_in
+from chattts_onnx.untrusted import brief, brief_text, parse_json, read_limited, stand_in
 from pipeline.checkpoint.layout import PICKLE_SUFFIXES
 from pipeline.core.errors import CheckpointError
 
@@ -32,6 +33,8 @@ ITEM_BITS = {
 STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
 # what programs call a download that is under way
 PARTIAL_SUFFIXES = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2")
+# what transformers, PEFT, DataParallel, torch.compile and ChatTTS's trainers put before names
+WRAPPERS = re.compile(r"^(?:base_model\.|model\.|module\.|_orig_mod\.|gpt\.)+(?=.)")
 _HEAD_BYTES = 512
 PICKLE_REASON = (
     "loading a pickle can run any code that its author put inside; convert it to safetensors "
@@ -41,16 +44,17 @@ PICKLE_REASON = (
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """Where one tensor lies: ``begin`` and ``end`` count from the start of the file."""
+    """Where one tensor lies: ``begin`` and ``end`` count from the start of the file ``path``."""
 
     dtype: str
     shape: tuple[int, ...]
     begin: int
     end: int
+    path: Path
 
 
 class TensorFile:
-    """An opened safetensors file; data is read from disk on demand."""
+    """An opened safetensors file, or the shards of one; data is read from disk on demand."""
 
     def __init__(self, path: Path, entries: dict[str, TensorEntry], label: str) -> None:
         self.path = path
@@ -60,7 +64,8 @@ class TensorFile:
     @property
     def names(self) -> list[str]:
         """Tensor names in the order of the data."""
-        return sorted(self.entries, key=lambda name: self.entries[name].begin)
+        entries = self.entries
+        return sorted(entries, key=lambda name: (entries[name].path.name, entries[name].begin))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -90,7 +95,7 @@ class TensorFile:
         """
         entry = self._entry(name)
         self._check_dtype(name, entry)
-        with self.path.open("rb") as stream:
+        with entry.path.open("rb") as stream:
             stream.seek(entry.begin)
             data = np.fromfile(stream, dtype=STORED[entry.dtype], count=math.prod(entry.shape))
         if entry.dtype == "BF16":
@@ -149,16 +154,70 @@ class TensorFile:
 
 
 def open_tensors(path: Path, label: str | None = None) -> TensorFile:
-    """Open a safetensors file and check its header completely.
+    """Open a safetensors file, or its shards, and check all headers completely.
+
+    Tensors go by their names in the official layout: what trainers put before them (``model.``,
+    ``module.``, ``base_model.model.``) is left out.
 
     Args:
-        path: the file.
+        path: the file; where it is absent, ``<path>.index.json`` names its shards.
         label: how messages name the file; its path by default.
 
     Raises:
-        CheckpointError: the file is missing, a pickle, truncated, or its header is invalid.
+        CheckpointError: the file is missing, a pickle, truncated, or its header is invalid, a shard
+            is missing, or it holds an adapter that is not merged.
     """
     label = label or str(path)
+    entries: dict[str, TensorEntry] = {}
+    for part in shards(path, label):
+        part_label = label if part == path else f"{label} ({part.name})"
+        for name, entry in read_entries(part, part_label).items():
+            plain = WRAPPERS.sub("", name)
+            if plain in entries:
+                raise CheckpointError(f"{label}: tensor {brief_text(plain)}: found it twice")
+            entries[plain] = entry
+    if adapters := [name for name in entries if ".lora_" in name]:
+        raise CheckpointError(
+            f"{label}: found {len(adapters)} tensors of an adapter that is not merged, such as "
+            f"{brief_text(adapters[0])}; expected plain weights. Without them the model is not the "
+            "fine-tuned one: merge them where it was trained (PEFT: model.merge_and_unload()), or "
+            "give the base here and the adapter's folder as checkpoint.lora=FOLDER"
+        )
+    return TensorFile(path, entries, label)
+
+
+def shards(path: Path, label: str) -> list[Path]:
+    """The files of a tensor file: itself, or those that ``<path>.index.json`` names.
+
+    Raises:
+        CheckpointError: the index is unusable, or a shard is missing.
+    """
+    index = path.with_name(path.name + ".index.json")
+    if path.is_file() or not index.is_file():
+        return [path]
+    try:
+        parts = set(parse_json(read_limited(index, MAX_HEADER_BYTES))["weight_map"].values())
+        found = [path.with_name(part) for part in sorted(parts) if Path(part).name == part]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(
+            f"{label}: found no usable index in {index.name} ({brief_text(error)}), expected the "
+            "weight_map of transformers"
+        ) from error
+    missing = [part.name for part in found if not part.is_file()]
+    if missing or len(found) != len(parts) or not found:
+        names = brief_text(", ".join(missing)) or "names that are no files beside it"
+        raise CheckpointError(
+            f"{label}: found {index.name} but not all of its shards ({names}); fetch them too"
+        )
+    return found
+
+
+def read_entries(path: Path, label: str) -> dict[str, TensorEntry]:
+    """Where the tensors of one safetensors file lie, by the names in it, its header checked.
+
+    Raises:
+        CheckpointError: as :func:`open_tensors`.
+    """
     if not path.is_file():
         raise CheckpointError(f"{label}: found no file, expected a safetensors file")
     size = path.stat().st_size
@@ -185,7 +244,7 @@ def open_tensors(path: Path, label: str | None = None) -> TensorFile:
             f"{label}: found {len(header)} bytes of header, expected {length}; the file is "
             "truncated, fetch it again"
         )
-    return TensorFile(path, _entries(label, _parse(label, header), 8 + length, size), label)
+    return _entries(label, _parse(label, header), 8 + length, path, size)
 
 
 def _refuse_pickle(path: Path, label: str, prefix: bytes, size: int) -> None:
@@ -236,8 +295,10 @@ def _parse(label: str, header: bytes) -> dict[str, Any]:
     return value
 
 
-def _entries(label: str, header: dict[str, Any], start: int, size: int) -> dict[str, TensorEntry]:
-    entries = {name: _entry(label, name, item, start) for name, item in header.items()}
+def _entries(
+    label: str, header: dict[str, Any], start: int, path: Path, size: int
+) -> dict[str, TensorEntry]:
+    entries = {name: _entry(label, name, item, start, path) for name, item in header.items()}
     position = start
     for name in sorted(entries, key=lambda key: (entries[key].begin, entries[key].end)):
         entry = entries[name]
@@ -266,7 +327,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _entry(label: str, name: str, item: Any, start: int) -> TensorEntry:
+def _entry(label: str, name: str, item: Any, start: int, path: Path) -> TensorEntry:
     def fail(what: str, found: object, expected: str) -> CheckpointError:
         return CheckpointError(
             f"{label}: tensor {brief_text(name)}: found {what} {brief(found)}, expected "
@@ -289,4 +350,4 @@ def _entry(label: str, name: str, item: Any, start: int) -> TensorEntry:
         raise fail(
             f"{end - begin} bytes of data at", offsets, f"{needed // 8} for {dtype} {brief(shape)}"
         )
-    return TensorEntry(dtype, tuple(shape), start + begin, start + end)
+    return TensorEntry(dtype, tuple(shape), start + begin, start + end, path)
