@@ -25,6 +25,8 @@ SPEECH_FIRST, SPEECH, SPEECH_MORE = 10, 60, 2
 # shards of features without audio, likewise
 TAUGHT_FIRST, TAUGHT, TAUGHT_MORE = 24, 600, 16
 STEPS = {"dvae": 3500, "student": 2000, "vocos": 20_000, "gpt": 60_000, "decoder": 20_000}
+# a quick look each round; more sentences for the card
+JUDGED = ("--sentences", "8", "--only", "mei")
 # what follows the codes, and its share of a round's minutes
 SHARES = {"gpt": 1.0, "decoder": 0.2, "vocos": 0.2}
 
@@ -74,7 +76,7 @@ def next_round(work: Path, minutes: float) -> Iterator[Step]:
         if trained_steps(work, name) < STEPS[name]:
             yield _training(name, minutes * share)
     yield Step("mini.export")
-    yield Step("mini.evaluate")
+    yield Step("mini.evaluate", JUDGED)
 
 
 def _training(name: str, minutes: float) -> Step:
