@@ -78,12 +78,13 @@ def run(params: Params, workspace: Path) -> None:
     taught = teacher_judgements(workspace / config.teacher, task.lines) if config.teacher else []
     judges = make_judges(config)
     with _progress(len(task.lines) * (len(config.variants) + config.control)) as advance:
-        judged, providers = judge_all(workspace, config, task, judges, advance)
+        judged, steps = judge_all(workspace, config, task, judges, advance)
     rows = speech_rows(judged, config.baseline, config.resamples, params.seed, taught)
     verdicts = judge_speech(rows, config.gates) if config.speaks else []
     context = report_context(
         checkpoint,
-        providers,
+        sorted({step["provider"] for step in steps.values()}),
+        steps=steps,
         speaks=config.speaks,
         sentences=len(sentences),
         takes=config.takes,
@@ -156,17 +157,17 @@ def judge_all(
     task: Task,
     judges: Judges,
     advance: Callable[[str], None],
-) -> tuple[dict[str, list[Judgement]], list[str]]:
-    """Judgements by variant, the baseline's control last, and the providers that the bundles used.
+) -> tuple[dict[str, list[Judgement]], dict[str, dict[str, str]]]:
+    """Judgements by variant, the baseline's control last, and what ran the bundles.
 
     One bundle is open at a time.
     """
-    providers: set[str] = set()
+    steps: dict[str, dict[str, str]] = {}
     judged: dict[str, list[Judgement]] = {}
     control: list[Judgement] = []
     for variant in config.variants:
         bundle = open_bundle(workspace / BUNDLES / variant, threads=config.threads or None)
-        providers.add(bundle.providers[0])
+        steps[variant] = {"provider": bundle.providers[0], "step": str(bundle.step)}
         said = _say(bundle, config, task)
         judged[variant] = _hear(judges, said, lambda name=variant: advance(name))  # type: ignore[misc]
         if config.control and variant == config.baseline:
@@ -175,7 +176,7 @@ def judge_all(
             control = _hear(judges, again, lambda: advance("control"))
     if control:
         judged[f"{config.baseline}{CONTROL_SUFFIX}"] = control
-    return judged, sorted(providers)
+    return judged, steps
 
 
 def _say(bundle: Bundle, config: SpeechConfig, task: Task) -> list[Utterance]:

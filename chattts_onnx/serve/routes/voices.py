@@ -31,9 +31,9 @@ async def voices(service: Service, variant: str | None = None) -> dict[str, Any]
 
 @router.get("/variants", responses=errors(), summary="The bundles that are served")
 async def variants(service: Service) -> dict[str, Any]:
-    """The first is the default; a revision names the content of a bundle; ``languages``,
-    ``options`` and ``domain`` say what its checkpoint can do, and are left out where it does not
-    tell."""
+    """The first is the default; a revision names the content of a bundle, ``step`` what runs the
+    GPT: the compiled library (``native``) or ONNX Runtime (``ort``).  ``languages``, ``options``
+    and ``domain`` say what its checkpoint can do, and are left out where it does not tell."""
     listed = [
         {
             "id": variant.name,
@@ -42,6 +42,7 @@ async def variants(service: Service) -> dict[str, Any]:
             "checkpoint": variant.bundle.manifest.checkpoint.get("name"),
             "license": variant.bundle.manifest.checkpoint.get("license"),
             "sample_rate": variant.bundle.sample_rate,
+            "step": {"engine": variant.bundle.step.engine, "why": variant.bundle.step.why},
             **_abilities(variant.bundle.manifest),
         }
         for variant in service.variants.current

@@ -55,6 +55,8 @@ def test_variants_and_voices(server: Running) -> None:
     listed = get(server, "/v1/variants").json()
     assert [v["id"] for v in listed["variants"]] == ["tiny", "second"]
     assert listed["variants"][0]["sample_rate"] == 8000 and "wav" in listed["formats"]
+    step = listed["variants"][0]["step"]
+    assert step["engine"] == "ort" and step["why"]
     found = get(server, "/v1/voices", params={"variant": "second"}).json()
     assert found["voices"] == [{"id": "anna", "kind": "named"}] and found["variant"] == "second"
     answer = post(server, json={**HELLO, "variant": "second", "voice": "anna"})
