@@ -25,6 +25,8 @@ SPEECH_FIRST, SPEECH, SPEECH_MORE = 10, 60, 2
 # shards of features without audio, likewise
 TAUGHT_FIRST, TAUGHT, TAUGHT_MORE = 24, 600, 16
 STEPS = {"dvae": 3500, "student": 2000, "vocos": 20_000, "gpt": 60_000, "decoder": 20_000}
+# a quick look each round; more sentences for the card
+JUDGED = ("--sentences", "8", "--only", "mei")
 # what follows the codes, and its share of a round's minutes
 SHARES = {"gpt": 1.0, "decoder": 0.2, "vocos": 0.2}
 
@@ -64,17 +66,20 @@ def next_round(work: Path, minutes: float) -> Iterator[Step]:
     for name in ("dvae", "student"):
         if trained_steps(work, name) < STEPS[name]:
             yield _training(name, 1e9)
-    if said >= SPEECH_FIRST and taught >= TAUGHT_FIRST and said < SPEECH:
-        yield Step("mini.synthesize", ("--shards", str(said + SPEECH_MORE)))
     yield Step("mini.extract")
-    wanted = min(max(TAUGHT_FIRST, taught + TAUGHT_MORE), TAUGHT)
-    if taught < wanted:
-        yield Step("mini.teach", ("--shards", str(wanted)))
+    if taught < TAUGHT_FIRST:
+        yield Step("mini.teach", ("--shards", str(TAUGHT_FIRST)))
     for name, share in SHARES.items():
         if trained_steps(work, name) < STEPS[name]:
             yield _training(name, minutes * share)
     yield Step("mini.export")
-    yield Step("mini.evaluate")
+    yield Step("mini.evaluate", JUDGED)
+    # what the next round learns from
+    said, taught = shards(work)
+    if said < SPEECH:
+        yield Step("mini.synthesize", ("--shards", str(said + SPEECH_MORE)))
+    if taught < TAUGHT:
+        yield Step("mini.teach", ("--shards", str(min(taught + TAUGHT_MORE, TAUGHT))))
 
 
 def _training(name: str, minutes: float) -> Step:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ..bundle import Bundle
 from ..errors import ChatTTSError
+from ..format.abilities import shortfalls
 from .corpus import Corpus
 from .errors import CorpusError
 from .job import Settings
@@ -19,7 +21,8 @@ SHOWN = 20
 
 @dataclass
 class Findings:
-    """Counts over a corpus; ``bad`` holds (line number, error) of the first bad lines."""
+    """Counts over a corpus; ``bad`` holds (line number, error) of the first bad lines, ``warnings``
+    how many lines ask for what the checkpoint cannot do, by what is missing."""
 
     lines: int = 0
     failed: int = 0
@@ -27,6 +30,7 @@ class Findings:
     pieces: int = 0
     tokens: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
 
     def require_good(self) -> None:
         """Raise :class:`CorpusError` when there is a bad line."""
@@ -52,6 +56,8 @@ def check(corpus: Corpus, bundle: Bundle, settings: Settings) -> Findings:
                 found.pieces += 1
                 found.tokens += part.piece.tokens
             found.characters += len(line.text)
+            asked = {"speed": line.speed}
+            found.warnings.update(shortfalls(bundle.manifest, line.text, asked))
         except ChatTTSError as error:
             _note(found, number, f"{type(error).__name__}: {error}")
     return found

@@ -153,6 +153,8 @@ def _tell(job: Job, found: Findings) -> int:
         print(f"  line {number}: {error}")
     if found.failed > len(found.bad):
         print(f"  and {found.failed - len(found.bad):,} more")
+    for warning, count in found.warnings.items():
+        print(f"{count:,} lines: {warning}")
     return EXIT_SOME_FAILED if found.failed else 0
 
 

@@ -146,6 +146,19 @@ def test_bad_lines_are_recorded_and_passed(bundle: Bundle, tmp_path: Path) -> No
         check(job.corpus, bundle, job.settings).require_good()
 
 
+def test_a_check_counts_what_the_checkpoint_cannot_do(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    english = {"domain": "Greetings.", "languages": ["en"], "options": []}
+    monkeypatch.setitem(bundle.manifest.checkpoint, "abilities", english)  # type: ignore[arg-type]
+    lines = [{"text": "你好"}, {"text": "hello", "speed": 5}, {"text": "你好", "speed": 5}]
+    corpus = write_jsonl(tmp_path / "c.jsonl", lines)
+    job = make_job(corpus, bundle.path, tmp_path / "out")
+    found = check(job.corpus, bundle, job.settings).warnings
+    assert sorted(found.values()) == [2, 2]
+    assert any("Mandarin" in told for told in found)
+
+
 def test_a_line_that_fails_while_it_is_spoken(
     bundle: Bundle, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
