@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.hub import fetched_bytes, take_hub
 from pipeline.checkpoint.local import copied_bytes, local_root, take_local, verify
+from pipeline.checkpoint.outliers import add_outliers
 from pipeline.checkpoint.record import (
     CheckpointRecord,
     FileRecord,
@@ -47,6 +48,9 @@ def build(config: CheckpointConfig, seed: int, destination: Path) -> CheckpointR
             bar.advance(task, amount)
 
         files = _take(config, seed, scratch, advance)
+        if config.outliers is not None:
+            add_outliers(scratch, config.outliers, seed)
+            files = hash_files(scratch)
         verify(scratch)
         record = CheckpointRecord(
             name=config.name,

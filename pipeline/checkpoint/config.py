@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.checkpoint.outliers import OutliersConfig
 from pipeline.core.errors import ConfigError
 
 KINDS = ("hub", "local", "seeded")
@@ -122,6 +123,8 @@ class CheckpointConfig:
     them over when ``conf/`` is composed: whether speech is worth judging, by which text, and in
     which of the checkpoint's own voices. ``sentences_apart`` says that the model knows single
     sentences only; bundles note it, so that their texts are spoken sentence by sentence.
+    ``outliers`` changes the weights of a ``local`` or ``seeded`` checkpoint, see
+    :mod:`pipeline.checkpoint.outliers`.
     """
 
     name: str
@@ -137,6 +140,7 @@ class CheckpointConfig:
     path: str | None = None
     fingerprint: str | None = None
     seeded: SeededConfig | None = None
+    outliers: OutliersConfig | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -145,3 +149,5 @@ class CheckpointConfig:
         for name in needed[self.kind]:
             if not getattr(self, name):
                 raise ConfigError(f"{name}: found nothing, expected it for kind {self.kind}")
+        if self.outliers is not None and self.kind == "hub":
+            raise ConfigError("outliers: found it for kind hub, whose files are pinned by hash")
