@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chattts_onnx.format.manifest import Manifest
+from pipeline.graphs.products import product_table
 from pipeline.release.licences import CODE_LICENCE, Weights
 from pipeline.release.reports import Measured
 from pipeline.report.write import format_value, markdown_table
@@ -42,6 +43,7 @@ def model_card(
         _warning(weights),
         _what(bundles, measured),
         "## How good and how fast\n\n" + _table(bundles, measured),
+        _arithmetic(measured),
         _speech(bundles, measured),
         _machine(measured),
         "## Gates\n\n" + _gates(bundles, measured),
@@ -110,6 +112,16 @@ def _table(bundles: Mapping[str, Manifest], measured: Measured) -> str:
         "L1 is of the decoded audio."
     )
     return f"{table}\n\n{note}"
+
+
+def _arithmetic(measured: Measured) -> str:
+    if not any(row["metric"] == "product_share" for row in measured.rows):
+        return ""
+    return (
+        f"## Integers and floats\n\n{product_table(measured.rows)}\n\nShares of the weights that "
+        "products read. `static`: integers with ranges from calibration; `dynamic`: activations "
+        "rounded at run time, a scale a block; on CUDA those products are of floats."
+    )
 
 
 def _speech(bundles: Mapping[str, Manifest], measured: Measured) -> str:
