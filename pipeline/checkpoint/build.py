@@ -13,6 +13,7 @@ from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.hub import fetched_bytes, take_hub
 from pipeline.checkpoint.local import copied_bytes, local_root, take_local, verify
 from pipeline.checkpoint.lora import merge_adapter, refuse_adapter
+from pipeline.checkpoint.outliers import add_outliers
 from pipeline.checkpoint.record import (
     CheckpointRecord,
     FileRecord,
@@ -54,6 +55,9 @@ def build(config: CheckpointConfig, seed: int, destination: Path) -> CheckpointR
             files = hash_files(scratch)
         else:
             refuse_adapter(config)
+        if config.outliers is not None:
+            add_outliers(scratch, config.outliers, seed)
+            files = hash_files(scratch)
         verify(scratch)
         record = CheckpointRecord(
             name=config.name,

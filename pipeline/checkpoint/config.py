@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from chattts_onnx.format.abilities import LANGUAGES, OPTIONS
+from pipeline.checkpoint.outliers import OutliersConfig
 from pipeline.core.errors import ConfigError
 
 KINDS = ("hub", "local", "seeded")
@@ -151,7 +152,8 @@ class CheckpointConfig:
     which take them over when ``conf/`` is composed: whether speech is worth judging, by which text,
     and in which of the checkpoint's own voices. ``sentences_apart`` says that the model knows
     single sentences only; bundles note it, so that their texts are spoken sentence by sentence;
-    they note ``abilities`` too.
+    they note ``abilities`` too. ``outliers`` changes the weights of
+    a ``local`` or ``seeded`` checkpoint, see :mod:`pipeline.checkpoint.outliers`.
     """
 
     name: str
@@ -170,6 +172,7 @@ class CheckpointConfig:
     lora: str | None = None
     lora_fingerprint: str | None = None
     seeded: SeededConfig | None = None
+    outliers: OutliersConfig | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -178,3 +181,5 @@ class CheckpointConfig:
         for name in needed[self.kind]:
             if not getattr(self, name):
                 raise ConfigError(f"{name}: found nothing, expected it for kind {self.kind}")
+        if self.outliers is not None and self.kind == "hub":
+            raise ConfigError("outliers: found it for kind hub, whose files are pinned by hash")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import ExportError
 from pipeline.export.naming import name_after_modules
+from pipeline.export.optimize import optimize
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 
@@ -75,12 +76,14 @@ def export_graph(spec: GraphSpec, opset: int) -> ir.Model:
                 input_names=list(spec.inputs),
                 output_names=list(spec.outputs),
                 verbose=False,
+                optimize=False,
             )
         except Exception as error:
             raise ExportError(f"graph '{spec.name}': torch.onnx.export failed: {error}") from error
     if program is None:
         raise ExportError(f"graph '{spec.name}': torch.onnx.export returned nothing")
     model: ir.Model = program.model
+    optimize(model)
     _describe(model, spec)
     return model
 

@@ -11,6 +11,7 @@ from onnxscript.rewriter import pattern
 
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.core.errors import FusionError
+from pipeline.fusion import balance
 from pipeline.fusion.naming import name_fused_nodes
 from pipeline.fusion.rule import DOMAIN, all_rules
 
@@ -49,8 +50,22 @@ def fuse_graph(
     if name == "gpt":
         _drop_replaced_inputs(model)
     name_fused_nodes(model)
+    if balance.NAME not in disabled:
+        # what the rules make of projections and attention is what is recognised
+        counts.append(_balanced(model, name, dims, complete=not disabled))
     model.opset_imports.setdefault(DOMAIN, 1)
     return counts
+
+
+def _balanced(model: ir.Model, name: str, dims: CheckpointDims, complete: bool) -> RuleCount:
+    expected = balance.expected(name, dims)
+    count = RuleCount(name, balance.NAME, expected, balance.balance(model.graph))
+    if complete and count.found != expected:
+        raise FusionError(
+            f"graph '{name}': found {count.found} tensors to balance, expected {expected}; the "
+            "exporter's output has changed, adapt pipeline/fusion/balance.py"
+        )
+    return count
 
 
 def _drop_replaced_inputs(model: ir.Model) -> None:

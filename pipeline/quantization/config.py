@@ -96,10 +96,6 @@ class RepairConfig:
     :attr:`Int8Config.exclude_names`.
 
     Attributes:
-        smoothing: SmoothQuant's alpha, the share of outliers that moves from activations into
-            weights; None for none.  Folded into norms, so that it costs nothing at run time.
-        smooth_pairs: with smoothing, also scale value against output projection and up against
-            down projection, which is exact and loses nothing in the weights.
         weight_clipping: clip each output channel's weights where the squared error of the outputs
             is least.
         bias_correction: add to each output what rounding the weights takes away on average.
@@ -110,17 +106,11 @@ class RepairConfig:
             (MatMulNBits), no static range.
     """
 
-    smoothing: float | None = None
-    smooth_pairs: bool = True
     weight_clipping: bool = False
     bias_correction: bool = False
     per_channel: bool = True
     wide_activations: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if self.smoothing is not None and not 0 <= self.smoothing <= 1:
-            raise ConfigError(f"smoothing: found {self.smoothing}, expected 0 to 1, or null")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from chattts_onnx.format.abilities import LANGUAGES, OPTIONS, Abilities
 from chattts_onnx.format.manifest import Manifest
+from pipeline.graphs.products import product_table
 from pipeline.release.licences import CODE_LICENCE, Weights
 from pipeline.release.reports import Measured
 from pipeline.report.write import format_value, markdown_table
@@ -46,6 +47,7 @@ def model_card(
         _what(bundles, measured),
         _abilities(abilities),
         "## How good and how fast\n\n" + _table(bundles, measured),
+        _arithmetic(measured),
         _speech(bundles, measured),
         _machine(measured),
         "## Gates\n\n" + _gates(bundles, measured),
@@ -129,6 +131,16 @@ def _table(bundles: Mapping[str, Manifest], measured: Measured) -> str:
         "L1 is of the decoded audio."
     )
     return f"{table}\n\n{note}"
+
+
+def _arithmetic(measured: Measured) -> str:
+    if not any(row["metric"] == "product_share" for row in measured.rows):
+        return ""
+    return (
+        f"## Integers and floats\n\n{product_table(measured.rows)}\n\nShares of the weights that "
+        "products read. `static`: integers with ranges from calibration; `dynamic`: activations "
+        "rounded at run time, a scale a block; on CUDA those products are of floats."
+    )
 
 
 def _speech(bundles: Mapping[str, Manifest], measured: Measured) -> str:

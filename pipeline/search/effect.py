@@ -71,7 +71,8 @@ def computed_noise(evaluator: Evaluator, config: Int8Config, component: str) -> 
 def graph_noise(evaluator: Evaluator, config: Int8Config, graph: str) -> dict[str, float]:
     """See :func:`computed_noise`."""
     builder, target = evaluator.builder, TARGETS[config.target]
-    path, statistics = builder.prepared(graph, config)
+    path = builder.source / builder.manifest.graph(graph).file
+    statistics = builder.statistics[graph]
     layers, _ = find_layers(load_graph(path).graph, config.op_types, config.exclude_names, graph)
     probe = TensorProbe(path, dict.fromkeys(layer.activation.name or "" for layer in layers))
     inputs = probe.run(next(iter(builder.feeds(graph))))

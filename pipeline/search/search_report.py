@@ -23,7 +23,6 @@ def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
     config, repairs = outcome.config, outcome.config.repairs
     lines = [
         f"- calibrator: {config.calibrator}",
-        f"- smoothing: {'none' if repairs.smoothing is None else repairs.smoothing}",
         f"- weight clipping: {'yes' if repairs.weight_clipping else 'no'}",
         f"- bias correction: {'yes' if repairs.bias_correction else 'no'}",
         f"- keys and values: {'float' if config.cache.bits is None else 'INT8'}",

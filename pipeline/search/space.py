@@ -32,9 +32,6 @@ every machine and in every run, as a timing is not.
 REPAIRS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("calibrator mse", {"calibrator": "mse"}),
     ("calibrator minmax", {"calibrator": "minmax"}),
-    ("smoothing 0.3", {"smoothing": 0.3}),
-    ("smoothing 0.5", {"smoothing": 0.5}),
-    ("smoothing 0.7", {"smoothing": 0.7}),
     ("weight clipping", {"weight_clipping": True}),
     ("bias correction", {"bias_correction": True}),
     ("float cache", {"cache": CacheConfig()}),

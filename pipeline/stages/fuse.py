@@ -12,6 +12,7 @@ from pipeline.checkpoint.dims import load_dims
 from pipeline.config import Params
 from pipeline.core import atomic
 from pipeline.core.errors import ConfigError, FusionError
+from pipeline.fusion import balance
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
 from pipeline.fusion.report import write_fusion_report
@@ -70,7 +71,7 @@ def check_disabled(config: FuseConfig) -> None:
     Raises:
         ConfigError: naming the unknown rule and those there are.
     """
-    known = [rule.name for rule in all_rules()]
+    known = [*(rule.name for rule in all_rules()), balance.NAME]
     for name in config.disabled:
         if name not in known:
             raise ConfigError(f"fuse.disabled: found '{name}', expected one of {', '.join(known)}")

@@ -27,6 +27,7 @@ from pipeline.fidelity.models import Candidate
 from pipeline.fidelity.reference_model import ReferenceModel
 from pipeline.fidelity.validate import METRICS, Opener, Trial, validate
 from pipeline.fidelity.validation_report import draw_validation, sections
+from pipeline.graphs.products import product_rows, product_table
 from pipeline.report.gates import check_gate_names, enforce, judge
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
@@ -35,6 +36,7 @@ CHECKPOINT = Path("build/checkpoint")
 BUNDLES = Path("bundles")
 REPORT = Path("reports/validation.json")
 SAMPLES = Path("samples")
+ARITHMETIC = "Integers and floats, shares of the weights that products read"
 TITLE = "Validation against the FP32 reference"
 
 
@@ -71,6 +73,8 @@ def run(params: Params, workspace: Path) -> None:
             progress=advance,
         )
         rows = validate(reference, openers, trial)
+    for variant in config.variants:
+        rows += product_rows(variant, workspace / BUNDLES / variant)
     results = judge(rows, config.gates)
     provider = sorted({entry["providers"][0] for entry in placement.values()})
     context = report_context(
@@ -81,7 +85,7 @@ def run(params: Params, workspace: Path) -> None:
         placement=placement,
         gates=[result.as_dict() for result in results],
     )
-    blocks = sections(context, results)
+    blocks = [*sections(context, results), f"## {ARITHMETIC}\n\n{product_table(rows)}"]
     write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks)
     draw_validation((workspace / REPORT).with_suffix(".png"), rows)
     enforce(results)

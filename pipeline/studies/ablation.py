@@ -52,7 +52,6 @@ def cases(base: Int8Config) -> Iterator[tuple[str, Int8Config]]:
         yield name, with_repair(start, changes)
     yield "calibrator entropy", replace(start, calibrator="entropy")
     yield "percentile 99.9", replace(start, calibrator="percentile", percentile=99.9)
-    yield "smoothing 0.5, norms only", _repaired(start, smoothing=0.5, smooth_pairs=False)
     yield "a scale a tensor", _repaired(start, per_channel=False)
     yield "16-bit activations, down", _repaired(start, wide_activations=["gpt/*down_proj*"])
     yield "16-bit activations, all", _repaired(start, wide_activations=["*"])

@@ -90,10 +90,8 @@ def open_storage(name: str) -> Any:
 def suggest(trial: Trial, base: Int8Config, evaluator: Evaluator) -> Int8Config:
     """A candidate of the search's own space."""
     config = everything_quantized(with_integer_cache(base))
-    smoothing = trial.suggest_categorical("smoothing", ["none", "0.3", "0.5", "0.7"])
     changes: dict[str, object] = {
         "calibrator": trial.suggest_categorical("calibrator", ["percentile", "mse", "minmax"]),
-        "smoothing": None if smoothing == "none" else float(str(smoothing)),
         "weight_clipping": trial.suggest_categorical("weight_clipping", [False, True]),
         "bias_correction": trial.suggest_categorical("bias_correction", [False, True]),
     }
@@ -143,7 +141,7 @@ def create(params: Params, workspace: Path, storage: str) -> None:
         directions=["minimize", "minimize"],
     )  # fmt: skip
     if not study.trials:
-        first = {"smoothing": "none", "calibrator": params.precision.int8.calibrator,
+        first = {"calibrator": params.precision.int8.calibrator,
                  "weight_clipping": False, "bias_correction": False, "cache": "int8"}  # fmt: skip
         study.enqueue_trial(first if first["calibrator"] != "entropy" else {})
 

@@ -17,7 +17,8 @@ class LayerScaleFusion(pattern.RewriteRuleClassBase):
 
     def pattern(self, op, x, weight, bias, gamma):
         """Match the scaled linear layer."""
-        return op.Mul(gamma, op.Add(op.MatMul(x, weight), bias))
+        product = op.MatMul(x, weight, _outputs=["product"])
+        return op.Mul(gamma, op.Add(product, bias))
 
     def check(self, context, weight, bias, gamma, **_):
         """Weight, bias and scale are constant, bias and scale one number a channel."""
@@ -30,13 +31,18 @@ class LayerScaleFusion(pattern.RewriteRuleClassBase):
                 return result.fail("not a constant vector", value)
         return result
 
-    def rewrite(self, op, x, weight, bias, gamma):
+    def rewrite(self, op, x, weight, bias, gamma, product):
         """Scale the constants in float32, as the graph would at run time."""
-        scale = _array(gamma)
-        scaled_weight = ir.tensor(_array(weight) * scale, name=weight.name)
-        scaled_bias = ir.tensor(_array(bias) * scale, name=bias.name)
-        product = op.MatMul(x, op.initializer(scaled_weight, f"{weight.name}.scaled"))
-        return op.Add(product, op.initializer(scaled_bias, f"{bias.name}.scaled"))
+        # after the layer: constants that are equal may be one, under the name of another layer
+        module = product.producer().name.rpartition("/")[0]
+        scaled = {
+            part: op.initializer(
+                ir.tensor(_array(value) * _array(gamma), name=f"{module}.{part}"),
+                f"{module}.{part}.scaled",
+            )
+            for part, value in (("weight", weight), ("bias", bias))
+        }
+        return op.Add(op.MatMul(x, scaled["weight"]), scaled["bias"])
 
 
 def _array(value: ir.Value) -> NDArray[np.float32]:

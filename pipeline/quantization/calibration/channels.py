@@ -1,4 +1,4 @@
-"""Statistics of each channel of a tensor: what smoothing and bias correction need."""
+"""Statistics of each channel of a tensor: what bias correction needs."""
 
 from __future__ import annotations
 

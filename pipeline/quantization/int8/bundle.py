@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,21 @@ from numpy.typing import NDArray
 
 from chattts_onnx.format.manifest import Manifest
 from pipeline.core.errors import QuantizationError
-from pipeline.graphs.files import load_graph, save_graph
 from pipeline.graphs.probe import Feeds
-from pipeline.quantization.calibration.histogram import Histogram
 from pipeline.quantization.calibration.recording import Recording, graph_feeds
 from pipeline.quantization.calibration.recordings_file import load_recordings
-from pipeline.quantization.calibration.statistics import GraphStatistics, collect, load_statistics
+from pipeline.quantization.calibration.statistics import GraphStatistics, load_statistics
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.int8.graph import Int8Graph, quantize_graph
-from pipeline.quantization.int8.smoothing import smooth
 from pipeline.quantization.kv_cache import cache_scales, load_magnitudes
 from pipeline.quantization.sizes import graph_hashes
 
 Array = NDArray[Any]
-Smoothing = tuple[str, float, bool]
 
 
 @dataclass
 class Int8Builder:
     """Quantizes graphs of one FP32 bundle, as often as one likes.
-
-    Smoothing changes the distribution of activations, so that a smoothed graph is calibrated
-    anew, over the same recordings; the result is kept for the next configuration that needs it.
 
     Attributes:
         source: the FP32 bundle.
@@ -42,7 +35,7 @@ class Int8Builder:
         statistics: of its activations, by graph.
         recordings: what it spoke when they were collected.
         magnitudes: of its keys and values, see :func:`.kv_cache.collect_magnitudes`.
-        scratch: folder for smoothed graphs.
+        scratch: folder for what is made to be measured.
     """
 
     source: Path
@@ -51,7 +44,6 @@ class Int8Builder:
     recordings: list[Recording]
     magnitudes: Array
     scratch: Path
-    _smoothed: dict[Smoothing, tuple[Path, GraphStatistics]] = field(default_factory=dict)
 
     def build(
         self,
@@ -65,41 +57,20 @@ class Int8Builder:
         Raises:
             QuantizationError: see :func:`pipeline.quantization.int8.graph.quantize_graph`.
         """
-        path, statistics = self.prepared(name, config)
-        cache = cache_scales(config.cache, self.magnitudes) if name == "gpt" else None
-        return quantize_graph(path, name, statistics, config, destination, count_operators, cache)
-
-    def prepared(self, name: str, config: Int8Config) -> tuple[Path, GraphStatistics]:
-        """The FP32 graph that is quantized, smoothed where wanted, and its statistics."""
-        path = self.source / self.manifest.graph(name).file
         if name not in self.statistics:
             raise QuantizationError(
                 f"found no calibration of graph '{name}'; run the calibrate stage again"
             )
-        alpha, pairs = config.repairs.smoothing, config.repairs.smooth_pairs
-        if alpha is None:
-            return path, self.statistics[name]
-        key = (name, alpha, pairs)
-        if key not in self._smoothed:
-            self._smoothed[key] = self._smooth(path, key)
-        return self._smoothed[key]
+        path = self.source / self.manifest.graph(name).file
+        cache = cache_scales(config.cache, self.magnitudes) if name == "gpt" else None
+        return quantize_graph(
+            path, name, self.statistics[name], config, destination, count_operators, cache
+        )
 
     def feeds(self, name: str) -> Iterator[Feeds]:
         """Inputs of a graph, recording by recording."""
         for recording in self.recordings:
             yield from graph_feeds(name, self.manifest.model, recording)
-
-    def _smooth(self, path: Path, key: Smoothing) -> tuple[Path, GraphStatistics]:
-        name, alpha, pairs = key
-        statistics = self.statistics[name]
-        model = load_graph(path)
-        if not smooth(model.graph, statistics, alpha, pairs):
-            return path, statistics
-        folder = self.scratch / f"smooth-{alpha:g}-{'pairs' if pairs else 'norms'}"
-        folder.mkdir(parents=True, exist_ok=True)
-        save_graph(model, folder / path.name)
-        collected = collect(folder / path.name, name, self.feeds(name), _bins(statistics))
-        return folder / path.name, collected
 
 
 @contextmanager
@@ -127,8 +98,3 @@ def link_rest(source: Path, folder: Path, made: Collection[str]) -> None:
         graph = path.name.split(".", 1)[0]
         if graph not in made and not (folder / path.name).exists():
             (folder / path.name).symlink_to(path.resolve())
-
-
-def _bins(statistics: GraphStatistics) -> int:
-    histogram: Histogram = next(iter(next(iter(statistics.tensors.values())).values()))
-    return histogram.bins

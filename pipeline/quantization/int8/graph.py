@@ -73,9 +73,6 @@ def quantize_graph(
 ) -> Int8Graph:
     """Write ``destination``, the INT8 form of the FP32 graph ``source``.
 
-    Smoothing is not done here: ``source`` and ``statistics`` are those of the smoothed graph
-    where there is one (see :mod:`pipeline.quantization.int8.bundle`).
-
     Args:
         source: the FP32 graph.
         graph: its name in the bundle.

@@ -33,6 +33,7 @@ from chattts_onnx.native.choice import NATIVE
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
+from pipeline.graphs.products import EXECUTED
 from pipeline.report.machine import machine_load
 from pipeline.report.write import Row, make_row, report_context, write_report
 from pipeline.studies.profile.products import PRODUCTS, cached_rate, multiplications
@@ -50,7 +51,8 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
 
     Rows ``step_ms`` carry ``part``: ``whole`` (what a user waits for), ``graph`` (ONNX Runtime's
     run), ``host`` (their difference), and the kernels' ``products``, ``attention``, ``others`` and
-    ``between`` (the run without any kernel; threads waking, and the profiler itself).
+    ``between`` (the run without any kernel; threads waking, and the profiler itself).  Rows
+    ``product_time_share`` say how the products' time divides into static, dynamic and float.
     """
     variant = bundle.manifest.variant
     where = {"requests": batch, "length": length}
@@ -64,6 +66,13 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
     for part, seconds in parts.items():
         yield _part(variant, part, median(seconds) * 1e3, where)
     run, kernels, calls = _kernels(bundle, batch, length, steps)
+    products: Counter[str] = Counter()
+    for operator, milliseconds in kernels.items():
+        if operator in EXECUTED:
+            products[EXECUTED[operator]] += milliseconds
+    for form, milliseconds in products.items():
+        share = milliseconds / sum(products.values())
+        yield make_row(variant, "product_time_share", share, "of products", form=form, **where)
     groups = dict.fromkeys(("products", "attention", "others"), 0.0)
     for operator, milliseconds in kernels.items():
         groups[GROUPS.get(operator, "others")] += milliseconds

@@ -9,11 +9,14 @@ import yaml
 
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
+from pipeline.compose import compose_values
 from pipeline.core.errors import ConfigError
 from pipeline.core.strict import parse_strictly, read_yaml
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "checkpoint"
 NAMES = ("chattts", "local", "mini", "seeded_full", "seeded_small")
+# the same with outlier channels: another name, and nothing else but those
+OUTLIERS = {"mini_outliers": "mini", "seeded_full_outliers": "seeded_full"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,7 +30,17 @@ def test_every_file_fits_the_dataclass_and_begins_with_a_comment(name: str) -> N
 
 
 def test_all_files_are_known() -> None:
-    assert {path.stem for path in CONF.glob("*.yaml")} == set(NAMES)
+    assert {path.stem for path in CONF.glob("*.yaml")} == {*NAMES, *OUTLIERS}
+
+
+@pytest.mark.parametrize(("name", "plain"), OUTLIERS.items())
+def test_a_checkpoint_with_outliers_is_the_plain_one_otherwise(name: str, plain: str) -> None:
+    made, expected = (
+        parse_strictly(compose_values([f"checkpoint={c}"])["checkpoint"], CheckpointConfig)
+        for c in (name, plain)
+    )
+    assert made.outliers is not None
+    assert dataclasses.replace(made, name=plain, outliers=None) == expected
 
 
 def test_the_official_checkpoint_is_pinned_completely() -> None:

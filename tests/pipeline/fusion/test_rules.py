@@ -133,3 +133,19 @@ def test_layer_scale() -> None:
     inputs = {"x": _draw(2, 3, 8), "gamma": _draw(4)}
     constants.pop("gamma")
     assert _apply(LayerScaleFusion, _model(nodes, inputs, constants, ["y"])) == 0
+
+
+def test_layers_with_one_bias_between_them_get_names_of_their_own() -> None:
+    """Equal constants may be one: results are named after the layer, not after what it reads."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"], name="a.pwconv2/MatMul"),
+        helper.make_node("Add", ["p", "b"], ["q"]),
+        helper.make_node("Mul", ["gamma", "q"], ["y"]),
+        helper.make_node("MatMul", ["x", "w"], ["r"], name="b.pwconv2/MatMul"),
+        helper.make_node("Add", ["r", "b"], ["s"]),
+        helper.make_node("Mul", ["gamma", "s"], ["z"]),
+    ]
+    constants = {"w": _draw(8, 4), "b": _draw(4), "gamma": _draw(4)}
+    model = _model(nodes, {"x": _draw(2, 3, 8)}, constants, ["y", "z"])
+    assert _apply(LayerScaleFusion, model) == 2
+    assert {f"{layer}.pwconv2.bias.scaled" for layer in "ab"} <= set(model.graph.initializers)

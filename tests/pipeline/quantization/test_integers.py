@@ -14,14 +14,29 @@ from pipeline.quantization.targets import TARGETS
 @pytest.mark.parametrize("target", sorted(TARGETS))
 @given(low=st.floats(-500, 0), high=st.floats(0, 500))
 def test_activations_come_back_within_half_a_step(target: str, low: float, high: float) -> None:
-    """Every value of the range survives within a step, and zero exactly."""
+    """Every value of the range survives within half a step, and zero exactly."""
     scale = activation_scale((low, high), TARGETS[target])
     limits = np.iinfo(scale.dtype)
     values = np.append(np.linspace(low, high, 101), 0.0)
     integers = np.clip(np.rint(values / scale.scale) + scale.zero_point, limits.min, limits.max)
     back = (integers - scale.zero_point) * scale.scale
-    assert np.abs(back - values).max() <= scale.scale * 1.01
+    assert np.abs(back - values).max() <= scale.scale * 0.501
     assert back[-1] == 0.0
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+@given(low=st.floats(-500, -1e-3), high=st.floats(1e-3, 500))
+def test_activations_use_every_integer(target: str, low: float, high: float) -> None:
+    """From end to end of the type, or to the end of the larger side where zero is the middle."""
+    scale = activation_scale((low, high), TARGETS[target])
+    limits = np.iinfo(scale.dtype)
+    ends = np.rint(np.array([low, high]) / scale.scale) + scale.zero_point
+    if scale.dtype == "int8":
+        assert np.abs(ends).max() == limits.max == 127
+    else:
+        assert ends[1] - ends[0] >= limits.max - 1
+        assert ends.min() >= -1
+        assert ends.max() <= limits.max + 1
 
 
 def test_tensorrt_is_symmetric() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.core.errors import QuantizationError
 from pipeline.quantization.calibration.histogram import Histogram
 from pipeline.quantization.calibration.thresholds import activation_range
+from pipeline.quantization.int8.clipping import mse_range
 
 
 def with_outliers() -> Histogram:
@@ -35,6 +36,17 @@ def test_percentile_100_is_minmax() -> None:
     """Nothing is cut at 100 percent."""
     histogram = with_outliers()
     assert activation_range(histogram, "percentile", 100.0) == (-90.0, 100.0)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_mse_is_the_range_of_least_error(symmetric: bool) -> None:
+    """It clips the outliers, and is what the search for it finds."""
+    histogram = with_outliers()
+    found = activation_range(histogram, "mse", 99.9, symmetric)
+    assert found == mse_range(histogram, symmetric)
+    assert found != activation_range(histogram, "minmax", 99.9)
+    assert -90 < found[0] < -3
+    assert 3 < found[1] < 100
 
 
 def test_entropy_clips_rare_outliers() -> None:

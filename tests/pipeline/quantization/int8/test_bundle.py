@@ -1,9 +1,8 @@
-"""Builders: smoothing calibrates anew, recordings survive on disk."""
+"""Builders, and recordings that survive on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,7 @@ from pipeline.quantization.calibration.channels import ChannelStatistics, channe
 from pipeline.quantization.calibration.recording import Recording
 from pipeline.quantization.calibration.recordings_file import load_recordings, save_recordings
 from pipeline.quantization.calibration.statistics import collect
-from pipeline.quantization.config import Int8Config, RepairConfig
+from pipeline.quantization.config import Int8Config
 from pipeline.quantization.int8.bundle import Int8Builder
 
 CONFIG = Int8Config("cpu-avx2", "minmax", 99.99, ["MatMul"], [], False, True)
@@ -52,31 +51,17 @@ def test_damaged_recordings_are_named(tmp_path: Path, content: bytes | None) -> 
         load_recordings(tmp_path)
 
 
-def test_smoothing_is_calibrated_anew_once(
+def test_a_builder_names_a_graph_without_calibration(
     tmp_path: Path, gpt_path: Path, make_gpt_feeds: Callable[..., Any]
 ) -> None:
-    """The smoothed graph has ranges of its own; another candidate with it builds on the same."""
-    batches = [make_gpt_feeds(seed) for seed in range(2)]
     manifest: Any = SimpleNamespace(graph=lambda name: SimpleNamespace(file=f"{name}.onnx"))
-
-    class Builder(Int8Builder):
-        def feeds(self, name: str) -> Any:
-            return iter(batches)
-
-    statistics = {"gpt": collect(gpt_path, "gpt", batches, 512)}
+    statistics = {"gpt": collect(gpt_path, "gpt", [make_gpt_feeds(0)], 512)}
     magnitudes = np.ones((2, 2, 2, 32), np.float32)
-    builder = Builder(gpt_path.parent, manifest, statistics, [], magnitudes, tmp_path / "scratch")
-    smoothed = replace(CONFIG, repairs=RepairConfig(smoothing=0.5))
-    path, found = builder.prepared("gpt", smoothed)
-    assert path != gpt_path
-    assert builder.prepared("gpt", smoothed)[1] is found
-    assert builder.prepared("gpt", CONFIG) == (gpt_path, statistics["gpt"])
-    name = "first_norm_out"
-    assert found.merged(name).maximum != statistics["gpt"].merged(name).maximum
-    made = builder.build("gpt", smoothed, tmp_path / "gpt.onnx")
+    builder = Int8Builder(gpt_path.parent, manifest, statistics, [], magnitudes, tmp_path)
+    made = builder.build("gpt", CONFIG, tmp_path / "gpt.onnx")
     assert made.operators["MatMulIntegerToFloat"] == 9
     with pytest.raises(QuantizationError, match="found no calibration of graph 'vocos'"):
-        builder.prepared("vocos", CONFIG)
+        builder.build("vocos", CONFIG, tmp_path / "vocos.onnx")
 
 
 def test_channels_of_parts_are_those_of_the_whole() -> None:

@@ -111,12 +111,6 @@ def test_mean_error_of_a_convolution(groups: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_smoothing_out_of_range_is_refused() -> None:
-    """Alpha is a share."""
-    with pytest.raises(ConfigError, match="expected 0 to 1"):
-        RepairConfig(smoothing=1.5)
-
-
 CPU = ["CPUExecutionProvider"]
 
 

@@ -1,13 +1,18 @@
-"""SmoothQuant: outlier channels of activations are divided by what the weights are multiplied by.
+"""Channels made even between what writes them and what reads them, without any data.
 
-Xiao et al. 2023, arXiv:2211.10438: with s_j = max|X_j|^alpha / max|W_j|^(1 - alpha), X/s times s·W
-is X·W.  The division is folded into what makes X, so that nothing is added to the graph:
+A channel may be multiplied by any s where it is made and divided by s where it is read: the
+function stays, and a checkpoint can have any such s in it, from training or from a tool.  What
+rounds numbers later on, to FP16 or to integers that share a scale, goes by sizes, and one channel a
+hundred times larger than the rest leaves nothing for those.  So each channel gets the s that makes
+both sides equally large (cross-layer equalization: Nagel et al. 2019, arXiv:1906.04721, section
+4.1), whatever it had before.  It is folded into constants:
 
-- into the scale (and bias) of a norm whose output only MatMuls read;
-- into the up projection's columns, where a gated product is all that lies between it and the down
-  projection;
-- into the value projection's columns, where attention is all that lies between it and the output
-  projection (a weighted mean over positions leaves channels apart).
+- of a norm whose output only MatMuls read, and of those;
+- of the up projection, where a gated product is all that lies between it and the down projection;
+- of the value projection, where attention is all that lies between it and the output projection (a
+  weighted mean over positions leaves channels apart).
+
+Every s is a power of two, so that nothing is rounded: FP32 results stay the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -20,10 +25,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from pipeline.quantization.calibration.statistics import GraphStatistics
-from pipeline.quantization.int8.qdq import constant
+from pipeline.checkpoint.dims import CheckpointDims
 
 Array = NDArray[Any]
+
+NAME = "balance"
+"""In ``fuse.disabled`` and in the report, beside the rules."""
 
 NORMS = {"RMSNormalization": 1, "LayerNormalization": 1, "SkipSimplifiedLayerNormalization": 2}
 """Operators with a scale a channel, and where among the inputs it stands; a bias follows it in
@@ -31,8 +38,8 @@ LayerNormalization only."""
 
 ATTENTION = "GroupQueryAttention"
 
-RANGE = (1e-3, 1e3)
-"""Limits of a factor: a channel that is next to zero shall not blow up its weights."""
+LARGEST = 2.0**20
+"""Limit of s and 1/s, so that no channel leaves the range of floats."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,8 @@ class Site:
 
     Attributes:
         kind: ``norm``, ``up_down`` or ``value_output``.
-        tensor: the activation that becomes smoother.
-        source: the node whose constants take up the division.
+        tensor: the activation.
+        source: the node whose constants make it.
         readers: the MatMuls that read it.
         columns: of ``source``'s weight those that make the tensor, None for all.
         repeats: query heads that share a value head, for ``value_output``.
@@ -58,41 +65,30 @@ class Site:
     head_dim: int = 1
 
 
-def smooth(
-    graph: ir.Graph, statistics: GraphStatistics, alpha: float, pairs: bool
-) -> dict[str, Array]:
-    """Smooth ``graph`` in place; its outputs stay the same but for rounding.
-
-    Args:
-        graph: a fused FP32 graph.
-        statistics: of its activations.
-        alpha: 0 leaves all the difficulty with the activations, 1 moves it into the weights.
-        pairs: smooth up/down and value/output pairs too, not only norms.
-
-    Returns:
-        Name of each smoothed tensor and its factors s, float32 [C].
-
-    Raises:
-        QuantizationError: a tensor was not calibrated.
-    """
-    factors: dict[str, Array] = {}
-    for site in list(sites(graph)):
-        if site.kind != "norm" and not pairs:
-            continue
-        name = site.tensor.name or ""
-        largest = statistics.merged_channels(name).largest
-        weights = np.max([np.abs(_weight(node)).max(axis=1) for node in site.readers], axis=0)
-        if site.kind == "value_output":
-            # heads that share a value head share its factors
-            largest, weights = (_per_value_head(array, site) for array in (largest, weights))
-        scale = _factors(largest, weights, alpha)
+def balance(graph: ir.Graph) -> int:
+    """Balance all sites of a fused FP32 graph in place, and return how many there are."""
+    # pairs first: they change columns that a norm's factors go by
+    found = sorted(sites(graph), key=lambda site: site.kind == "norm")
+    for site in found:
+        scale = _factors(site)
         _divide(graph, site, scale)
-        if site.kind == "value_output":
-            scale = np.repeat(scale.reshape(-1, site.head_dim), site.repeats, axis=0).reshape(-1)
         for node in site.readers:
-            _replace(graph, node, 1, _weight(node) * scale[:, None], "smooth")
-        factors[name] = scale
-    return factors
+            _replace(graph, node, 1, _weight(node) * _per_query_head(scale, site)[:, None])
+    return len(found)
+
+
+def expected(graph: str, dims: CheckpointDims) -> int:
+    """How many sites a graph of these sizes has."""
+    blocks = {
+        # two norms and two pairs
+        "gpt": 4 * dims.num_hidden_layers,
+        "decoder": dims.decoder.num_layers,
+        "dvae_decode": dims.dvae_decoder.num_layers,
+        "dvae_encode": dims.dvae_encoder.num_layers,
+        # the last norm too
+        "vocos": dims.vocos.num_layers + 1,
+    }
+    return blocks.get(graph, 0)
 
 
 def sites(graph: ir.Graph) -> Iterator[Site]:
@@ -166,18 +162,44 @@ def _value_output(tensor: ir.Value, node: ir.Node, readers: tuple[ir.Node, ...])
     return Site("value_output", tensor, packed, readers, columns, heads // kv_heads, head_dim)
 
 
+def _factors(site: Site) -> Array:
+    """What each channel is divided by where it is made; 1 where it is zero on either side."""
+    if site.kind == "norm":
+        scale = _constant(site.source, NORMS[site.source.op_type])
+        assert scale is not None
+        made = np.abs(scale.numpy().astype(np.float64)).reshape(-1)
+    else:
+        columns = _weight(site.source)[:, slice(*site.columns or (None,))]
+        made = _rms([columns.T])
+    read = _per_value_head(_rms([_weight(node) for node in site.readers]), site)
+    live = (made > 0) & (read > 0)
+    steps = np.zeros(len(made))
+    steps[live] = np.rint(np.log2(made[live] / read[live]) / 2)
+    # what counts is how channels compare: the middle one stays
+    if live.any():
+        steps[live] -= np.rint(np.median(steps[live]))
+    limit = np.log2(LARGEST)
+    result: Array = np.exp2(np.clip(steps, -limit, limit)).astype(np.float32)
+    return result
+
+
+def _rms(matrices: list[Array]) -> Array:
+    """Root mean square of each row over all ``matrices`` [K, N]."""
+    rows = np.concatenate(matrices, axis=1, dtype=np.float64)
+    result: Array = np.sqrt(np.square(rows).mean(axis=1))
+    return result
+
+
 def _per_value_head(array: Array, site: Site) -> Array:
+    """The largest over query heads that share a value head, for a tensor of query heads."""
     grouped = array.reshape(-1, site.repeats, site.head_dim)
     result: Array = grouped.max(axis=1).reshape(-1)
     return result
 
 
-def _factors(activations: Array, weights: Array, alpha: float) -> Array:
-    floor = np.float32(1e-5)
-    raw = np.maximum(activations, floor) ** alpha / np.maximum(weights, floor) ** (1 - alpha)
-    usable = (activations > floor) & (weights > floor)
-    result: Array = np.where(usable, np.clip(raw, *RANGE), 1.0).astype(np.float32)
-    return result
+def _per_query_head(scale: Array, site: Site) -> Array:
+    """The reverse: a factor for each channel of the tensor."""
+    return np.repeat(scale.reshape(-1, site.head_dim), site.repeats, axis=0).reshape(-1)
 
 
 def _divide(graph: ir.Graph, site: Site, scale: Array) -> None:
@@ -186,14 +208,14 @@ def _divide(graph: ir.Graph, site: Site, scale: Array) -> None:
     if site.kind != "norm":
         weight = _weight(node).copy()
         weight[:, slice(*site.columns or (None,))] /= scale
-        _replace(graph, node, 1, weight, "smooth")
+        _replace(graph, node, 1, weight)
         return
     index = NORMS[node.op_type]
     indices = [index, index + 1] if node.op_type == "LayerNormalization" else [index]
     for position in indices:
         tensor = _constant(node, position)
         if tensor is not None:
-            _replace(graph, node, position, tensor.numpy() / scale, "smooth")
+            _replace(graph, node, position, tensor.numpy() / scale)
 
 
 def _constant(node: ir.Node, index: int) -> ir.TensorProtocol | None:
@@ -207,14 +229,16 @@ def _weight(node: ir.Node) -> Array:
     return tensor.numpy()
 
 
-def _replace(graph: ir.Graph, node: ir.Node, index: int, array: Array, suffix: str) -> None:
+def _replace(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> None:
     """Give ``node`` a constant of its own, under the old name if nobody else reads that."""
     old = node.inputs[index]
     assert old is not None and old.name is not None
     name = old.name
-    node.replace_input_with(index, None)
-    if old.uses():
-        name = f"{name}@{node.name}/{suffix}"
-    else:
-        del graph.initializers[name]
-    node.replace_input_with(index, constant(graph, name, array.astype(np.float32)))
+    tensor = ir.tensor(np.ascontiguousarray(array, np.float32), name=name)
+    if len(list(old.uses())) == 1:
+        old.const_value = tensor
+        return
+    name = f"{name}@{node.name}"
+    value = ir.Value(name=name, const_value=tensor, type=old.type, shape=old.shape)
+    graph.initializers[name] = value
+    node.replace_input_with(index, value)
