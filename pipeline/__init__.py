@@ -1,0 +1,10 @@
+"""From a ChatTTS checkpoint to checked bundles."""
+
+import os
+
+import chattts_onnx  # noqa: F401  first, since it keeps ONNX Runtime off the network
+
+# The same for the other tools: they report home only where the user says so.
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 # Two test processes share the cores; spinning thread pools would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
