@@ -16,7 +16,7 @@ import triton_python_backend_utils as pb_utils
 # As in ``chattts_onnx``, which this model does not import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 
 class TritonPythonModel:
