@@ -16,7 +16,11 @@ BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 OTHER := $(if $(filter gpu,$(BUILD)),onnxruntime,onnxruntime-gpu)
 STAMP := $(VENV)/.installed-$(BUILD)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
-REQUIREMENTS := requirements/torch.txt requirements/lock.txt requirements/$(BUILD).txt
+# What the locks list is all there is, and nothing else than what they hash; sdists are built by the
+# setuptools that they lock.
+LOCKED := $(PIP) install --require-hashes --no-deps --no-build-isolation
+# Where torch comes from, if not from pip's own index: that has the CUDA build, 2.7 GB with its needs.
+TORCH_INDEX ?=
 
 SELECT := $(if $(CHECKPOINT_DIR),checkpoint.path=$(abspath $(CHECKPOINT_DIR)))
 ALL_OVERRIDES := $(if $(filter-out mini,$(CHECKPOINT)),checkpoint=$(CHECKPOINT)) $(SELECT) $(OVERRIDES)
@@ -38,11 +42,12 @@ help: ## List the targets
 
 setup: $(STAMP) ## Create .venv with the exact pins and the CPU or GPU build of ONNX Runtime
 
-$(STAMP): pyproject.toml $(REQUIREMENTS)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -r requirements/torch.txt
+$(STAMP): pyproject.toml $(addprefix requirements/,build.txt lock.txt $(BUILD).txt torch.txt)
+	@test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
+	$(LOCKED) -r requirements/build.txt
 	$(PIP) uninstall --yes $(OTHER) 2>/dev/null
-	$(PIP) install -r requirements/$(BUILD).txt
+	$(LOCKED) -r requirements/lock.txt -r requirements/$(BUILD).txt
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*
 	@touch $@
@@ -97,7 +102,7 @@ lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search
 
 audit: setup ## Known holes in the pinned packages; asks PyPI
 	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
-		-r requirements/torch.txt -r requirements/cpu.txt
+		-r requirements/lock.txt -r requirements/cpu.txt
 
 params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose
@@ -105,11 +110,23 @@ params: setup ## Compose conf/ into params.yaml
 ui: setup ## Open the results in MLflow on http://127.0.0.1:5000 (WORKSPACE of CHECKPOINT)
 	cd $(WORKSPACE) && mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
 
-lock: setup ## Write requirements/lock.txt from what is installed
-	@{ echo "# Made by \`make lock\`: everything but torch and ONNX Runtime, which have CPU and GPU builds."; \
-		$(PIP) freeze --all --exclude-editable | \
-		grep -vE '^(pip|torch|triton|onnxruntime|onnxruntime-gpu|nvidia-.*|cuda-.*)( |==)'; } > requirements/lock.tmp
-	@mv requirements/lock.tmp requirements/lock.txt
+# One resolution for Python 3.11 to 3.14 and every machine; what is locked stays unless pyproject.toml
+# or UPGRADE= says otherwise.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' --overrides requirements/without-torch.txt \
+	$(if $(UPGRADE),--upgrade-package $(UPGRADE))
+LOCK := requirements/lock.txt
+LEFT_OUT := $(addprefix --no-emit-package ,flatbuffers numpy packaging protobuf)
+
+lock: setup ## Write the locks of requirements/ with hashes; UPGRADE=package takes its newest version
+	$(COMPILE) --no-emit-package onnxruntime --all-extras pyproject.toml requirements/torch.in -o $(LOCK)
+	echo pip setuptools | xargs -n 1 | $(COMPILE) --constraints $(LOCK) - -o requirements/build.txt
+	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra build --extra text \
+		pyproject.toml requirements/torch.in -o requirements/pipeline.txt
+	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra serve --extra audio \
+		pyproject.toml -o requirements/serve.txt
+	$(COMPILE) --no-deps requirements/cpu.in -o requirements/cpu.txt
+	$(COMPILE) --constraints $(LOCK) $(LEFT_OUT) requirements/gpu.in -o requirements/gpu.txt
 
 clean: ## Remove what the pipeline made here; DVC's cache, the environment and reports stay
 	rm -rf build bundles samples listen.html dist mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache
