@@ -8,8 +8,12 @@ CHECKPOINT_DIR ?=
 CHECKPOINT ?= $(if $(CHECKPOINT_DIR),local,mini)
 OVERRIDES ?=
 
-BIN := $(abspath $(VENV))/bin
-export PATH := $(BIN):$(PATH)
+# The checkout may lie anywhere; make itself can't have a target with spaces in its name.
+ifneq ($(words $(VENV)),1)
+$(error VENV is '$(VENV)'; expected a path without spaces, from here or from the root)
+endif
+BIN := $(VENV)/bin
+export PATH := $(if $(filter /%,$(BIN)),,$(CURDIR)/)$(BIN):$(PATH)
 
 # ONNX Runtime is one import package in two builds; nvidia-smi decides which one is installed.
 BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -22,7 +26,7 @@ LOCKED := $(PIP) install --require-hashes --no-deps --no-build-isolation
 # Where torch comes from, if not from pip's own index: that has the CUDA build, 2.7 GB with its needs.
 TORCH_INDEX ?=
 
-SELECT := $(if $(CHECKPOINT_DIR),checkpoint.path=$(abspath $(CHECKPOINT_DIR)))
+SELECT := $(if $(CHECKPOINT_DIR),"checkpoint.path='$(shell realpath '$(CHECKPOINT_DIR)')'")
 ALL_OVERRIDES := $(if $(filter-out mini,$(CHECKPOINT)),checkpoint=$(CHECKPOINT)) $(SELECT) $(OVERRIDES)
 
 # The default checkpoint, as committed, runs at the top; all else runs in a folder of its own.
@@ -90,7 +94,7 @@ load: setup ## Users of locust against the server and a naive one; SOAK=seconds 
 	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
 
 test: lint ## Lint, type check and run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search for secrets
 	$(BIN)/ruff check .

@@ -20,9 +20,9 @@ from pipeline.checkpoint.seeded import seeded_dims
 from pipeline.checkpoint.tensors import open_tensors
 from pipeline.errors import CheckpointError
 from pipeline.strict import parse_strictly, read_yaml
+from tests.official import PREFIXES
 
 ROOT = Path(__file__).resolve().parents[3]
-PREFIXES = ROOT.parent / "shared" / "data" / "official_prefixes"
 
 
 def write(path: Path, header: Any, data: bytes = b"") -> Path:
