@@ -1,7 +1,7 @@
 """Change one tool's version everywhere it is written: ``python -m pipeline.release.upgrade``.
 
 A version stands in ``conf/tools`` (DVC re-runs what depends on it), in ``pyproject.toml`` and in
-``requirements/`` (``make setup`` installs it).  Then: ``make repro`` and
+``requirements/``.  Then: ``make lock`` (what else it needs, and hashes), ``make repro`` and
 ``python -m pipeline.release.compare``.
 """
 
@@ -20,9 +20,8 @@ CONF = Path("conf/tools/default.yaml")
 PINS = (
     "pyproject.toml",
     "requirements/torch.txt",
-    "requirements/cpu.txt",
-    "requirements/gpu.txt",
-    "requirements/lock.txt",
+    "requirements/cpu.in",
+    "requirements/gpu.in",
 )
 VERSION = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?")
 
@@ -73,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ChatTTSError, OSError) as error:
         print(f"upgrade: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    print("next: make repro && python -m pipeline.release.compare")
+    print("next: make lock && make repro && python -m pipeline.release.compare")
     return 0
 
 
