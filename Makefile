@@ -15,6 +15,10 @@ endif
 BIN := $(VENV)/bin
 export PATH := $(if $(filter /%,$(BIN)),,$(CURDIR)/)$(BIN):$(PATH)
 
+# As Docker has it for a user without a name: some tools do not start without a home.
+HOME ?= /
+export HOME
+
 # ONNX Runtime is one import package in two builds; nvidia-smi decides which one is installed.
 BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 OTHER := $(if $(filter gpu,$(BUILD)),onnxruntime,onnxruntime-gpu)

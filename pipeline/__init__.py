@@ -1,6 +1,7 @@
 """From a ChatTTS checkpoint to checked bundles."""
 
 import os
+from pathlib import Path
 
 import chattts_onnx  # noqa: F401  first, since it keeps ONNX Runtime off the network
 
@@ -8,3 +9,10 @@ import chattts_onnx  # noqa: F401  first, since it keeps ONNX Runtime off the ne
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+# MLflow can't be imported by a user without a home (a container's number without a name).  Docker
+# gives such a user the root.
+try:
+    Path.home()
+except RuntimeError:
+    os.environ["HOME"] = "/"

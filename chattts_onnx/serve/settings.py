@@ -64,9 +64,7 @@ class ServeSettings:
         "", "where batch jobs keep their files; default: a temporary one", str
     )
     batch_workers: int = _option(2, "lines of batch jobs spoken at the same time")
-    batch_jobs: int = _option(
-        16, "batch jobs kept, finished ones included; 0: none are taken"
-    )
+    batch_jobs: int = _option(16, "batch jobs kept, finished ones included; 0: none are taken")
     batch_lines: int = _option(10_000, "lines of one batch job")
     keep_seconds: float = _option(3600.0, "how long a finished batch job is kept", float)
     log_texts: bool = _option(False, "write what users send into the log", _flag)

@@ -137,6 +137,8 @@ class Builder:
         # Arguments end with their stage; those before the first FROM are for FROM alone.
         self._declared = dict(self._global)
         base, _, name = self._substituted(value).partition(" AS ")
+        # This machine is the only platform.
+        base = base.removeprefix("--platform= ")
         if base in self.stages:
             self._stage = replace(self.stages[base], name=name, ran=[])
             self._stage.environment = dict(self.stages[base].environment)

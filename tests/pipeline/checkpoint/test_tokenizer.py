@@ -21,9 +21,7 @@ from pipeline.errors import CheckpointError
 from tests import official
 
 OFFICIAL = official.TOKENIZER
-needs_official = pytest.mark.skipif(
-    not OFFICIAL.is_dir(), reason="the official files are not at hand"
-)
+needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="official files are not at hand")
 TEXTS = (
     "[Stts][spk_emb][speed_5]今天天气很好，我们去公园吧。[uv_break]Hello, World 2024![Ptts]",
     "[Sbreak]四川美食[Pbreak][oral_2][laugh_0][break_6]",
