@@ -15,9 +15,10 @@ endif
 BIN := $(VENV)/bin
 export PATH := $(if $(filter /%,$(BIN)),,$(CURDIR)/)$(BIN):$(PATH)
 
-# As Docker has it for a user without a name: some tools do not start without a home.
+# For a user without a name (a container's number): DVC does not start without these two.
 HOME ?= /
-export HOME
+USER ?= $(shell id -u)
+export HOME USER
 
 # ONNX Runtime is one import package in two builds; nvidia-smi decides which one is installed.
 BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -109,7 +110,7 @@ lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
 audit: setup ## Known holes in the pinned packages; asks PyPI
-	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
+	$(BIN)/pip-audit --strict --progress-spinner off --require-hashes --disable-pip \
 		-r requirements/lock.txt -r requirements/cpu.txt
 
 params: setup ## Compose conf/ into params.yaml
