@@ -73,30 +73,30 @@ endif
 bench: ## Every variant beside the official package, on the full-size seeded checkpoint
 	@$(MAKE) repro CHECKPOINT=seeded_full
 	@test -x .venv-peer/bin/python || peer/install.sh
-	$(BIN)/python -m pipeline.benchmark.profile --workspace workspaces/seeded_full
-	$(BIN)/python -m pipeline.benchmark.streaming --bundle workspaces/seeded_full/bundles/int8
-	$(BIN)/python -m pipeline.benchmark.peer --workspace workspaces/seeded_full
+	$(BIN)/python -m pipeline.studies.profile --workspace workspaces/seeded_full
+	$(BIN)/python -m pipeline.studies.streaming --bundle workspaces/seeded_full/bundles/int8
+	$(BIN)/python -m pipeline.studies.peer --workspace workspaces/seeded_full
 
 search: setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
-	cd $(WORKSPACE) && python -m pipeline.search.run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
+	cd $(WORKSPACE) && python -m pipeline.studies.search $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
 
 sweep: setup ## The same space by Optuna, several processes; STORAGE= a shared file or database URL
-	cd $(WORKSPACE) && python -m pipeline.search.sweep $(if $(STORAGE),--storage $(STORAGE))
+	cd $(WORKSPACE) && python -m pipeline.studies.sweep $(if $(STORAGE),--storage $(STORAGE))
 
 ablation: setup ## What each repair of static INT8 is worth
-	cd $(WORKSPACE) && python -m pipeline.search.ablation
+	cd $(WORKSPACE) && python -m pipeline.studies.ablation
 
 targets: setup ## What is executed in integers, for each INT8 target
-	cd $(WORKSPACE) && python -m pipeline.search.target_proof
+	cd $(WORKSPACE) && python -m pipeline.studies.targets
 
 calibration-study: setup ## How many calibration samples are enough
-	cd $(WORKSPACE) && python -m pipeline.search.calibration_study
+	cd $(WORKSPACE) && python -m pipeline.studies.calibration
 
 triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/how-to/triton.md
 	cd $(WORKSPACE) && python -m pipeline.release.triton --bundle bundles/$(or $(VARIANT),int8)
 
 load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none), TARGET=mini alone
-	$(BIN)/python -m pipeline.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
+	$(BIN)/python -m pipeline.studies.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
 
 test: lint ## Lint, type check and run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)

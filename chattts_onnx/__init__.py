@@ -18,9 +18,11 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from .audio.wav import write_wav
     from .bundle import Bundle, open_bundle
     from .client import ChatTTSStreamer
-    from .engine import Engine, Ticket
+    from .decoding.params import GenerationParams
+    from .decoding.request import Generation, Request
     from .errors import (
         BundleError,
         ChatTTSError,
@@ -32,20 +34,18 @@ if TYPE_CHECKING:
         RequestCancelledError,
         VoiceError,
     )
-    from .generation import Generation, Request
-    from .longform import narrate
-    from .manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
-    from .options import Sample
-    from .params import GenerationParams
-    from .streaming import StreamOptions
+    from .format.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
+    from .speech.engine import Engine, Ticket
+    from .speech.narrate import narrate
+    from .speech.options import Sample
+    from .speech.windows import StreamOptions
     from .text import Lexicon, Normalized, Prompt, TextOptions, TextTokenizer, left_pad, normalize
-    from .wavefile import write_wav
 
 # Imported on first use, so that `chattts-onnx --help` does not wait for ONNX Runtime.
 _HOME = {
     "bundle": ("Bundle", "open_bundle"),
     "client": ("ChatTTSStreamer",),
-    "engine": ("Engine", "Ticket"),
+    "speech.engine": ("Engine", "Ticket"),
     "errors": (
         "BundleError",
         "ChatTTSError",
@@ -57,12 +57,12 @@ _HOME = {
         "RequestCancelledError",
         "VoiceError",
     ),
-    "generation": ("Generation", "Request"),
-    "manifest": ("GraphInfo", "Manifest", "ModelInfo", "ReceptiveField", "TensorInfo"),
-    "params": ("GenerationParams",),
-    "streaming": ("StreamOptions",),
-    "options": ("Sample",),
-    "longform": ("narrate",),
+    "decoding.request": ("Generation", "Request"),
+    "format.manifest": ("GraphInfo", "Manifest", "ModelInfo", "ReceptiveField", "TensorInfo"),
+    "decoding.params": ("GenerationParams",),
+    "speech.windows": ("StreamOptions",),
+    "speech.options": ("Sample",),
+    "speech.narrate": ("narrate",),
     "text": (
         "Lexicon",
         "Normalized",
@@ -72,7 +72,7 @@ _HOME = {
         "left_pad",
         "normalize",
     ),
-    "wavefile": ("write_wav",),
+    "audio.wav": ("write_wav",),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
 

@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from .cuda import DecoderPool
-from .decoder import Decoder
-from .device_step import open_step_session
+from .decoding.decoder import Decoder
+from .decoding.device import DecoderPool
+from .decoding.device_step import open_step_session
+from .decoding.finite import require_finite
+from .decoding.forced import forced_pass
+from .decoding.params import GenerationParams
 from .errors import InputError
-from .finite import require_finite
-from .forced import forced_pass
-from .manifest import Manifest, ModelInfo
-from .params import GenerationParams
-from .sessions import (
+from .format.manifest import Manifest, ModelInfo
+from .graphs.sessions import (
     Provider,
     SessionConfig,
     check_external_data,
@@ -30,13 +30,13 @@ from .sessions import (
     open_session,
 )
 from .text import TextTokenizer
-from .voice_shelf import VoiceShelf
-from .voices import Voice
+from .voices.collection import VoiceShelf
+from .voices.vectors import Voice
 
 if TYPE_CHECKING:
-    from .generation import Generation, Request
-    from .options import Sample
-    from .streaming import StreamOptions
+    from .decoding.request import Generation, Request
+    from .speech.options import Sample
+    from .speech.windows import StreamOptions
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -248,13 +248,13 @@ class Bundle:
 
     def clone(self, recording: Path | str, transcript: str) -> Sample:
         """A :class:`Sample` of a recording with its transcript; see :mod:`.cloning`."""
-        from .cloning import make_sample
+        from .speech.cloning import make_sample
 
         return make_sample(self, recording, transcript)
 
     def prepare(self, text: str, speed: int | None = None, speaker: bool = True) -> Ints:
         """Prompt ids int64 [S, num_vq] of the code pass; ``speaker`` reserves the voice's place."""
-        from .synthesis import make_prompt
+        from .speech.requests import make_prompt
 
         return make_prompt(self, text, speed, speaker).ids
 
@@ -268,13 +268,13 @@ class Bundle:
         self, text: str | Sequence[str], voice: Any = None, **options: Any
     ) -> Generation | list[Generation]:
         """Codes and hidden states of a text, or of each of several; see :func:`.generate`."""
-        from .synthesis import generate
+        from .speech.requests import generate
 
         return generate(self, text, voice, **options)
 
     def say(self, text: str, voice: Any = None, **options: Any) -> Floats:
-        """Speech float32 [samples] of a text; see :func:`chattts_onnx.synthesis.say`."""
-        from .synthesis import say
+        """Speech float32 [samples] of a text; see :func:`chattts_onnx.speech.requests.say`."""
+        from .speech.requests import say
 
         return say(self, text, voice, **options)
 
@@ -287,7 +287,7 @@ class Bundle:
         **options: Any,
     ) -> Iterator[Floats]:
         """Speech as chunks float32 [samples] while it is generated; see :func:`.stream`."""
-        from .synthesis import stream as stream_
+        from .speech.requests import stream as stream_
 
         return stream_(self, text, voice, stream=stream, on_step=on_step, **options)
 

@@ -12,7 +12,7 @@ from mini.sizes import mini_dims
 from mini.speech import read_split
 from mini.voices import RATIOS, VOICES
 from mini.workspace import work_folder
-from pipeline import atomic
+from pipeline.core import atomic
 
 LABELS = {
     "teacher": "the teacher itself",

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from chattts_onnx.params import GenerationParams
+from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.text.tokenizer import TextTokenizer
 from mini.generate import generate
 from mini.samples import write_sample
 from mini.speech import SAMPLE_RATE, Audio, read_split
 from mini.voices import VOICES, speaker_vectors
 from mini.workspace import work_folder
-from pipeline import atomic
 from pipeline.checkpoint import layout
+from pipeline.core import atomic
 from pipeline.reference.model import Reference, load_reference
 from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.judges import Listener, OpinionScore, as_heard

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from chattts_onnx.voices import encode_speaker
+from chattts_onnx.voices.vectors import encode_speaker
 from mini.sizes import MAX_BYTES, mini_dims
 from mini.tokenizer import write_tokenizer
 from mini.train_decoder import build_decoder
@@ -23,9 +23,9 @@ from mini.train_gpt import build_gpt
 from mini.trainer import averaged_weights
 from mini.voices import VOICES, speaker_vectors
 from mini.workspace import seed_everything, work_folder
-from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.dims import CheckpointDims, load_dims
+from pipeline.core import atomic
 from pipeline.reference.vocos import Vocos
 
 Tensors = dict[str, Tensor]

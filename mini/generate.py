@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chattts_onnx.params import GenerationParams
-from chattts_onnx.sampling import PENALTY_WINDOW, Settings, sample
+from chattts_onnx.decoding.params import GenerationParams
+from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, sample
 from chattts_onnx.text.prompts import code_prompt, left_pad
 from chattts_onnx.text.tokenizer import TextTokenizer
 from pipeline.reference.model import Reference

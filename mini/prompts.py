@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 
 from mini.sentences import draw_split
-from pipeline.atomic import write_text
-from pipeline.quality.texts import load_sentences
+from pipeline.core.atomic import write_text
+from pipeline.core.sentences import load_sentences
 
 FOLDER = Path(__file__).resolve().parents[1] / "calibration_data"
 # file -> whether held out, sentences, seed of the sentences, first of the eight voice seeds

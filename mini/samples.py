@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chattts_onnx.wavefile import write_wav
+from chattts_onnx.audio.wav import write_wav
 from mini.speech import SAMPLE_RATE, Audio
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
-from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.tokenizer import BASE_TOKENS, CONTROL_TOKENS
+from pipeline.core import atomic
 
 
 @cache

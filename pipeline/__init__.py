@@ -11,8 +11,8 @@ os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-# MLflow can't be imported without a home, DVC not run without a name, and a container's user may have
-# neither.  The home is the one that Docker gives such a user.
+# MLflow can't be imported without a home, DVC not run without a name, and a container's user may
+# have neither.  The home is the one that Docker gives such a user.
 try:
     Path.home()
 except RuntimeError:

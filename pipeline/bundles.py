@@ -12,10 +12,10 @@ from typing import Any
 import onnx
 from tokenizers import Tokenizer
 
-from chattts_onnx.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
+from chattts_onnx.format.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.dims import CheckpointDims, load_dims
-from pipeline.errors import ExportError
+from pipeline.core.errors import ExportError
 
 GRAPHS = ("gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos")
 TOKENIZER = "tokenizer.json"

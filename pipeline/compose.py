@@ -20,11 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.untrusted import brief_text
-from pipeline.atomic import write_text
 from pipeline.checkpoint.record import fingerprint
 from pipeline.config import Params
-from pipeline.errors import ConfigError
-from pipeline.strict import parse_strictly
+from pipeline.core.atomic import write_text
+from pipeline.core.errors import ConfigError
+from pipeline.core.strict import parse_strictly
 
 CONF_DIRECTORY = Path(__file__).resolve().parents[1] / "conf"
 

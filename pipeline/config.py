@@ -10,15 +10,15 @@ from pathlib import Path
 
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.checkpoint.config import CheckpointConfig
+from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.export.config import ExportConfig
+from pipeline.fidelity.config import ValidateConfig
 from pipeline.fusion.config import FuseConfig
-from pipeline.quality.config import ValidateConfig
 from pipeline.quantization.config import CalibrationConfig, Fp16Config, Int8Config
-from pipeline.quantization.weight_only_config import WeightOnlyConfig
+from pipeline.quantization.weight_only.config import WeightOnlyConfig
 from pipeline.release.config import ReleaseConfig
 from pipeline.search.config import SearchConfig
 from pipeline.speech.config import SpeechConfig
-from pipeline.strict import parse_strictly, read_yaml
 from pipeline.tracking.config import TrackingConfig
 
 

@@ -24,8 +24,8 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
 from chattts_onnx.errors import ChatTTSError
-from pipeline.atomic import write_text
-from pipeline.errors import ConcurrencyError
+from pipeline.core.atomic import write_text
+from pipeline.core.errors import ConcurrencyError
 
 STAGES_LOCK = "dvc.lock"
 

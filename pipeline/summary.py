@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chattts_onnx.errors import ChatTTSError
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 REPORTS = ("benchmark", "validation", "speech")
 PAGE = "listen.html"

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 
 from chattts_onnx.errors import ChatTTSError
-from pipeline.atomic import write_text
 from pipeline.compose import compose_params, render
-from pipeline.errors import ConfigError
+from pipeline.core.atomic import write_text
+from pipeline.core.errors import ConfigError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What dvc.yaml names as dependencies, and what DVC reads.

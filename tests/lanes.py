@@ -33,7 +33,7 @@ LANES = (
         r"^official (files|headers)|no official tokenizer|no shared voices",
         "CHATTTS_DATA=folder of the official tokenizer, headers and voices (tests/official.py)",
     ),
-    Lane("drills", r"no drill has been recorded", "python -m drills.numbers"),
+    Lane("drills", r"no drill has been recorded", "python -m tools.drills.numbers"),
     Lane("AVX-512 VNNI", r"AVX-512 VNNI", "run on a CPU that has it"),
     Lane("a CPU build", r"this ONNX Runtime has CUDA", "run on a machine without a GPU"),
     Lane(

@@ -44,7 +44,7 @@ ENTRIES = {
         "mlflow.start_run(); mlflow.end_run(); "
     ),
     "the mini checkpoint's recipe": "import mini, onnxruntime; ",
-    "the drills": "import drills.numbers; ",
+    "the drills": "import tools.drills.numbers; ",
     "Triton's vocoder": VOCODER,
 }
 

@@ -80,7 +80,7 @@ def test_a_seeded_checkpoint_asks_no_network(tmp_path: Path) -> None:
         "from pipeline.checkpoint.build import build\n"
         "from pipeline.checkpoint.config import CheckpointConfig\n"
         "from pipeline.compose import compose_params\n"
-        "from pipeline.strict import parse_strictly\n"
+        "from pipeline.core.strict import parse_strictly\n"
         "values = compose_params(['experiment=smoke'])['checkpoint']\n"
         "build(parse_strictly(values, CheckpointConfig), 1, Path(sys.argv[1]))\n"
     )
@@ -100,7 +100,8 @@ def test_hashes_are_compared_before_anything_is_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bundle with one changed byte is refused before ONNX Runtime or a tokenizer sees it."""
-    from chattts_onnx import BundleError, open_bundle, sessions
+    from chattts_onnx import BundleError, open_bundle
+    from chattts_onnx.graphs import sessions
     from chattts_onnx.text.tokenizer import TextTokenizer
 
     tiny_bundle.build(tmp_path)

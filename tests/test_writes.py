@@ -15,30 +15,30 @@ IN_A_SCRATCH_FOLDER = "its caller renames the folder when all is there"
 IN_A_SCRATCH_FILE = "it renames the file itself when it is whole"
 A_LOG = "lines are appended, and one that a kill cut off is left out"
 ALLOWED = {
-    "chattts_onnx/archive.py": IN_A_SCRATCH_FOLDER,
-    "chattts_onnx/archive_fetch.py": IN_A_SCRATCH_FILE,
+    "chattts_onnx/archive/folder.py": IN_A_SCRATCH_FOLDER,
+    "chattts_onnx/archive/fetch.py": IN_A_SCRATCH_FILE,
     "chattts_onnx/atomic_files.py": "it is the one who renames",
-    "chattts_onnx/audio_sinks.py": IN_A_SCRATCH_FILE,
+    "chattts_onnx/audio/sinks.py": IN_A_SCRATCH_FILE,
     "chattts_onnx/bulk/job.py": "the file of a lock",
     "chattts_onnx/bulk/shards.py": IN_A_SCRATCH_FILE,
     "chattts_onnx/serve/jobs.py": IN_A_SCRATCH_FILE,
-    "chattts_onnx/voice_files.py": "a buffer in memory",
-    "pipeline/atomic.py": "it is the one who renames",
+    "chattts_onnx/voices/files.py": "a buffer in memory",
+    "pipeline/core/atomic.py": "it is the one who renames",
     "pipeline/bundles.py": IN_A_SCRATCH_FOLDER,
     "pipeline/checkpoint/hub.py": IN_A_SCRATCH_FILE,
     "pipeline/checkpoint/local.py": IN_A_SCRATCH_FOLDER,
     "pipeline/checkpoint/seeded.py": IN_A_SCRATCH_FOLDER,
     "pipeline/export/common.py": IN_A_SCRATCH_FOLDER,
-    "pipeline/gpu_check/build.py": "a workspace that is removed afterwards",
-    "pipeline/gpu_check/child.py": A_LOG,
-    "pipeline/gpu_check/runner.py": A_LOG,
-    "pipeline/load/__main__.py": "a method of that name, which renames",
-    "pipeline/load/users.py": A_LOG,
-    "pipeline/quality/free.py": IN_A_SCRATCH_FOLDER,
-    "pipeline/quantization/graphs.py": IN_A_SCRATCH_FOLDER,
+    "pipeline/studies/gpu/build.py": "a workspace that is removed afterwards",
+    "pipeline/studies/gpu/child.py": A_LOG,
+    "pipeline/studies/gpu/runner.py": A_LOG,
+    "pipeline/studies/load/__main__.py": "a method of that name, which renames",
+    "pipeline/studies/load/users.py": A_LOG,
+    "pipeline/fidelity/free.py": IN_A_SCRATCH_FOLDER,
+    "pipeline/graphs/files.py": IN_A_SCRATCH_FOLDER,
     "pipeline/quantization/kv_cache.py": IN_A_SCRATCH_FOLDER,
-    "pipeline/quantization/recordings_file.py": IN_A_SCRATCH_FOLDER,
-    "pipeline/quantization/statistics.py": IN_A_SCRATCH_FOLDER,
+    "pipeline/quantization/calibration/recordings_file.py": IN_A_SCRATCH_FOLDER,
+    "pipeline/quantization/calibration/statistics.py": IN_A_SCRATCH_FOLDER,
     "pipeline/release/archive.py": IN_A_SCRATCH_FOLDER,
     "pipeline/release/triton/repository.py": IN_A_SCRATCH_FOLDER,
     "pipeline/search/journal.py": A_LOG,
@@ -54,7 +54,7 @@ SAFE = {"atomic", "shelf", "buffer"}
 
 
 def writes(path: Path) -> Iterator[int]:
-    """Lines at which a file is written by other means than :mod:`pipeline.atomic`."""
+    """Lines at which a file is written by other means than :mod:`pipeline.core.atomic`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
@@ -79,7 +79,7 @@ FOUND = {
 
 @pytest.mark.parametrize("path", FOUND)
 def test_no_file_is_written_in_place(path: str) -> None:
-    assert path in ALLOWED, f"lines {FOUND[path]}: write by pipeline.atomic, or say why not"
+    assert path in ALLOWED, f"lines {FOUND[path]}: write by pipeline.core.atomic, or say why not"
 
 
 def test_no_exception_is_left_over() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from ..errors import InputError
-from ..manifest import MANIFEST_NAME, Manifest
+from ..format.manifest import MANIFEST_NAME, Manifest
 from ..text import TextOptions
 from .corpus import Corpus, Scan
 from .errors import JobError

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from ..bundle import Bundle
+from ..decoding.request import Request
 from ..errors import InputError
-from ..generation import Request
-from ..synthesis import new_batch
+from ..speech.requests import new_batch
 from .errors import BulkError
 from .files import write_error
 from .job import Settings

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..audio_sinks import Sink, open_sink
+from ..audio.sinks import Sink, open_sink
 from ..bundle import Bundle
+from ..decoding.request import Request
 from ..errors import ChatTTSError, InputError
-from ..generation import Request
-from ..longform import bundle_pieces, silence, trailing_quiet
-from ..options import Options
-from ..streaming import decode_in_windows
-from ..synthesis import plan
+from ..speech.narrate import bundle_pieces, silence, trailing_quiet
+from ..speech.options import Options
+from ..speech.requests import plan
+from ..speech.windows import decode_in_windows
 from ..text import Piece
 from .errors import LineError
 from .job import Settings

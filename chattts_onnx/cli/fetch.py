@@ -29,7 +29,7 @@ def add_command(commands: Commands) -> None:
 
 def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Fetch, check, unpack."""
-    from ..archive_fetch import Fetch, fetch
+    from ..archive.fetch import Fetch, fetch
 
     progress = _Progress(parsed.quiet)
     options = Fetch(parsed.variant, parsed.pin, parsed.keep, progress=progress)

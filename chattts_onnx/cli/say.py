@@ -13,10 +13,10 @@ from .common import Commands, add_bundle, add_runtime, new_command, open_named_b
 from .say_text import add_text, dry_run, read_text, text_options
 
 if TYPE_CHECKING:
-    from ..audio_sinks import Sink
+    from ..audio.sinks import Sink
     from ..bundle import Bundle
-    from ..generation import Request
-    from ..options import Options
+    from ..decoding.request import Request
+    from ..speech.options import Options
     from ..text import Report
 
 FORMATS = ("wav", "raw", "flac", "mp3", "opus")
@@ -91,8 +91,8 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     bundle = open_named_bundle(parsed)
     progress = _Progress(bundle)
     options = _options(bundle, parsed)
-    from ..longform import narrate
-    from ..streaming import StreamOptions
+    from ..speech.narrate import narrate
+    from ..speech.windows import StreamOptions
 
     live = parsed.stream or parsed.output == "-" or parsed.play is not None
     chunks = narrate(
@@ -145,7 +145,7 @@ def _options(bundle: Bundle, parsed: argparse.Namespace) -> Options:
     if parsed.refine or parsed.refine_prompt:
         options["skip_refine"] = False
     if parsed.clone is not None:
-        from ..cloning import is_sample, load_sample, make_sample
+        from ..speech.cloning import is_sample, load_sample, make_sample
 
         if is_sample(parsed.clone):
             options["sample"] = load_sample(bundle, parsed.clone)
@@ -157,7 +157,7 @@ def _options(bundle: Bundle, parsed: argparse.Namespace) -> Options:
 
 
 def _open(bundle: Bundle, parsed: argparse.Namespace) -> Sink:
-    from ..audio_sinks import PlayerSink, Several, choose_format, open_sink
+    from ..audio.sinks import PlayerSink, Several, choose_format, open_sink
 
     sinks: list[Sink] = []
     if parsed.output is not None:

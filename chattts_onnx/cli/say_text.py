@@ -120,7 +120,7 @@ def _tokenizer(parsed: argparse.Namespace) -> tuple[TextTokenizer | None, int, b
 
     if parsed.bundle is None:
         return None, parsed.piece_tokens or PIECE_TOKENS, False
-    from ..manifest import Manifest
+    from ..format.manifest import Manifest
     from ..text import TextTokenizer, piece_limit, sentences_apart
 
     manifest = Manifest.load(parsed.bundle, verify=False)

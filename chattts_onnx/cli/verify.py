@@ -41,8 +41,8 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 
 
 def _verify(path: Path, pin: str | None, no_sums: bool) -> list[str]:
-    from ..archive_sums import SUMS_NAME, Sums
-    from ..manifest import MANIFEST_NAME, Manifest
+    from ..archive.sums import SUMS_NAME, Sums
+    from ..format.manifest import MANIFEST_NAME, Manifest
 
     if (path / MANIFEST_NAME).is_file():
         manifest = Manifest.load(path)
@@ -60,13 +60,13 @@ def _verify(path: Path, pin: str | None, no_sums: bool) -> list[str]:
         if not path.is_file():
             raise ArchiveError(f"{path} not found.")
         return [_archive([path], path.name)]
-    from ..archive import checked_parts
+    from ..archive.folder import checked_parts
 
     return [_archive(checked_parts(path, pin), path.name)]
 
 
 def _archive(parts: list[Path], name: str) -> str:
-    from ..archive import check_archive
+    from ..archive.folder import check_archive
 
     info = check_archive(parts)
     what = f"bundle {info.manifest.variant}" if info.manifest else "folder"

@@ -10,7 +10,7 @@ from ..errors import InputError
 from .common import Commands, add_bundle, add_runtime, bundle_folder, new_command, open_named_bundle
 
 if TYPE_CHECKING:
-    from ..voice_shelf import VoiceShelf
+    from ..voices.collection import VoiceShelf
 
 # ChatTTS's own checkpoint; a bundle's manifest says it for others.
 _USUAL_SIZE = 768
@@ -58,8 +58,8 @@ def add_command(commands: Commands) -> None:
 
 def _shelf(parsed: argparse.Namespace) -> VoiceShelf:
     """Voices of the bundle, or of the usual size where none is named; no graph is loaded."""
-    from ..manifest import Manifest
-    from ..voice_shelf import VoiceShelf
+    from ..format.manifest import Manifest
+    from ..voices.collection import VoiceShelf
 
     if parsed.bundle is None:
         return VoiceShelf(Path("voices"), _USUAL_SIZE)
@@ -69,7 +69,7 @@ def _shelf(parsed: argparse.Namespace) -> VoiceShelf:
 
 
 def _list(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
-    from ..voice_files import voice_names
+    from ..voices.files import voice_names
 
     if parsed.file is not None:
         if not parsed.file.is_file():
@@ -90,7 +90,7 @@ def _create(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         bundle_folder(parsed)
         print(shelf.save(parsed.name, voice))
         return 0
-    from ..voices import save_speaker
+    from ..voices.vectors import save_speaker
 
     details = {"name": parsed.name} | ({} if parsed.seed is None else {"seed": parsed.seed})
     save_speaker(parsed.output, shelf.vector(voice), shelf.hidden_size, **details)
@@ -101,7 +101,7 @@ def _create(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 def _show(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     import numpy as np
 
-    from ..voices import encode_speaker
+    from ..voices.vectors import encode_speaker
 
     vector = _shelf(parsed).vector(parsed.voice)
     print(
@@ -113,7 +113,7 @@ def _show(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 
 
 def _convert(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
-    from ..voices import save_speaker
+    from ..voices.vectors import save_speaker
 
     shelf = _shelf(parsed)
     if parsed.target.suffix.lower() not in (".json", ".csv", ".npy", ".txt"):
@@ -124,7 +124,7 @@ def _convert(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 
 
 def _clone(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
-    from ..cloning import make_sample, save_sample
+    from ..speech.cloning import make_sample, save_sample
 
     sample = make_sample(open_named_bundle(parsed), parsed.recording, parsed.transcript)
     save_sample(parsed.output, sample)

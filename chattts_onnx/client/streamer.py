@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Bundle, open_bundle
-from ..engine import Engine
 from ..errors import GenerationError, InputError
 from ..serve.narration import Narration
 from ..serve.requests import SpeechRequest
-from ..streaming import StreamOptions
-from ..voices import Voice, encode_speaker
+from ..speech.engine import Engine
+from ..speech.windows import StreamOptions
+from ..voices.vectors import Voice, encode_speaker
 from .sources import LocalSource, Remote, RemoteSource, Source
 
 log = logging.getLogger("chattts_onnx.client")

@@ -107,7 +107,7 @@ def _providers() -> tuple[tuple[str, ...], str | None]:
 def _usable_cores(import_error: str | None) -> int:
     if import_error is not None:
         return os.cpu_count() or 1
-    from ..sessions import available_cores
+    from ..graphs.sessions import available_cores
 
     return available_cores()
 

@@ -35,7 +35,7 @@ def _matmul(seconds: float) -> SelfTest:
     try:
         import onnxruntime as ort
 
-        from ..sessions import SessionConfig, choose_threads, session_options
+        from ..graphs.sessions import SessionConfig, choose_threads, session_options
 
         threads = choose_threads(None)
         config = SessionConfig((("CPUExecutionProvider", {}),), threads)
@@ -59,7 +59,7 @@ def _matmul(seconds: float) -> SelfTest:
 
 def _speech(folder: Path, seconds: float) -> SelfTest:
     from ..bundle import open_bundle
-    from ..generation import Request
+    from ..decoding.request import Request
 
     try:
         started = time.perf_counter()

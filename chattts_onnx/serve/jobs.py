@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..audio_sinks import open_sink
+from ..audio.sinks import open_sink
 from ..errors import ChatTTSError, InputError, QueueFullError, RequestCancelledError
 from .errors import JobStateError, StoppingError, UnknownJobError
 from .job_lines import Line

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundle import Bundle
-from ..engine import Engine, Ticket
 from ..errors import ChatTTSError, InputError
-from ..longform import bundle_pieces, silence, trailing_quiet
-from ..options import Options
-from ..streaming import StreamOptions
+from ..speech.engine import Engine, Ticket
+from ..speech.narrate import bundle_pieces, silence, trailing_quiet
+from ..speech.options import Options
+from ..speech.windows import StreamOptions
 from ..text import Piece
-from ..voices import Voice
+from ..voices.vectors import Voice
 
 Floats = npt.NDArray[np.float32]
 

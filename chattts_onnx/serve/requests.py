@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from .. import voices
 from ..bundle import Bundle
 from ..errors import InputError, VoiceError
-from ..options import Options
+from ..speech.options import Options
 from ..text import TextOptions
+from ..voices import vectors as voices
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,7 +26,7 @@ class SpeechRequest:
     """What to speak and how; None takes the bundle's default.
 
     ``voice`` is a seed, the name of one of the bundle's voices, or a voice's text form; never a
-    file's name.  The other options are those of :class:`chattts_onnx.options.Options`.
+    file's name.  The other options are those of :class:`chattts_onnx.speech.options.Options`.
     """
 
     text: str

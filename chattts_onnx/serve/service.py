@@ -19,12 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import (
-    ChatTTSError,
-    InputError,
-    RequestCancelledError,
-    VoiceError,
-)
+from ..errors import ChatTTSError, InputError, RequestCancelledError, VoiceError
 from .buffer import ChunkBuffer
 from .errors import (
     OverloadedError,

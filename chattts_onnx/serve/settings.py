@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..streaming import StreamOptions
+    from ..speech.windows import StreamOptions
 
 PREFIX = "CHATTTS_"
 
@@ -99,7 +99,7 @@ class ServeSettings:
     @property
     def stream(self) -> StreamOptions:
         """When chunks are sent."""
-        from ..streaming import StreamOptions
+        from ..speech.windows import StreamOptions
 
         return StreamOptions(
             first_chunk=self.first_chunk,

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..bundle import Bundle, open_bundle
-from ..engine import Engine
-from ..manifest import MANIFEST_NAME
-from ..streaming import StreamOptions
-from ..turns import Turns
+from ..format.manifest import MANIFEST_NAME
+from ..speech.engine import Engine
+from ..speech.turns import Turns
+from ..speech.windows import StreamOptions
 from .errors import StoppingError, UnknownVariantError
 from .settings import ServeSettings
 

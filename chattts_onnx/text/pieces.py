@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..manifest import Manifest
+from ..format.manifest import Manifest
 from .normalize import normalize
 from .options import TextOptions
 from .report import Report

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from chattts_onnx.manifest import ModelInfo
+from chattts_onnx.format.manifest import ModelInfo
 
 REPEATS = 7
 # gathered row by row, not read whole; and the rotary tables

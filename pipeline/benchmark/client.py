@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import pipeline
 from pipeline.benchmark.engine import EngineSpec, Timing
-from pipeline.errors import BenchmarkError
+from pipeline.core.errors import BenchmarkError
 
 STDERR_TAIL = 2000
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from pipeline.errors import BenchmarkError
+from pipeline.core.errors import BenchmarkError
 
 REFERENCE = "reference"
 

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime as ort
 
 from chattts_onnx import StreamOptions, open_bundle
-from chattts_onnx.batch import Batch
-from chattts_onnx.engine import Engine, Ticket
-from chattts_onnx.generation import Generation, Request
+from chattts_onnx.decoding.batch import Batch
+from chattts_onnx.decoding.request import Generation, Request
+from chattts_onnx.speech.engine import Engine, Ticket
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.engine import EngineSpec, Timing
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids

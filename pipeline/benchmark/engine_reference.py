@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from chattts_onnx.params import GenerationParams
+from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.text import TextTokenizer, code_prompt
 from pipeline.benchmark.engine import EngineSpec, Timing
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
 from pipeline.checkpoint import layout
-from pipeline.quality.models import Array
-from pipeline.quality.reference_speech import ReferenceLoop
+from pipeline.fidelity.models import Array
+from pipeline.fidelity.reference_speech import ReferenceLoop
 from pipeline.reference.model import load_reference
 
 STREAM_CHUNK = 24

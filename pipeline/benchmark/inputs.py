@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chattts_onnx.params import GenerationParams
+from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.text import TextTokenizer, code_prompt
-from chattts_onnx.voices import random_speaker
-from pipeline.quality.models import Array
+from chattts_onnx.voices.vectors import random_speaker
+from pipeline.fidelity.models import Array
 
 FILLER = "今天天气不错，我们去公园走走吧。"
 

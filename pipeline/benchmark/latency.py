@@ -19,8 +19,8 @@ from statistics import median
 from typing import Any
 
 import pipeline
-from pipeline.errors import BenchmarkError
-from pipeline.quality.report import Row, make_row, markdown_table
+from pipeline.core.errors import BenchmarkError
+from pipeline.report.write import Row, make_row, markdown_table
 
 MODULE = "pipeline.benchmark.latency_probe"
 REPEATS = 5

@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE
 from pipeline.benchmark.summary import find_value
-from pipeline.quality.figure import Panel, draw_panels
-from pipeline.quality.report import format_value, markdown_table
+from pipeline.report.figure import Panel, draw_panels
+from pipeline.report.write import format_value, markdown_table
 
 HEADER = (
     "engine",

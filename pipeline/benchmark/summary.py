@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.benchmark.engine import REFERENCE
 from pipeline.benchmark.harness import Samples
 from pipeline.benchmark.plan import Measurement, Metric
-from pipeline.quality.report import Row, make_row
+from pipeline.report.write import Row, make_row
 
 SIZE_BASELINE = "fp32"
 

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 from chattts_onnx.errors import ChatTTSError
 from pipeline.benchmark.engine import Engine, EngineSpec, open_engine
-from pipeline.quality.machine import peak_memory_bytes
+from pipeline.report.machine import peak_memory_bytes
 
 MEASUREMENTS = ("prefill", "decode", "sentence", "first_audio", "concurrent")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.atomic import output_directory
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.hub import fetched_bytes, take_hub
 from pipeline.checkpoint.local import copied_bytes, local_root, take_local, verify
@@ -20,7 +19,8 @@ from pipeline.checkpoint.record import (
     write_record,
 )
 from pipeline.checkpoint.seeded import planned_bytes, write_seeded
-from pipeline.errors import ConfigError
+from pipeline.core.atomic import output_directory
+from pipeline.core.errors import ConfigError
 
 Advance = Callable[[int], None]
 

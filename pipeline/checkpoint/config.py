@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 
 KINDS = ("hub", "local", "seeded")
 VOCABULARIES = ("compact", "official")

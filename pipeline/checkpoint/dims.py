@@ -19,7 +19,7 @@ from pipeline.checkpoint.gpt_config import (
     rope_theta,
 )
 from pipeline.checkpoint.tensors import PICKLE_REASON, TensorFile, open_tensors
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 SAMPLE_RATE = 24_000
 # Decoder and DVAE blocks; Vocos blocks are not dilated

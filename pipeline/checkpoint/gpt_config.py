@@ -7,7 +7,7 @@ from typing import Any
 
 from chattts_onnx.untrusted import brief, parse_json, read_limited
 from pipeline.checkpoint import layout
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 # that of the official checkpoint has 600 bytes
 _MAX_BYTES = 1 << 20

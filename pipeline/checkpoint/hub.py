@@ -29,7 +29,7 @@ from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, PinnedFile
 from pipeline.checkpoint.local import place
 from pipeline.checkpoint.record import FileRecord, hash_file
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 # http_get itself retries clean disconnects; this many more calls cover resets in mid-transfer
 ATTEMPTS = 3

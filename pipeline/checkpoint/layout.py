@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 if TYPE_CHECKING:
     from pipeline.checkpoint.dims import CheckpointDims, ConvNeXtDims

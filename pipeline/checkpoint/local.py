@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chattts_onnx.errors import VoiceError
-from chattts_onnx.voice_shelf import VoiceShelf
+from chattts_onnx.voices.collection import VoiceShelf
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig
 from pipeline.checkpoint.dims import load_dims
 from pipeline.checkpoint.record import FileRecord, combine, hash_file, present_files
 from pipeline.checkpoint.tokenizer import check_tokenizer
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 BLOCK = 1 << 22
 # linux/fs.h: share the blocks of another file, copying them when one of the two is written

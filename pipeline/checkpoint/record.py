@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from chattts_onnx.untrusted import brief_text, parse_json, read_limited
-from pipeline import atomic
 from pipeline.checkpoint import layout
-from pipeline.errors import CheckpointError
+from pipeline.core import atomic
+from pipeline.core.errors import CheckpointError
 
 BLOCK = 1 << 22
 _MAX_RECORD_BYTES = 1 << 20

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline import atomic
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import BlocksConfig, SeededConfig
 from pipeline.checkpoint.dims import CONVNEXT_DILATION, CheckpointDims, ConvNeXtDims, VqDims
 from pipeline.checkpoint.draws import draw_tensor
 from pipeline.checkpoint.tokenizer import vocabulary_size, write_tokenizer
+from pipeline.core import atomic
 
 # each worker holds one tensor, at most the 98 MB of the official embed_tokens
 WORKERS = 2

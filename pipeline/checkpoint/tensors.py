@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from chattts_onnx.untrusted import brief, brief_text, parse_json
 from pipeline.checkpoint.layout import PICKLE_SUFFIXES
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 # the reference implementation's own limit
 MAX_HEADER_BYTES = 100_000_000

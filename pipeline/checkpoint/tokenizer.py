@@ -16,9 +16,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import WordPiece
 
 from chattts_onnx.untrusted import brief_text, parse_json, read_limited
-from pipeline import atomic
 from pipeline.checkpoint import layout
-from pipeline.errors import CheckpointError
+from pipeline.core import atomic
+from pipeline.core.errors import CheckpointError
 
 # the official file has 450 kB
 MAX_TOKENIZER_BYTES = 1 << 26

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chattts_onnx.errors import ChatTTSError
-from pipeline.atomic import write_text
+from pipeline.core.atomic import write_text
 from pipeline.docs import (
     cli_page,
     conf_page,

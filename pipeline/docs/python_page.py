@@ -16,7 +16,7 @@ from pipeline.docs.markdown import docstring, table
 # A package, and what it is for; its ``__all__`` is what is public.
 _MODULES = {
     "chattts_onnx": "bundles and speech",
-    "chattts_onnx.options": "what `say`, `generate` and `stream` take",
+    "chattts_onnx.speech.options": "what `say`, `generate` and `stream` take",
     "chattts_onnx.bulk": "corpora",
     "chattts_onnx.client": "servers and bundles alike",
 }

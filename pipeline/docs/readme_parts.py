@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.benchmark.engine import REFERENCE
 from pipeline.benchmark.summary import find_value
+from pipeline.core.errors import ConfigError
 from pipeline.docs.pipeline_graph import mermaid, read_stages
-from pipeline.errors import ConfigError
-from pipeline.quality.report import markdown_table
+from pipeline.report.write import markdown_table
 from pipeline.speech.report import CONTROL_SUFFIX
 
 FULL = "reports/seeded_full"

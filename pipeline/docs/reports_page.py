@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.docs.markdown import code, table
-from pipeline.quality.report import REQUIRED, STATISTICS
+from pipeline.report.write import REQUIRED, STATISTICS
 
 # Where a report says how it is measured, in the words that its Markdown repeats.
 NOTES = {
     "benchmark": "pipeline.benchmark.report",
-    "int8_targets": "pipeline.search.target_proof",
-    "load": "pipeline.load.report",
-    "peer": "pipeline.benchmark.peer_report",
-    "profile": "pipeline.benchmark.profile_report",
+    "int8_targets": "pipeline.studies.targets",
+    "load": "pipeline.studies.load.report",
+    "peer": "pipeline.studies.peer.report",
+    "profile": "pipeline.studies.profile.report",
     "sensitivity": "pipeline.sensitivity.report",
     "speech": "pipeline.speech.report",
-    "streaming": "pipeline.benchmark.streaming_report",
-    "validation": "pipeline.quality.validation_report",
+    "streaming": "pipeline.studies.streaming.report",
+    "validation": "pipeline.fidelity.validation_report",
 }
 _ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the
 same name for people. A row has `variant`, `metric`, `value`, `unit` and its conditions; `min` and

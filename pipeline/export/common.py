@@ -16,7 +16,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import ExportError
+from pipeline.core.errors import ExportError
 from pipeline.export.naming import name_after_modules
 
 DYNAMIC = torch.export.Dim.DYNAMIC

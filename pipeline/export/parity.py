@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.errors import ExportError
+from pipeline.core.errors import ExportError
 from pipeline.export.common import GraphSpec, to_numpy
 
 Array = NDArray[Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.export.run import ExportResult
-from pipeline.quality.report import Row, make_row, report_context, write_report
+from pipeline.report.write import Row, make_row, report_context, write_report
 
 VARIANT = "plain"
 NOTE = """\

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chattts_onnx import open_bundle
 from pipeline.checkpoint.dims import CheckpointDims
-from pipeline.errors import FusionError
+from pipeline.core.errors import FusionError
 from pipeline.export.parity import MAX_CODE_MISMATCH
 
 Array = NDArray[Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline import atomic
+from pipeline.core import atomic
 
 
 def write_fusion_report(path: Path, report: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from onnx_ir.passes import common as passes
 from onnxscript.rewriter import pattern
 
 from pipeline.checkpoint.dims import CheckpointDims
-from pipeline.errors import FusionError
+from pipeline.core.errors import FusionError
 from pipeline.fusion.naming import name_fused_nodes
 from pipeline.fusion.rule import DOMAIN, all_rules
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.targets import TARGETS
 

@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from chattts_onnx.manifest import Manifest, ModelInfo
-from pipeline.atomic import output_directory
+from chattts_onnx.format.manifest import Manifest, ModelInfo
 from pipeline.bundles import derive_bundle
-from pipeline.errors import QuantizationError
+from pipeline.core.atomic import output_directory
+from pipeline.core.errors import QuantizationError
+from pipeline.graphs.files import load_graph, save_graph
+from pipeline.graphs.probe import Feeds, element_types
 from pipeline.quantization.config import Fp16Config
-from pipeline.quantization.fp16 import convert_graph
-from pipeline.quantization.fp16_convert import convert, prepare
-from pipeline.quantization.graphs import load_graph, save_graph
-from pipeline.quantization.instrument import Feeds, element_types
-from pipeline.quantization.qdq import constant
+from pipeline.quantization.fp16.convert import convert, prepare
+from pipeline.quantization.fp16.graph import convert_graph
+from pipeline.quantization.int8.qdq import constant
 
 ATTENTION = "GroupQueryAttention"
 Batches = Callable[[str, ModelInfo], Iterable[Feeds]]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from pipeline.quantization.graphs import matching_pattern
+from pipeline.graphs.files import matching_pattern
+from pipeline.quantization.int8.qdq import constant
 from pipeline.quantization.integers import quantize_weight
-from pipeline.quantization.qdq import constant
 
 ROW_LIMIT = 127
 """Rows meet no integer product, so that all 8 bits may be used on every target."""

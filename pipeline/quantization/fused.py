@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from pipeline.errors import QuantizationError
+from pipeline.core.errors import QuantizationError
 from pipeline.quantization.targets import Target
 
 

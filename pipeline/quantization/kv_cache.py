@@ -17,10 +17,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from chattts_onnx.manifest import ModelInfo
-from pipeline.errors import ConfigError, QuantizationError
-from pipeline.quantization.instrument import Feeds, TensorProbe
-from pipeline.quantization.qdq import constant
+from chattts_onnx.format.manifest import ModelInfo
+from pipeline.core.errors import ConfigError, QuantizationError
+from pipeline.graphs.probe import Feeds, TensorProbe
+from pipeline.quantization.int8.qdq import constant
 
 Array = NDArray[Any]
 

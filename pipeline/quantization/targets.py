@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Target:
         integer_bias: store biases of Conv and Gemm as INT32, as the CPU provider's kernels do.
         fused: per quantized operator the ONNX Runtime operators that prove integer execution;
             empty where the CPU provider is not what runs the graph.
-        instructions: instruction sets (see :mod:`pipeline.quality.machine`), one of which the
+        instructions: instruction sets (see :mod:`pipeline.report.machine`), one of which the
             processor must have for the integers to be right; empty where any processor will do.
         provider: ONNX Runtime's execution provider that runs the integers.
         use_instead: a bundle that serves this target; then no static graph is made for it.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.dims import CheckpointDims, load_dims, open_all
 from pipeline.checkpoint.tensors import TensorFile
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 from pipeline.reference.dvae import DVAE, Decoder
 from pipeline.reference.gpt import Gpt, Projection
 from pipeline.reference.vocos import Vocos

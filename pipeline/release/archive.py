@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from chattts_onnx.archive_sums import SUMS_NAME
-from chattts_onnx.integrity import hash_file
-from chattts_onnx.manifest import MANIFEST_NAME, Manifest
-from pipeline.atomic import write_text
-from pipeline.errors import ReleaseError
+from chattts_onnx.archive.sums import SUMS_NAME
+from chattts_onnx.format.files import hash_file
+from chattts_onnx.format.manifest import MANIFEST_NAME, Manifest
+from pipeline.core.atomic import write_text
+from pipeline.core.errors import ReleaseError
 
 _MODE = 0o644
 # A value of ustar's size field, 11 octal digits.

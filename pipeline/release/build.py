@@ -14,15 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from chattts_onnx import __version__
-from chattts_onnx.manifest import Manifest
-from pipeline.atomic import write_json, write_text
-from pipeline.errors import ReleaseError
-from pipeline.release.archive import (
-    bundle_archive,
-    folder_archive,
-    joined_sha256,
-    write_checksums,
-)
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.atomic import write_json, write_text
+from pipeline.core.errors import ReleaseError
+from pipeline.release.archive import bundle_archive, folder_archive, joined_sha256, write_checksums
 from pipeline.release.card import model_card
 from pipeline.release.config import ReleaseConfig
 from pipeline.release.licences import Weights, weights_licence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chattts_onnx.manifest import Manifest
-from pipeline.quality.report import format_value, markdown_table
+from chattts_onnx.format.manifest import Manifest
 from pipeline.release.licences import CODE_LICENCE, Weights
 from pipeline.release.reports import Measured
+from pipeline.report.write import format_value, markdown_table
 from pipeline.summary import COLUMNS, find
 
 # Shown where the speech stage measured them: metric, heading.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
-from pipeline.release.comparison import Rule
+from pipeline.core.errors import ConfigError
 from pipeline.release.triton.config import TritonConfig
+from pipeline.report.compare import Rule
 
 # Every archive holds at least a header, an index and an end mark.
 SMALLEST_PART = 1 << 16
@@ -21,7 +21,7 @@ class ReleaseConfig:
     Attributes:
         variants: bundles to pack, folders below ``bundles/``; none packs none.
         part_bytes: archives larger than this are split.
-        rules: see :mod:`pipeline.release.comparison`.
+        rules: see :mod:`pipeline.report.compare`.
         triton: the Triton model repository to pack as well; None packs none.
     """
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ReleaseError
+from pipeline.core.errors import ReleaseError
 
 # Missing ones are outputs that git does not keep.
 HARMLESS = frozenset({"deleted", "not in cache"})

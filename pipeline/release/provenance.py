@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from chattts_onnx.integrity import hash_file
-from pipeline.errors import ReleaseError
+from chattts_onnx.format.files import hash_file
+from pipeline.core.errors import ReleaseError
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"

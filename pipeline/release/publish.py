@@ -12,10 +12,10 @@ import json
 import sys
 from pathlib import Path
 
-from chattts_onnx.archive import check_archive
-from chattts_onnx.archive_sums import Sums
+from chattts_onnx.archive.folder import check_archive
+from chattts_onnx.archive.sums import Sums
 from chattts_onnx.errors import ChatTTSError
-from pipeline.errors import ReleaseError
+from pipeline.core.errors import ReleaseError
 from pipeline.release.build import INDEX, PROVENANCE
 
 

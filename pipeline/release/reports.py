@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ReleaseError
+from pipeline.core.errors import ReleaseError
 
 # Those without which nothing can be said, then those that a checkpoint may lack.
 REQUIRED = ("validation", "benchmark")

@@ -13,10 +13,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.integrity import hash_file
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.format.files import hash_file
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.tools import ALTERNATIVES, installed_version
 from pipeline.release.licences import CODE_LICENCE
-from pipeline.tools import ALTERNATIVES, installed_version
 
 RUNTIME = ("numpy", "onnxruntime", "tokenizers")
 _NAMESPACE = uuid.UUID("6f0f4b5e-4f5c-5a2b-9a53-6b8a3ad2f2f1")

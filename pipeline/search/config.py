@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
-from pipeline.quality.config import GateConfig
+from pipeline.core.errors import ConfigError
+from pipeline.report.gates import GateConfig
 
 RANKINGS = ("effect", "noise")
 

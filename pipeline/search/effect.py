@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.quality.report import Row
+from pipeline.graphs.files import load_graph
+from pipeline.graphs.layers import find_layers
+from pipeline.graphs.probe import TensorProbe
+from pipeline.quantization.calibration.thresholds import activation_range
 from pipeline.quantization.config import Int8Config
-from pipeline.quantization.graphs import load_graph
-from pipeline.quantization.instrument import TensorProbe
 from pipeline.quantization.integers import activation_scale, quantize_weight
-from pipeline.quantization.layers import find_layers
 from pipeline.quantization.targets import TARGETS
-from pipeline.quantization.thresholds import activation_range
+from pipeline.report.write import Row
 from pipeline.search.evaluate import Evaluator
 from pipeline.search.space import FLOAT, LayerInfo, with_form
 

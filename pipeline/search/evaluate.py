@@ -12,18 +12,18 @@ from typing import Any
 
 import onnxruntime as ort
 
-from chattts_onnx.manifest import MANIFEST_NAME
-from pipeline.atomic import write_json
+from chattts_onnx.format.manifest import MANIFEST_NAME
 from pipeline.bundles import graph_info
-from pipeline.errors import PipelineError
-from pipeline.quality.config import GateConfig
-from pipeline.quality.machine import machine_context
-from pipeline.quality.report import Row
+from pipeline.core.atomic import write_json
+from pipeline.core.errors import PipelineError
 from pipeline.quantization.config import Int8Config
-from pipeline.quantization.int8_bundle import Int8Builder, link_rest, opened_builder
+from pipeline.quantization.int8.bundle import Int8Builder, link_rest, opened_builder
 from pipeline.quantization.kv_cache import cache_model
 from pipeline.quantization.sizes import graph_hashes
 from pipeline.quantization.targets import check_machine
+from pipeline.report.gates import GateConfig
+from pipeline.report.machine import machine_context
+from pipeline.report.write import Row
 from pipeline.search.config import SearchConfig
 from pipeline.search.journal import Entry, Journal
 from pipeline.search.judge import Judge, graphs_of

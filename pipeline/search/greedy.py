@@ -22,7 +22,7 @@ from functools import partial
 from pipeline.quantization.config import Int8Config, RepairConfig
 from pipeline.search.effect import computed_noise, measured_effects
 from pipeline.search.evaluate import BudgetSpentError, Evaluator, Measured
-from pipeline.search.space import (
+from pipeline.search.space import (  # fmt: skip
     BYTES,
     REPAIRS,
     LayerInfo,
@@ -30,7 +30,7 @@ from pipeline.search.space import (
     form_of,
     with_form,
     with_repair,
-)  # fmt: skip
+)
 
 GAIN = 0.02
 """A repair must lower the violation by this share to be worth having."""

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chattts_onnx.bundle import Bundle, open_bundle
-from chattts_onnx.synthesis import make_prompt
-from pipeline.errors import ConfigError
-from pipeline.quality.audio import UNITS, Decoded, decode_reference, waveform_metrics
-from pipeline.quality.bundle_model import BundleModel
-from pipeline.quality.forcing import ForcedBatch, force_reference, forced_rows
-from pipeline.quality.free import FreeRun
-from pipeline.quality.metrics import mel_l1
-from pipeline.quality.models import Array, AudioFormat, Spoken, SpokenPrompt
-from pipeline.quality.report import Row, make_row
-from pipeline.quality.texts import load_sentences
-from pipeline.quantization.recorder import PROVIDERS
+from chattts_onnx.speech.requests import make_prompt
+from pipeline.core.errors import ConfigError
+from pipeline.core.sentences import load_sentences
+from pipeline.fidelity.audio import UNITS, Decoded, decode_reference, waveform_metrics
+from pipeline.fidelity.bundle_model import BundleModel
+from pipeline.fidelity.forcing import ForcedBatch, force_reference, forced_rows
+from pipeline.fidelity.free import FreeRun
+from pipeline.fidelity.metrics import mel_l1
+from pipeline.fidelity.models import Array, AudioFormat, Spoken, SpokenPrompt
+from pipeline.quantization.calibration.recorder import PROVIDERS
+from pipeline.report.write import Row, make_row
 from pipeline.search.config import SearchConfig
 
 GPT, TEXT_HEAD, ENCODE = "gpt", "text_head", "dvae_encode"

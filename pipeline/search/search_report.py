@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_bytes
-from pipeline.quality.gates import GateResult
-from pipeline.quality.report import format_value, markdown_table
+from pipeline.core.atomic import write_bytes
+from pipeline.report.gates import GateResult
+from pipeline.report.write import format_value, markdown_table
 from pipeline.search.effect import loss_of
 from pipeline.search.greedy import Outcome
 from pipeline.search.journal import Entry

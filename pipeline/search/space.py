@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline.graphs.files import load_graph
+from pipeline.graphs.layers import find_layers
 from pipeline.quantization.config import Int8Config, RepairConfig
-from pipeline.quantization.graphs import load_graph
 from pipeline.quantization.kv_cache import CacheConfig
-from pipeline.quantization.layers import find_layers
 
 GRAPHS = ("gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos")
 """Graphs of a bundle, with whose names patterns may begin."""

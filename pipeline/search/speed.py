@@ -11,7 +11,7 @@ import numpy as np
 
 from chattts_onnx.bundle import Bundle, open_bundle
 from chattts_onnx.text.prompts import Prompt
-from pipeline.quantization.recorder import PROVIDERS
+from pipeline.quantization.calibration.recorder import PROVIDERS
 
 PROMPT_TOKENS, STEPS = 72, 24
 LEAST_ROUNDS, MOST_ROUNDS, SECONDS = 5, 60, 2.0

@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.errors import ConfigError
-from pipeline.quality.config import GateConfig
-from pipeline.quality.gates import GateResult, check_gate_names, judge
-from pipeline.quality.report import Row
-from pipeline.quality.validate import METRICS
+from pipeline.core.errors import ConfigError
+from pipeline.fidelity.validate import METRICS
+from pipeline.report.gates import GateConfig, GateResult, check_gate_names, judge
+from pipeline.report.write import Row
 
 SHARES = ("top1_agreement", "code_agreement", "hidden_cosine", "hidden_cosine_min")
 """Metrics whose best value is 1."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atomic import write_bytes
+from pipeline.core.atomic import write_bytes
 
 BLOCK = re.compile(r"\.(\d+)\.(.+)/[^/]+$")
 """``layers.3.mlp.down_proj/MatMul``: the block's number and its projection."""

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.graphs.files import load_graph
+from pipeline.graphs.layers import Layer, find_layers
+from pipeline.graphs.probe import Feeds, TensorProbe
+from pipeline.quantization.calibration.recording import split_phases
+from pipeline.quantization.calibration.statistics import GraphStatistics
+from pipeline.quantization.calibration.thresholds import activation_range
 from pipeline.quantization.config import Int8Config
-from pipeline.quantization.graphs import load_graph
-from pipeline.quantization.instrument import Feeds, TensorProbe
 from pipeline.quantization.integers import ActivationScale, activation_scale, quantize_weight
-from pipeline.quantization.layers import Layer, find_layers
-from pipeline.quantization.recording import split_phases
-from pipeline.quantization.statistics import GraphStatistics
 from pipeline.quantization.targets import TARGETS
-from pipeline.quantization.thresholds import activation_range
 
 Array = NDArray[Any]
 

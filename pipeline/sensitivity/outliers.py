@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.quantization.statistics import GraphStatistics
+from pipeline.quantization.calibration.statistics import GraphStatistics
 
 OUTLIER = 6.0
 """A channel is an outlier whose largest magnitude is this many times the median channel's."""

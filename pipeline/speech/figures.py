@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.quality.report import Row, make_row
+from pipeline.report.write import Row, make_row
 from pipeline.speech.bootstrap import Bootstrap, Estimate, Ratio
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder, as_heard
 from pipeline.speech.scoring import Errors, score

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.errors import ConfigError, GateError
-from pipeline.quality.report import markdown_table
+from pipeline.core.errors import ConfigError, GateError
+from pipeline.report.write import markdown_table
 from pipeline.speech.config import SpeechGate
 from pipeline.speech.drawing import with_interval
 from pipeline.speech.figures import METRICS

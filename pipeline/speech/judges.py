@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chattts_onnx.resampling import resample
-from pipeline.errors import SpeechError
+from chattts_onnx.audio.resample import resample
+from pipeline.core.errors import SpeechError
 from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.mel import decibels, mel_power
 

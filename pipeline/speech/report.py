@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.quality.report import markdown_table
+from pipeline.report.write import markdown_table
 from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
 from pipeline.speech.figures import CHANGE, MEASURES
 from pipeline.speech.gates import SpeechVerdict, verdicts_section

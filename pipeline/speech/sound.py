@@ -8,8 +8,8 @@ import io
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import SpeechError
-from pipeline.quality.spectra import log_mel
+from pipeline.core.errors import SpeechError
+from pipeline.fidelity.spectra import log_mel
 from pipeline.speech.utterances import Utterance
 
 Bytes = npt.NDArray[np.uint8]

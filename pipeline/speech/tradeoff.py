@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.quality.report import format_value, markdown_table
+from pipeline.report.write import format_value, markdown_table
 from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
 
 Row = Mapping[str, Any]

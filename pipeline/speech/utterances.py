@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from chattts_onnx.bundle import Bundle
+from chattts_onnx.decoding.request import Request
 from chattts_onnx.errors import GenerationError
-from chattts_onnx.generation import Request
-from chattts_onnx.streaming import decode_in_windows
-from chattts_onnx.synthesis import make_prompt, make_request, new_batch
+from chattts_onnx.speech.requests import make_prompt, make_request, new_batch
+from chattts_onnx.speech.windows import decode_in_windows
 from chattts_onnx.text import normalize
-from pipeline.quality.texts import Sentence
+from pipeline.core.sentences import Sentence
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from chattts_onnx.errors import ChatTTSError
 from pipeline.config import Params, load_params
-from pipeline.tools import check_tools
+from pipeline.core.tools import check_tools
 
 EXIT_USER_ERROR = 2
 

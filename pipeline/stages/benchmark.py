@@ -11,9 +11,8 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from chattts_onnx.manifest import Manifest
-from chattts_onnx.sessions import available_cores
-from pipeline.atomic import write_json
+from chattts_onnx.format.manifest import Manifest
+from chattts_onnx.graphs.sessions import available_cores
 from pipeline.benchmark.client import Worker
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE, EngineSpec
@@ -25,8 +24,9 @@ from pipeline.benchmark.report import draw_benchmark, sections
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
-from pipeline.quality.machine import machine_context, machine_load
-from pipeline.quality.report import report_context, write_report
+from pipeline.core.atomic import write_json
+from pipeline.report.machine import machine_context, machine_load
+from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
 CHECKPOINT = Path("build/checkpoint")

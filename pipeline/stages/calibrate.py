@@ -14,17 +14,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from chattts_onnx.manifest import Manifest
-from pipeline.atomic import output_directory
+from chattts_onnx.format.manifest import Manifest
 from pipeline.config import Params
-from pipeline.quality.report import report_context, write_report
-from pipeline.quantization.calibration_report import calibration_rows, calibration_section
+from pipeline.core.atomic import output_directory
+from pipeline.quantization.calibration.recorder import PROVIDERS, record
+from pipeline.quantization.calibration.recording import Recording, graph_feeds
+from pipeline.quantization.calibration.recordings_file import save_recordings
+from pipeline.quantization.calibration.report import calibration_rows, calibration_section
+from pipeline.quantization.calibration.statistics import GraphStatistics, collect, save_statistics
 from pipeline.quantization.kv_cache import Array, collect_magnitudes, save_magnitudes
-from pipeline.quantization.recorder import PROVIDERS, record
-from pipeline.quantization.recording import Recording, graph_feeds
-from pipeline.quantization.recordings_file import save_recordings
 from pipeline.quantization.sizes import graph_hashes
-from pipeline.quantization.statistics import GraphStatistics, collect, save_statistics
+from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
 SOURCE = Path("bundles/fp32")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline import atomic
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
+from pipeline.core import atomic
 from pipeline.export.report import write_export_report
 from pipeline.export.run import export_all
 from pipeline.reference.load import load_modules

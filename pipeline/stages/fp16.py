@@ -11,15 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chattts_onnx.manifest import Manifest
-from pipeline.atomic import output_directory
+from chattts_onnx.format.manifest import Manifest
 from pipeline.bundles import derive_bundle
 from pipeline.config import Params
-from pipeline.quality.report import report_context, write_report
-from pipeline.quantization.fp16 import Fp16Graph, convert_graph
-from pipeline.quantization.fp16_report import fp16_rows, fp16_section
-from pipeline.quantization.recorder import PROVIDERS, record
-from pipeline.quantization.recording import graph_feeds
+from pipeline.core.atomic import output_directory
+from pipeline.quantization.calibration.recorder import PROVIDERS, record
+from pipeline.quantization.calibration.recording import graph_feeds
+from pipeline.quantization.fp16.graph import Fp16Graph, convert_graph
+from pipeline.quantization.fp16.report import fp16_rows, fp16_section
+from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
 SOURCE = Path("bundles/fp32")

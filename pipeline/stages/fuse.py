@@ -7,11 +7,11 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from pipeline import atomic
 from pipeline.bundles import GRAPHS, finish_bundle
 from pipeline.checkpoint.dims import load_dims
 from pipeline.config import Params
-from pipeline.errors import ConfigError, FusionError
+from pipeline.core import atomic
+from pipeline.core.errors import ConfigError, FusionError
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
 from pipeline.fusion.report import write_fusion_report

@@ -12,16 +12,16 @@ from pathlib import Path
 import onnxruntime as ort
 from rich.console import Console
 
-from pipeline.atomic import output_directory
 from pipeline.bundles import derive_bundle
 from pipeline.config import Params
-from pipeline.quality.machine import machine_context
-from pipeline.quality.report import report_context, write_report
-from pipeline.quantization.int8_bundle import opened_builder
-from pipeline.quantization.int8_report import int8_rows, int8_section
+from pipeline.core.atomic import output_directory
+from pipeline.quantization.int8.bundle import opened_builder
+from pipeline.quantization.int8.graph import Int8Graph
+from pipeline.quantization.int8.report import int8_rows, int8_section
 from pipeline.quantization.kv_cache import cache_model
-from pipeline.quantization.static_int8 import Int8Graph
 from pipeline.quantization.targets import TARGETS, check_machine
+from pipeline.report.machine import machine_context
+from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
 SOURCE = Path("bundles/fp32")

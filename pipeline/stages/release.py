@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.atomic import output_directory, write_json
 from pipeline.config import Params
+from pipeline.core.atomic import output_directory, write_json
 from pipeline.release.build import build_release
-from pipeline.release.comparison import flat_figures
 from pipeline.release.reports import read_measured
+from pipeline.report.compare import flat_figures
 from pipeline.stages._runner import stage_main
 
 DIST = Path("dist")

@@ -13,11 +13,11 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.config import Params
-from pipeline.quality.config import GateConfig
-from pipeline.quality.report import report_context, write_report
+from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.kv_cache import CacheConfig
-from pipeline.quantization.recorder import PROVIDERS
+from pipeline.report.gates import GateConfig
+from pipeline.report.write import report_context, write_report
 from pipeline.search.effect import measured_effects
 from pipeline.search.evaluate import Evaluator, opened_evaluator
 from pipeline.search.judge import COMPONENTS

@@ -18,13 +18,14 @@ from rich.progress import Progress
 
 from chattts_onnx import open_bundle
 from chattts_onnx.bundle import Bundle
-from chattts_onnx.manifest import Manifest
-from pipeline.atomic import write_text
+from chattts_onnx.format.manifest import Manifest
 from pipeline.config import Params
-from pipeline.errors import ConfigError
-from pipeline.quality.machine import usable_cores
-from pipeline.quality.report import has_random_weights, report_context, tool_versions, write_report
-from pipeline.quality.texts import Sentence, load_sentences
+from pipeline.core.atomic import write_text
+from pipeline.core.errors import ConfigError
+from pipeline.core.sentences import Sentence, load_sentences
+from pipeline.core.tools import check_tools
+from pipeline.report.machine import usable_cores
+from pipeline.report.write import has_random_weights, report_context, tool_versions, write_report
 from pipeline.speech.config import SpeechConfig
 from pipeline.speech.figures import Judgement, Judges, speech_rows
 from pipeline.speech.gates import check_gates, enforce_speech, judge_speech
@@ -33,7 +34,6 @@ from pipeline.speech.page import render_page
 from pipeline.speech.report import CONTROL_SUFFIX, draw_speech, sections
 from pipeline.speech.utterances import Line, Utterance, make_lines, speak
 from pipeline.stages._runner import stage_main
-from pipeline.tools import check_tools
 
 BUNDLES = Path("bundles")
 REPORT = Path("reports/speech.json")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.atomic import write_json
 from pipeline.config import Params
+from pipeline.core.atomic import write_json
 from pipeline.stages._runner import stage_main
 from pipeline.tracking.record import record
 from pipeline.tracking.results import read_results

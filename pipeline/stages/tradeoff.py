@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_text
 from pipeline.config import Params
-from pipeline.errors import PipelineError
+from pipeline.core.atomic import write_text
+from pipeline.core.errors import PipelineError
 from pipeline.speech.tradeoff import collect, draw_tradeoff, render_tradeoff
 from pipeline.stages._runner import stage_main
 

@@ -16,19 +16,19 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from chattts_onnx.manifest import Manifest
-from pipeline.atomic import output_directory
+from chattts_onnx.format.manifest import Manifest
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
-from pipeline.quality.bundle_model import opened_bundle
-from pipeline.quality.free import FreeRun
-from pipeline.quality.gates import check_gate_names, enforce, judge
-from pipeline.quality.models import Candidate
-from pipeline.quality.reference_model import ReferenceModel
-from pipeline.quality.report import report_context, write_report
-from pipeline.quality.texts import load_sentences
-from pipeline.quality.validate import METRICS, Opener, Trial, validate
-from pipeline.quality.validation_report import draw_validation, sections
+from pipeline.core.atomic import output_directory
+from pipeline.core.sentences import load_sentences
+from pipeline.fidelity.bundle_model import opened_bundle
+from pipeline.fidelity.free import FreeRun
+from pipeline.fidelity.models import Candidate
+from pipeline.fidelity.reference_model import ReferenceModel
+from pipeline.fidelity.validate import METRICS, Opener, Trial, validate
+from pipeline.fidelity.validation_report import draw_validation, sections
+from pipeline.report.gates import check_gate_names, enforce, judge
+from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
 CHECKPOINT = Path("build/checkpoint")

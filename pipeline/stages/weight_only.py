@@ -14,17 +14,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chattts_onnx.manifest import Manifest, ModelInfo
-from pipeline.atomic import output_directory
+from chattts_onnx.format.manifest import Manifest, ModelInfo
 from pipeline.bundles import derive_bundle
-from pipeline.quality.report import report_context, write_report
-from pipeline.quantization.instrument import Feeds
+from pipeline.core.atomic import output_directory
+from pipeline.graphs.probe import Feeds
+from pipeline.quantization.calibration.recorder import PROVIDERS, record
+from pipeline.quantization.calibration.recording import Recording, graph_feeds
 from pipeline.quantization.kv_cache import cache_model, cache_scales, load_magnitudes
-from pipeline.quantization.recorder import PROVIDERS, record
-from pipeline.quantization.recording import Recording, graph_feeds
-from pipeline.quantization.weight_only import WeightOnlyGraph, quantize_weights
-from pipeline.quantization.weight_only_config import WeightOnlyConfig
-from pipeline.quantization.weight_only_report import weight_only_rows, weight_only_section
+from pipeline.quantization.weight_only.config import WeightOnlyConfig
+from pipeline.quantization.weight_only.graph import WeightOnlyGraph, quantize_weights
+from pipeline.quantization.weight_only.report import weight_only_rows, weight_only_section
+from pipeline.report.write import report_context, write_report
 
 SOURCE = Path("bundles/fp32")
 CALIBRATION = Path("build/calibration")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.release.comparison import Rule
+from pipeline.report.compare import Rule
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class RegistryConfig:
         enabled: whether bundles are logged and registered as models at all.
         prefix: models are named ``<prefix>-<checkpoint>-<variant>``.
         better: rules by which a candidate has to be better than the champion, at least.
-        rules: see :mod:`pipeline.release.comparison`; none of them may say worse.
+        rules: see :mod:`pipeline.report.compare`; none of them may say worse.
     """
 
     enabled: bool = False

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from pipeline.atomic import write_bytes
-from pipeline.errors import TrackingError
+from pipeline.core.atomic import write_bytes
+from pipeline.core.errors import TrackingError
 
 SQLITE = "sqlite:///"
 

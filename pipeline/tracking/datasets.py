@@ -9,7 +9,7 @@ import mlflow.data
 import pandas
 from mlflow.entities import DatasetInput, InputTag
 
-from pipeline.errors import TrackingError
+from pipeline.core.errors import TrackingError
 
 CONTEXT = "mlflow.data.context"
 

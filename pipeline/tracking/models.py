@@ -14,8 +14,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 import chattts_onnx
-from chattts_onnx.manifest import Manifest
-from pipeline.tools import installed_version
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.tools import installed_version
 
 CODE = Path(__file__).with_name("speech_model.py")
 # What the model imports; pandas carries its tables.

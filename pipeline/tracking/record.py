@@ -19,7 +19,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import TrackingError
+from pipeline.core.errors import TrackingError
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.database import SQLITE, make_database
 from pipeline.tracking.datasets import dataset_input

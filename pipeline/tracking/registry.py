@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipeline.release.comparison import Figures, compare, figures, same_machine
+from pipeline.report.compare import Figures, compare, figures, same_machine
 from pipeline.tracking.config import RegistryConfig
 
 CANDIDATE = "candidate"

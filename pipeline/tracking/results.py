@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import TrackingError
-from pipeline.strict import read_yaml
+from pipeline.core.errors import TrackingError
+from pipeline.core.strict import read_yaml
 
 REPORT_SUFFIXES = (".json", ".md", ".png")
 LISTENING_PAGE = "listen.html"

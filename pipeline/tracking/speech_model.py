@@ -14,7 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from chattts_onnx import InputError, open_bundle
-from chattts_onnx.wavefile import to_bytes
+from chattts_onnx.audio.wav import to_bytes
 
 BUNDLE = "bundle"
 

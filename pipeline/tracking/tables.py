@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.quality.report import format_value, markdown_table
+from pipeline.report.write import format_value, markdown_table
 
 Row = Mapping[str, Any]
 Cells = dict[str, list[Any]]

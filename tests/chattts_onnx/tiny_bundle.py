@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from chattts_onnx.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
+from chattts_onnx.format.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
 from chattts_onnx.text import TextTokenizer
 
 HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM = 32, 2, 2, 1, 16  # rotary GQA wants 16s

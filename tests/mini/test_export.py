@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from chattts_onnx.voices import load_speaker
+from chattts_onnx.voices.vectors import load_speaker
 from mini.export import weight_norm, write_checkpoint
 from mini.sizes import MAX_BYTES, mini_dims
 from mini.train_dvae import build_dvae, reconstruct

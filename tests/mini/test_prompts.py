@@ -4,7 +4,7 @@ import pytest
 
 from mini.prompts import FILES, FOLDER, render
 from mini.sentences import is_heldout
-from pipeline.quality.texts import load_sentences
+from pipeline.core.sentences import load_sentences
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from chattts_onnx import open_bundle
 from chattts_onnx.bundle import Bundle
-from chattts_onnx.params import GenerationParams
-from chattts_onnx.sampling import PENALTY_WINDOW, Settings, candidates, penalize
+from chattts_onnx.decoding.params import GenerationParams
+from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, candidates, penalize
 from chattts_onnx.text import TextTokenizer, code_prompt
 from chattts_onnx.text.prompts import left_pad, refine_prompt
-from chattts_onnx.voices import decode_speaker, encode_speaker
+from chattts_onnx.voices.vectors import decode_speaker, encode_speaker
 from pipeline.compose import compose_params
 from pipeline.config import Params
+from pipeline.core.strict import parse_strictly
 from pipeline.reference.model import Reference, load_reference
 from pipeline.stages import checkpoint, export, fuse
-from pipeline.strict import parse_strictly
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER_PYTHON = Path(os.environ.get("CHATTTS_PEER_PYTHON", ROOT / ".venv-peer" / "bin" / "python"))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from drills.project import dvc, environment, locked, outputs, stages
 from pipeline.compose import compose_params, render
+from tools.drills.project import dvc, environment, locked, outputs, stages
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("pipeline", "chattts_onnx", "calibration_data", "dvc.yaml", ".dvcignore", ".dvc/config")

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from pipeline.bundles import graph_info
-from pipeline.errors import ExportError
+from pipeline.core.errors import ExportError
 
 
 def graph(tmp_path: Path, scale: list[int], declared: list[int]) -> Path:

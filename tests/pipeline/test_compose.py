@@ -8,7 +8,7 @@ import yaml
 
 from pipeline import compose
 from pipeline.compose import compose_params, main, render
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = sorted(path.stem for path in (ROOT / "conf/checkpoint").glob("*.yaml"))

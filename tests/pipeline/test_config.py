@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.compose import compose_params
 from pipeline.config import Params, load_params
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 

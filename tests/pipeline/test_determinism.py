@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from drills.attempts import Attempts
-from drills.determinism import BUILDING, VARIANTS, compare
-from drills.project import cores_only
 from tests.pipeline.project import copy_project, dvc, marked
+from tools.drills.attempts import Attempts
+from tools.drills.determinism import BUILDING, VARIANTS, compare
+from tools.drills.project import cores_only
 
 
 @marked

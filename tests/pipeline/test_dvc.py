@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 import yaml
 
-from drills.project import forget
 from tests.pipeline.imports import imported_files
 from tests.pipeline.project import (
     ROOT,
@@ -30,6 +29,7 @@ from tests.pipeline.project import (
     outputs,
     stages,
 )
+from tools.drills.project import forget
 
 STAGES = stages()
 # Timings and run ids differ from run to run; so do reports that hold them.
@@ -49,10 +49,10 @@ PLUMBING = frozenset(
         "pipeline/__init__.py",
         "pipeline/stages/_runner.py",
         "pipeline/config.py",
-        "pipeline/strict.py",
-        "pipeline/tools.py",
-        "pipeline/atomic.py",
-        "pipeline/errors.py",
+        "pipeline/core/strict.py",
+        "pipeline/core/tools.py",
+        "pipeline/core/atomic.py",
+        "pipeline/core/errors.py",
         "chattts_onnx/atomic_files.py",
         "chattts_onnx/errors.py",
     }
@@ -198,7 +198,7 @@ def kill_midway(
 
 
 def has_scratch(project: Path) -> bool:
-    """Whether a stage has written a part of an output (see pipeline.atomic)."""
+    """Whether a stage has written a part of an output (see pipeline.core.atomic)."""
     folders = [project / "build", project / "bundles", project / "reports", project]
     found = (path for folder in folders for path in folder.glob(".*.partial"))
     try:

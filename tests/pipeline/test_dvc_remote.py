@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from chattts_onnx import cli
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.format.manifest import Manifest
 from tests.pipeline.project import commit, dvc, environment, marked, stages
 
 STAGES = stages()

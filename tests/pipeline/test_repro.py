@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from drills.project import environment
-from pipeline.errors import ConcurrencyError
+from pipeline.core.errors import ConcurrencyError
 from pipeline.repro import main, mend
 from tests.pipeline.project import ROOT, commit, git
+from tools.drills.project import environment
 
 # More than the kernel gives out.
 NOBODY = 2**22 + 1

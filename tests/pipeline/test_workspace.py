@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 from pipeline.workspace import LINKED, prepare
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from ...audio.encode import MEDIA_TYPES, make_encoder
 from ...errors import InputError
 from ..answers import SpeechResponse
-from ..encoders import MEDIA_TYPES, make_encoder
 from ..requests import SpeechRequest
 from ..schemas import OpenAISpeechBody, audio, errors
 from ..service import SpeechService

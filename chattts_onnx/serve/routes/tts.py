@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from ...audio.encode import MEDIA_TYPES, make_encoder
 from ..answers import SpeechResponse
-from ..encoders import MEDIA_TYPES, make_encoder
 from ..schemas import SpeechBody, audio, errors
 from ..service import SpeechService
 from .context import Service, keys

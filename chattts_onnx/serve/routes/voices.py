@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ..encoders import MEDIA_TYPES
+from ...audio.encode import MEDIA_TYPES
 from ..schemas import errors
 from .context import Service, keys
 from .openai import VOICES

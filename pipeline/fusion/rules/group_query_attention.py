@@ -11,7 +11,7 @@ import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
 from pipeline.checkpoint.dims import CheckpointDims
-from pipeline.errors import FusionError
+from pipeline.core.errors import FusionError
 from pipeline.fusion.rule import DOMAIN, Rule
 
 # the fused rotation works on blocks of this many channels

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.manifest import Manifest
-from pipeline.errors import ReleaseError
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.errors import ReleaseError
 from pipeline.release.triton.model.inputs import FIELDS
 from pipeline.release.triton.text import SPEECH, VOCODER, VOCODER_GRAPH
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.format.manifest import Manifest
 from pipeline.release.triton.config import TritonConfig
 from pipeline.release.triton.model.inputs import FIELDS
 from pipeline.release.triton.text import SPEECH, VOCODER, VOCODER_GRAPH

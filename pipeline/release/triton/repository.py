@@ -19,9 +19,9 @@ import struct
 from pathlib import Path
 
 import chattts_onnx
-from chattts_onnx.integrity import verify_files
-from chattts_onnx.manifest import Manifest
-from pipeline.atomic import output_directory, write_text
+from chattts_onnx.format.files import verify_files
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.atomic import output_directory, write_text
 from pipeline.release.triton.check import check_repository
 from pipeline.release.triton.config import TritonConfig
 from pipeline.release.triton.model.inputs import FIELDS

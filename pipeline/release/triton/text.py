@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from chattts_onnx.manifest import Manifest, TensorInfo
-from chattts_onnx.streaming import StreamOptions
-from pipeline.errors import ReleaseError
+from chattts_onnx.format.manifest import Manifest, TensorInfo
+from chattts_onnx.speech.windows import StreamOptions
+from pipeline.core.errors import ReleaseError
 from pipeline.release.triton.config import TritonConfig
 from pipeline.release.triton.model.inputs import FIELDS
 

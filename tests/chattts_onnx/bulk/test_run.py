@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from chattts_onnx import Bundle
-from chattts_onnx.audiofile import parse_wav, read_audio
+from chattts_onnx.audio.read import parse_wav, read_audio
+from chattts_onnx.audio.wav import to_bytes
 from chattts_onnx.bulk import (
     BulkError,
     CorpusError,
@@ -26,7 +27,6 @@ from chattts_onnx.bulk import (
 )
 from chattts_onnx.bulk.job import locked
 from chattts_onnx.bulk.line import parse_line
-from chattts_onnx.wavefile import to_bytes
 from tests.chattts_onnx.bulk.corpora import STEPS, contents, make_job, manifest, rows, write_jsonl
 
 LINES = 11
@@ -147,7 +147,7 @@ def test_bad_lines_are_recorded_and_passed(bundle: Bundle, tmp_path: Path) -> No
 def test_a_line_that_fails_while_it_is_spoken(
     bundle: Bundle, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chattts_onnx import batch
+    from chattts_onnx.decoding import batch
 
     kept = batch.Batch._keep
 
@@ -255,7 +255,7 @@ def test_a_failing_machine_stops_the_job_and_no_line_is_blamed(
 def test_a_full_disk_is_the_machines_fault(
     bundle: Bundle, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chattts_onnx.audio_sinks import PcmSink
+    from chattts_onnx.audio.sinks import PcmSink
 
     def full(self: Any, chunk: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -306,7 +306,7 @@ def test_lines_in_hand_are_bounded_by_the_slots(bundle: Bundle, tmp_path: Path) 
 def test_steps_run_an_even_number_of_rows(
     bundle: Bundle, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chattts_onnx.decoder import Decoder
+    from chattts_onnx.decoding.decoder import Decoder
 
     counts: list[int] = []
     step = Decoder.step

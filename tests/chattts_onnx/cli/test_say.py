@@ -107,7 +107,7 @@ def test_module_runs_streams_to_stdout_and_needs_no_torch(
 
 def test_package_imports_only_what_it_needs() -> None:
     code = (
-        "import sys, chattts_onnx.cli, chattts_onnx.bundle, chattts_onnx.engine\n"
+        "import sys, chattts_onnx.cli, chattts_onnx.bundle, chattts_onnx.speech.engine\n"
         "bad = {'torch', 'transformers', 'pipeline', 'onnx', 'scipy', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imports {bad}' if bad else 0)"
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chattts_onnx import Bundle, cli, open_bundle, voices
+from chattts_onnx import Bundle, cli, open_bundle
+from chattts_onnx.voices import vectors as voices
 
 
 def run(*arguments: str | Path) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.serve.run import Server, listen, make_server
 from chattts_onnx.serve.service import SpeechService
 from chattts_onnx.serve.settings import ServeSettings

@@ -13,7 +13,7 @@ import pytest
 from pipeline.benchmark.client import COMMAND, Worker, _environment
 from pipeline.benchmark.engine import EngineSpec, Timing
 from pipeline.benchmark.worker import serve
-from pipeline.errors import BenchmarkError
+from pipeline.core.errors import BenchmarkError
 
 
 def spec(path: Path | str, kind: str = "bundle") -> EngineSpec:

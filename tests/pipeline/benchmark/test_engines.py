@@ -9,7 +9,7 @@ from chattts_onnx.text import TextTokenizer
 from pipeline.benchmark.engine import Engine, EngineSpec, open_engine
 from pipeline.benchmark.inputs import text_ids
 from pipeline.checkpoint import layout
-from pipeline.errors import BenchmarkError
+from pipeline.core.errors import BenchmarkError
 from tests.chattts_onnx import tiny_bundle
 
 TEXT = "hello world 你 好"

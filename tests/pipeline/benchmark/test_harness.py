@@ -12,7 +12,7 @@ from pipeline.benchmark.harness import Runner, Samples, progress_total, run_roun
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.report import article_table, draw_benchmark, sections
 from pipeline.benchmark.summary import find_value, summarize
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 
 
 class Machine:

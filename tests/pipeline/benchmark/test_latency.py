@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.benchmark.latency import latency_section, measure_latency
 from pipeline.benchmark.latency_probe import text_of
-from pipeline.errors import BenchmarkError
+from pipeline.core.errors import BenchmarkError
 
 
 def test_every_bundle_gets_rows(bundle_folder: Path) -> None:

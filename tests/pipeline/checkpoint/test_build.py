@@ -11,7 +11,7 @@ from pipeline.checkpoint import layout
 from pipeline.checkpoint.build import build
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.record import combine, hash_files, read_record
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 SEED = 11
 

@@ -12,7 +12,7 @@ from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import SeededConfig
 from pipeline.checkpoint.dims import ignored_tensors, load_dims
 from pipeline.checkpoint.seeded import seeded_dims
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 Rewriter = Callable[[Path, Any], None]
 

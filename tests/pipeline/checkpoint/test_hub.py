@@ -12,7 +12,7 @@ from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, PinnedFile
 from pipeline.checkpoint.hub import download_folder, take_hub
 from pipeline.checkpoint.record import hash_files
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 BIG = layout.EMBED
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.seeded import encode_header, planned_shapes
-from pipeline.strict import parse_strictly, read_yaml
+from pipeline.core.strict import parse_strictly, read_yaml
 from tests.official import PREFIXES
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chattts_onnx.voices import encode_speaker
+from chattts_onnx.voices.vectors import encode_speaker
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig
 from pipeline.checkpoint.dims import load_dims
 from pipeline.checkpoint.local import copied_bytes, place, take_local
 from pipeline.checkpoint.record import fingerprint, hash_files
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 
 def config(path: Path, content: str | None = None) -> CheckpointConfig:

@@ -14,7 +14,7 @@ from pipeline.checkpoint.record import (
     read_record,
     write_record,
 )
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 
 
 def test_hashes_are_those_of_hashlib(tiny: Path) -> None:

@@ -17,8 +17,8 @@ from pipeline.checkpoint.draws import bit_generator, draw_tensor, normal
 from pipeline.checkpoint.record import hash_files
 from pipeline.checkpoint.seeded import planned_bytes, seeded_dims, write_seeded
 from pipeline.checkpoint.tokenizer import read_tokenizer
+from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.reference.model import load_reference
-from pipeline.strict import parse_strictly, read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 SEED = 11
@@ -139,7 +139,7 @@ def test_the_full_size_needs_little_memory(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from pipeline.checkpoint.build import build\n"
         "from pipeline.checkpoint.config import CheckpointConfig\n"
-        "from pipeline.strict import parse_strictly, read_yaml\n"
+        "from pipeline.core.strict import parse_strictly, read_yaml\n"
         "path = Path(sys.argv[1]) / 'conf' / 'checkpoint' / 'seeded_full.yaml'\n"
         "build(parse_strictly(read_yaml(path), CheckpointConfig), 0, Path(sys.argv[2]))\n"
         "status = Path('/proc/self/status').read_text()\n"

@@ -18,8 +18,8 @@ from pipeline.checkpoint.config import CheckpointConfig
 from pipeline.checkpoint.layout import required_shapes
 from pipeline.checkpoint.seeded import seeded_dims
 from pipeline.checkpoint.tensors import open_tensors
-from pipeline.errors import CheckpointError
-from pipeline.strict import parse_strictly, read_yaml
+from pipeline.core.errors import CheckpointError
+from pipeline.core.strict import parse_strictly, read_yaml
 from tests.official import PREFIXES
 
 ROOT = Path(__file__).resolve().parents[3]

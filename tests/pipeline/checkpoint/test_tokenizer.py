@@ -17,7 +17,7 @@ from pipeline.checkpoint.tokenizer import (
     read_tokenizer,
     vocabulary_size,
 )
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 from tests import official
 
 OFFICIAL = official.TOKENIZER

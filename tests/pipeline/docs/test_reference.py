@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import ConfigError
 from pipeline.docs import cli_page, comments, conf_page, http_page, python_page, readme_parts
 from pipeline.docs.command import made, main
 from pipeline.docs.markdown import docstring
 from pipeline.docs.pipeline_graph import Stage, needs
-from pipeline.errors import ConfigError
 from tests.pipeline.project import ROOT
 
 

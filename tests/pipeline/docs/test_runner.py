@@ -102,7 +102,7 @@ def test_a_server_that_never_says_so_is_noticed(page: Page) -> None:
         ("$ make repro CHECKPIONT=mini", "no variable CHECKPIONT"),
         ("$ A=1 chattts-onnx say hello --no-such", "does not take"),
         ("$ true && python -m pipeline.no_such", "no module"),
-        ("$ python -m pipeline.load ramp --no-such x", "has no --no-such"),
+        ("$ python -m pipeline.studies.load ramp --no-such x", "has no --no-such"),
         ("$ if true", "syntax error"),
     ],
 )
@@ -112,7 +112,8 @@ def test_what_does_not_exist_is_found_without_running_it(code: str, fault: str) 
 
 def test_what_exists_passes() -> None:
     code = (
-        "$ make search CHECKPOINT=mini MINUTES=1 WRITE=1\n$ python -m pipeline.load ramp --config x"
+        "$ make search CHECKPOINT=mini MINUTES=1 WRITE=1\n"
+        "$ python -m pipeline.studies.load ramp --config x"
     )
     assert not list(faults(block(code)))
 

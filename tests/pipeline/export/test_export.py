@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.bundles import GRAPHS
-from pipeline.errors import ExportError
+from pipeline.core.errors import ExportError
 from pipeline.export import decoders, gpt
 from pipeline.export.common import GraphSpec
 from pipeline.export.parity import LEVELS, check_parity

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from pipeline.bundles import GRAPHS, finish_bundle
-from pipeline.errors import ConfigError, FusionError
+from pipeline.core.errors import ConfigError, FusionError
 from pipeline.fusion import rules
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused

@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from chattts_onnx.manifest import ModelInfo, ReceptiveField
-from pipeline.quantization.recording import gpt_feeds
+from chattts_onnx.format.manifest import ModelInfo, ReceptiveField
+from pipeline.quantization.calibration.recording import gpt_feeds
 
 HIDDEN, HEADS, HEAD_DIM, INNER = 64, 2, 32, 96
 LAYERS, NUM_VQ, AUDIO, TEXT = 2, 4, 18, 90

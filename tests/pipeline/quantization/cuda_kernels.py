@@ -1,7 +1,7 @@
 """Which types the kernels of ONNX Runtime's CUDA provider take, of the operators used here.
 
 Read off docs/OperatorKernels.md of microsoft/onnxruntime (commit 001d12d); a GPU proves it, see
-``pipeline.gpu_check``.  Only rows that hold for opset 23 are here.
+``pipeline.studies.gpu``.  Only rows that hold for opset 23 are here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import onnx
 
-from chattts_onnx.device_step import extension
-from chattts_onnx.manifest import Manifest
+from chattts_onnx.decoding.device_step import extension
+from chattts_onnx.format.manifest import Manifest
 
 HALVES = "float16 bfloat16"
 FLOATS = f"float double {HALVES}"

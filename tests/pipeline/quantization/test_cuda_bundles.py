@@ -12,20 +12,20 @@ import onnxruntime as ort
 import pytest
 
 from chattts_onnx import Bundle, open_bundle
-from chattts_onnx.manifest import Manifest, ModelInfo
+from chattts_onnx.format.manifest import Manifest, ModelInfo
 from pipeline.config import Params
-from pipeline.errors import QuantizationError
+from pipeline.core.errors import QuantizationError
+from pipeline.graphs.files import load_graph
+from pipeline.graphs.probe import Feeds
+from pipeline.quantization.calibration.recorder import record
+from pipeline.quantization.calibration.recording import Recording, graph_feeds
 from pipeline.quantization.cuda_bundles import (
     attention_bundle,
     float_biases,
     half_attention,
     half_bundle,
 )
-from pipeline.quantization.graphs import load_graph
-from pipeline.quantization.instrument import Feeds
 from pipeline.quantization.kv_cache import CacheConfig, quantize_cache
-from pipeline.quantization.recorder import record
-from pipeline.quantization.recording import Recording, graph_feeds
 from pipeline.stages import w8
 from tests.pipeline.quantization.cuda_kernels import without_kernel
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import QuantizationError
+from pipeline.core.errors import QuantizationError
 from pipeline.quantization.fused import check_fused, optimized_operators
 from pipeline.quantization.targets import TARGETS
 

@@ -11,9 +11,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from chattts_onnx.manifest import ModelInfo
-from pipeline.errors import ConfigError, QuantizationError
-from pipeline.quantization.graphs import load_graph, save_graph
+from chattts_onnx.format.manifest import ModelInfo
+from pipeline.core.errors import ConfigError, QuantizationError
+from pipeline.graphs.files import load_graph, save_graph
 from pipeline.quantization.kv_cache import (
     CacheConfig,
     cache_model,

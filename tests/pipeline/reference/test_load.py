@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.tensors import open_tensors
-from pipeline.errors import CheckpointError
+from pipeline.core.errors import CheckpointError
 from pipeline.reference.load import Modules, load_modules
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from chattts_onnx.archive import check_archive, checked_parts, extract_archive
+from chattts_onnx.archive.folder import check_archive, checked_parts, extract_archive
 from chattts_onnx.errors import ArchiveError
-from chattts_onnx.manifest import Manifest
-from pipeline.errors import ReleaseError
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.errors import ReleaseError
 from pipeline.release.archive import bundle_archive, folder_archive, joined_sha256, write_checksums
 from tests.chattts_onnx import tiny_bundle
 

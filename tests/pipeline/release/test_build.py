@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from chattts_onnx.archive import checked_parts, extract_archive
-from chattts_onnx.archive_fetch import Fetch, fetch
-from chattts_onnx.manifest import Manifest
-from pipeline.errors import ReleaseError
+from chattts_onnx.archive.fetch import Fetch, fetch
+from chattts_onnx.archive.folder import checked_parts, extract_archive
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.errors import ReleaseError
 from pipeline.release import publish
 from pipeline.release.build import build_release
 from pipeline.release.config import ReleaseConfig

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import bundles
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.quantization.config import Int8Config
 from pipeline.search.evaluate import BudgetSpentError, Measured
 from pipeline.search.greedy import Greedy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.search.calibration_study import enough, sizes, subsets
 from pipeline.search.search_report import draw_front, front
+from pipeline.studies.calibration import enough, sizes, subsets
 
 
 def test_front() -> None:

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from pipeline.errors import ConfigError
-from pipeline.quality.config import GateConfig
-from pipeline.quality.report import make_row
+from pipeline.core.errors import ConfigError
+from pipeline.report.gates import GateConfig
+from pipeline.report.write import make_row
 from pipeline.search.config import SearchConfig
 from pipeline.search.verdict import chosen_gates, verdict
 

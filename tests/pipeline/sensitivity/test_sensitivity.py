@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.quantization.calibration.statistics import collect
 from pipeline.quantization.config import Int8Config
-from pipeline.quantization.static_int8 import quantize_graph
-from pipeline.quantization.statistics import collect
+from pipeline.quantization.int8.graph import quantize_graph
 from pipeline.sensitivity.heatmap import Heat, draw_heat, grid
 from pipeline.sensitivity.noise import CEILING_DB, Power, layer_noise
 from pipeline.sensitivity.outliers import phase_ranges, shared

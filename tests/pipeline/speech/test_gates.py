@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError, GateError
-from pipeline.quality.report import make_row
+from pipeline.core.errors import ConfigError, GateError
+from pipeline.report.write import make_row
 from pipeline.speech.config import SpeechGate
 from pipeline.speech.gates import (
     BROKEN,

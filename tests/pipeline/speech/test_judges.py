@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.errors import SpeechError
+from pipeline.core.errors import SpeechError
 from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.judges import RATE, Listener, OpinionScore, VoiceEncoder, as_heard
 from pipeline.speech.mel import mel_power

@@ -8,7 +8,7 @@ import pytest
 
 from chattts_onnx import open_bundle
 from chattts_onnx.bundle import Bundle
-from pipeline.quality.texts import Sentence
+from pipeline.core.sentences import Sentence
 from pipeline.speech.utterances import Line, make_lines, speak
 from tests.chattts_onnx.tiny_bundle import build
 

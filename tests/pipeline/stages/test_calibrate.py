@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from chattts_onnx.manifest import Manifest
-from pipeline.errors import ConfigError
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.errors import ConfigError
+from pipeline.quantization.calibration.statistics import load_statistics
 from pipeline.quantization.config import CalibrationConfig
 from pipeline.quantization.sizes import graph_hashes
-from pipeline.quantization.statistics import load_statistics
 from pipeline.stages import calibrate
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chattts_onnx.bundle import open_bundle
-from pipeline.quality.half_range import HalfRangeBundle
+from pipeline.fidelity.half_range import HalfRangeBundle
 from pipeline.stages import fp16
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 

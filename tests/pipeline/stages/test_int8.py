@@ -9,7 +9,7 @@ import pytest
 
 from chattts_onnx.bundle import open_bundle
 from pipeline.config import Params
-from pipeline.errors import ConfigError, QuantizationError
+from pipeline.core.errors import ConfigError, QuantizationError
 from pipeline.stages import calibrate, int8
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 

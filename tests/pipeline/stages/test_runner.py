@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.atomic import output_directory
 from pipeline.config import Params
+from pipeline.core.atomic import output_directory
 from pipeline.stages._runner import stage_main
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ConfigError, QuantizationError
+from pipeline.core.errors import ConfigError, QuantizationError
 from pipeline.stages import calibrate, sensitivity
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chattts_onnx.errors import BundleError
-from pipeline.errors import ConfigError, GateError
+from pipeline.core.errors import ConfigError, GateError
 from pipeline.speech.config import SpeechGate
 from pipeline.stages import speech
 from tests.pipeline.stages.workspaces import add_damaged, make_workspace, smoke_params
@@ -98,6 +98,6 @@ def test_refused_parameters(changes: dict[str, Any], message: str) -> None:
 
 
 def test_the_judges_versions_are_the_pinned_ones() -> None:
-    from pipeline.tools import check_tools
+    from pipeline.core.tools import check_tools
 
     check_tools(smoke_params().speech.tools)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.stages import tradeoff
 from tests.pipeline.speech.test_tradeoff import SPEEDS
 from tests.pipeline.stages.workspaces import smoke_params

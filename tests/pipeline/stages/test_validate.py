@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chattts_onnx.errors import BundleError
-from pipeline.errors import ConfigError, GateError
-from pipeline.quality.config import GateConfig
+from pipeline.core.errors import ConfigError, GateError
+from pipeline.report.gates import GateConfig
 from pipeline.stages import validate
 from tests.pipeline.stages.workspaces import add_damaged, make_workspace, smoke_params
 

@@ -11,7 +11,7 @@ import pytest
 from chattts_onnx.bundle import open_bundle
 from chattts_onnx.errors import BundleError
 from pipeline.config import Params
-from pipeline.errors import ConfigError
+from pipeline.core.errors import ConfigError
 from pipeline.stages import calibrate, w4, w8
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 

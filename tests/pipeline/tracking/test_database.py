@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.errors import StorageError, TrackingError
+from pipeline.core.errors import StorageError, TrackingError
 from pipeline.tracking import database
 from pipeline.tracking.database import make_database
 
@@ -80,7 +80,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def full(scratch: Path, destination: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(scratch))
 
-    monkeypatch.setattr("pipeline.atomic.commit", full)
+    monkeypatch.setattr("pipeline.core.atomic.commit", full)
     with pytest.raises(StorageError, match="No space left"):
         make_database(f"sqlite:///{tmp_path}/mlflow.db")
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy.exc import OperationalError
 
-from pipeline.errors import TrackingError
+from pipeline.core.errors import TrackingError
 from pipeline.tracking import record as module
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.record import PARENT_TAG, record, tracking_uri

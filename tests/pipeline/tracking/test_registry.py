@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from pipeline.release.comparison import Rule
+from pipeline.report.compare import Rule
 from pipeline.tracking.config import RegistryConfig, TrackingConfig
 from pipeline.tracking.record import record, tracking_uri
 from pipeline.tracking.registry import FIGURES_TAG, MACHINE_TAG, Judged, decide

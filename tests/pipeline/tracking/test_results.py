@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import TrackingError
+from pipeline.core.errors import TrackingError
 from pipeline.tracking.results import dvc_lock_hash, flatten, git_commit, read_results
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.errors import InputError, VoiceError
-from chattts_onnx.options import Options
-from chattts_onnx.params import GenerationParams
-from chattts_onnx.voices import is_text_form
+from chattts_onnx.speech.options import Options
+from chattts_onnx.voices.vectors import is_text_form
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ VERSION_FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(VERSION_FOLDER))
 
 from chattts_onnx.bundle import open_bundle  # noqa: E402
-from chattts_onnx.engine import Engine  # noqa: E402
 from chattts_onnx.errors import (  # noqa: E402
     ChatTTSError,
     InputError,
@@ -29,6 +28,7 @@ from chattts_onnx.errors import (  # noqa: E402
     RequestCancelledError,
     VoiceError,
 )
+from chattts_onnx.speech.engine import Engine  # noqa: E402
 
 from .inputs import read_request  # noqa: E402
 from .metrics import Metrics  # noqa: E402

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from chattts_onnx.bundle import Bundle
-from chattts_onnx.engine import Engine, Ticket
 from chattts_onnx.errors import InputError, QueueFullError, RequestCancelledError
-from chattts_onnx.longform import bundle_pieces, silence, trailing_quiet
-from chattts_onnx.options import Options
-from chattts_onnx.streaming import StreamOptions
+from chattts_onnx.speech.engine import Engine, Ticket
+from chattts_onnx.speech.narrate import bundle_pieces, silence, trailing_quiet
+from chattts_onnx.speech.options import Options
+from chattts_onnx.speech.windows import StreamOptions
 from chattts_onnx.text import Piece
 
 from .inputs import SpeechRequest
@@ -52,7 +52,7 @@ class Speech:
         if not head:
             raise InputError("text holds nothing to speak; expected at least one word.")
         if len(head) > 1 and self._voice is None:
-            # All pieces in one voice, drawn as in chattts_onnx.longform.
+            # All pieces in one voice, drawn as in chattts_onnx.speech.narrate.
             seed = request.options.get("seed")
             drawn = np.random.SeedSequence().generate_state(1)[0] if seed is None else seed
             self._voice = bundle.speaker(int(drawn))

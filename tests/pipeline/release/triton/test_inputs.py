@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.errors import ChatTTSError
-from chattts_onnx.params import GenerationParams
 from pipeline.release.triton.model.inputs import FIELDS, SpeechRequest, read_request
 
 DEFAULTS = GenerationParams()

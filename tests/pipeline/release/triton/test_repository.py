@@ -14,8 +14,8 @@ import onnxruntime as ort
 import pytest
 
 from chattts_onnx import Bundle, open_bundle
-from chattts_onnx.manifest import Manifest
-from pipeline.errors import ReleaseError
+from chattts_onnx.format.manifest import Manifest
+from pipeline.core.errors import ReleaseError
 from pipeline.release.triton.check import check_repository, parse_config
 from pipeline.release.triton.config import TritonConfig, VocoderModelConfig
 from pipeline.release.triton.repository import write_repository

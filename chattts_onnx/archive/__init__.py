@@ -1,0 +1,1 @@
+"""Release archives: checked, fetched, unpacked."""

@@ -1,0 +1,1 @@
+"""Sound in and out: WAV and other formats, resampling, where speech goes."""

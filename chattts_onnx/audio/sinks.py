@@ -1,0 +1,283 @@
+"""Where speech goes while it is made: files that grow, standard output, a player."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..atomic_files import commit, scratch_path
+from ..errors import InputError
+
+Floats = npt.NDArray[np.float32]
+
+FORMATS = ("wav", "raw", "flac", "mp3", "opus")
+# How libsndfile calls a format: container and encoding.
+_ENCODINGS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS")}
+_SUFFIXES = {".wav": "wav", ".raw": "raw", ".pcm": "raw", ".flac": "flac", ".mp3": "mp3"}
+_SUFFIXES |= {".opus": "opus", ".ogg": "opus"}
+# Players that take raw 16-bit PCM on standard input; the first that is installed is used.
+PLAYERS = (
+    "aplay -q -t raw -f S16_LE -c 1 -r {rate}",
+    "paplay --raw --format=s16le --channels=1 --rate={rate}",
+    "ffplay -nodisp -autoexit -loglevel error -f s16le -ar {rate} -ch_layout mono -i -",
+    "play -q -t raw -e signed -b 16 -c 1 -r {rate} -",
+)
+_UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+class Sink(Protocol):
+    """Takes chunks in order; ``close`` finishes, ``abort`` leaves nothing behind."""
+
+    def write(self, chunk: Floats) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+def choose_format(output: str, wanted: str | None) -> str:
+    """The format asked for, or that of the file's suffix; raw on standard output, else WAV."""
+    if wanted is not None:
+        return wanted
+    return "raw" if output == "-" else _SUFFIXES.get(Path(output).suffix.lower(), "wav")
+
+
+def open_sink(output: str, form: str, sample_rate: int, *, float32: bool = False) -> Sink:
+    """A sink for a file name, or ``-`` for standard output.
+
+    Raises :class:`InputError` when the format needs soundfile and it is missing, or cannot hold
+    the sample rate.
+    """
+    if float32 and form not in ("wav", "raw"):
+        raise InputError(f"{form} holds no float samples; leave --float32 out or choose wav.")
+    if form in _ENCODINGS:
+        return SoundfileSink(output, form, sample_rate)
+    return PcmSink(output, sample_rate, header=form == "wav", float32=float32)
+
+
+def to_pcm(chunk: Floats, float32: bool = False) -> bytes:
+    """Little-endian samples, 16-bit (clipped) or float."""
+    if float32:
+        return chunk.astype("<f4").tobytes()
+    return np.round(np.clip(chunk, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+
+
+class PcmSink:
+    """WAV or headless PCM.  A file appears in one rename when it is complete."""
+
+    def __init__(self, output: str, sample_rate: int, *, header: bool, float32: bool) -> None:
+        self._rate, self._header, self._float32 = sample_rate, header, float32
+        self._written = 0
+        self._target = None if output == "-" else Path(output)
+        if self._target is None:
+            self._stream: IO[bytes] = sys.stdout.buffer
+        else:
+            self._scratch = scratch_path(self._target)
+            self._stream = _open(self._scratch, self._target)
+        if header:
+            self._stream.write(wav_header(_UNKNOWN_SIZE, sample_rate, float32))
+
+    def write(self, chunk: Floats) -> None:
+        data = to_pcm(chunk, self._float32)
+        self._written += len(data)
+        self._stream.write(data)
+        if self._target is None:
+            self._stream.flush()
+
+    def close(self) -> None:
+        if self._target is None:
+            self._stream.flush()
+            return
+        if self._header:
+            self._stream.seek(0)
+            self._stream.write(wav_header(self._written, self._rate, self._float32))
+        self._stream.close()
+        commit(self._scratch, self._target)
+
+    def abort(self) -> None:
+        if self._target is not None:
+            # On a full disk, closing tries once more to write what is buffered.
+            with contextlib.suppress(OSError):
+                self._stream.close()
+            self._scratch.unlink(missing_ok=True)
+
+
+class SoundfileSink:
+    """FLAC, MP3 or Opus by way of soundfile; standard output gets it when it is complete."""
+
+    def __init__(self, output: str, form: str, sample_rate: int) -> None:
+        try:
+            import soundfile
+        except (ImportError, OSError) as error:
+            raise InputError(
+                f"{form} needs soundfile. Install chattts-onnx[audio], or choose wav."
+            ) from error
+        self._target = None if output == "-" else Path(output)
+        if self._target is None:
+            handle, name = tempfile.mkstemp(suffix=f".{form}")
+            os.close(handle)
+            self._scratch = Path(name)
+        else:
+            self._scratch = scratch_path(self._target)
+        self._disk = _WatchedFile(_open(self._scratch, Path(output)))
+        container, encoding = _ENCODINGS[form]
+        try:
+            self._file: Any = soundfile.SoundFile(
+                self._disk, "w", sample_rate, 1, encoding, format=container
+            )
+        except (RuntimeError, ValueError, TypeError) as error:
+            self._discard()
+            self._disk.check()
+            raise InputError(
+                f"{output} cannot be written as {form} at {sample_rate} Hz: {error}"
+            ) from error
+
+    def write(self, chunk: Floats) -> None:
+        try:
+            self._file.write(np.clip(chunk, -1.0, 1.0))
+        finally:
+            self._disk.check()
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        finally:
+            self._disk.check()
+        self._disk.stream.close()
+        if self._target is not None:
+            commit(self._scratch, self._target)
+            return
+        with self._scratch.open("rb") as stream:
+            shutil.copyfileobj(stream, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        self._scratch.unlink()
+
+    def abort(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._file.close()
+        self._discard()
+
+    def _discard(self) -> None:
+        # On a full disk, closing tries once more to write what is buffered.
+        with contextlib.suppress(OSError):
+            self._disk.stream.close()
+        self._scratch.unlink(missing_ok=True)
+
+
+class _WatchedFile:
+    """What libsndfile writes to; it takes a full disk for a file that ends, and says nothing."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            count = self.stream.write(data)
+            self.stream.flush()
+        except OSError as error:
+            self._error = self._error or error
+            return 0
+        return count
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def check(self) -> None:
+        """Raise the first ``OSError`` that a write met."""
+        if self._error is not None:
+            raise self._error
+
+
+class PlayerSink:
+    """A player program fed with raw 16-bit PCM."""
+
+    def __init__(self, command: str, sample_rate: int) -> None:
+        words = shlex.split((command or find_player()).replace("{rate}", str(sample_rate)))
+        try:
+            self._process = subprocess.Popen(words, stdin=subprocess.PIPE)
+        except OSError as error:
+            raise InputError(f"the player {words[0]} cannot be started: {error}") from error
+        self._name = words[0]
+
+    def write(self, chunk: Floats) -> None:
+        assert self._process.stdin is not None  # opened with a pipe
+        try:
+            self._process.stdin.write(to_pcm(chunk))
+            self._process.stdin.flush()
+        except OSError as error:
+            raise InputError(
+                f"the player {self._name} stopped listening (exit status {self._process.wait()})."
+            ) from error
+
+    def close(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if status := self._process.wait():
+            raise InputError(f"the player {self._name} ended with exit status {status}.")
+
+    def abort(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Several:
+    """Sends every chunk to several sinks."""
+
+    def __init__(self, sinks: list[Sink]) -> None:
+        self._sinks = sinks
+
+    def write(self, chunk: Floats) -> None:
+        for sink in self._sinks:
+            sink.write(chunk)
+
+    def close(self) -> None:
+        for sink in self._sinks:
+            sink.close()
+
+    def abort(self) -> None:
+        for sink in self._sinks:
+            sink.abort()
+
+
+def find_player() -> str:
+    """The first installed of :data:`PLAYERS`; :class:`InputError` where there is none."""
+    for command in PLAYERS:
+        if shutil.which(command.split()[0]):
+            return command
+    names = ", ".join(command.split()[0] for command in PLAYERS)
+    raise InputError(
+        f"no player is installed (looked for {names}); name one as --play 'COMMAND {{rate}}' that "
+        "takes raw 16-bit PCM, or write a file with -o."
+    )
+
+
+def wav_header(size: int, sample_rate: int, float32: bool = False) -> bytes:
+    """The 44 bytes before ``size`` bytes of mono samples (0xFFFFFFFF: as long as they come)."""
+    code, width = (3, 4) if float32 else (1, 2)
+    riff = size if size == _UNKNOWN_SIZE else size + 36
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", riff, b"WAVE", b"fmt ", 16),
+        *(code, 1, sample_rate, sample_rate * width, width, 8 * width),
+        *(b"data", size),
+    )
+
+
+def _open(scratch: Path, target: Path) -> IO[bytes]:
+    try:
+        return scratch.open("wb")
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from error

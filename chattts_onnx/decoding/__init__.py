@@ -1,0 +1,1 @@
+"""From a prompt to codes: requests, sampling, continuous batching, the KV cache."""

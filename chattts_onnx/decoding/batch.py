@@ -1,0 +1,290 @@
+"""Continuous batching: requests join and leave a running batch of slots."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import GenerationError, InputError, NonFiniteError, RequestCancelledError
+from .decoder import Decoder
+from .device import CudaDecoder
+from .finite import describe, finite_rows
+from .request import Pass, Request
+from .sampling import Settings, sample
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+class Batch:
+    """The scheduler over a :class:`Decoder`: admits waiting requests in order, steps all running.
+
+    ``text_logits`` maps hidden [n, hidden] to text logits [n, num_text_tokens] and is needed by
+    refine passes only, whose end is ``text_end``.  Every step advances each running request by
+    one; a request that ends makes room at once.  One failing request does not stop the others: its
+    error is kept in it.  ``row_multiple`` fills a step's rows up to a multiple with idle ones, for
+    kernels that round an odd last row in another way than the others.  Not safe for use from
+    several threads.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        text_logits: Callable[[Floats], Floats] | None = None,
+        text_end: int | None = None,
+        row_multiple: int = 1,
+    ) -> None:
+        self.decoder = decoder
+        self._row_multiple = row_multiple
+        self.waiting: deque[Request] = deque()
+        self._rows: list[Request | None] = [None] * decoder.cache.slots
+        self._settings = Settings(decoder.cache.slots)
+        self._text_logits = text_logits
+        self._text_end = text_end
+
+    @property
+    def running(self) -> list[Request]:
+        """Requests that hold a slot."""
+        return [row for row in self._rows if row is not None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is running or waiting."""
+        return bool(self.waiting) or any(row is not None for row in self._rows)
+
+    def check(self, request: Request) -> None:
+        """:class:`InputError` when the request can never run in this batch."""
+        if request.kind is Pass.REFINE and (self._text_logits is None or self._text_end is None):
+            raise InputError("this batch was built without the text head; no refine pass here.")
+        need = len(request.prompt) + request.params.max_new_tokens - 1
+        if need > self.decoder.cache.max_length:
+            raise InputError(
+                f"the prompt's {len(request.prompt)} tokens and max_new_tokens "
+                f"{request.params.max_new_tokens} need {need} cache positions; this batch has "
+                f"{self.decoder.cache.max_length}. Lower max_new_tokens or shorten the text."
+            )
+
+    def add(self, requests: Iterable[Request]) -> None:
+        """Queue requests, each checked first."""
+        for request in requests:
+            self.check(request)
+            self.waiting.append(request)
+
+    def abort(self, error: Exception) -> list[Request]:
+        """End everything, waiting or running, with ``error``; return those requests."""
+        ended = list(self.waiting)
+        self.waiting.clear()
+        for request in ended:
+            request.end(False, error)
+        return ended + [
+            self._leave(slot, False, error)
+            for slot, row in enumerate(self._rows)
+            if row is not None
+        ]
+
+    def step(self) -> list[Request]:
+        """Admit what fits, advance every running request by one step; return those that ended."""
+        ended = self._drop_cancelled()
+        ended += self._admit()
+        self._close_gaps()
+        count = max((i + 1 for i, row in enumerate(self._rows) if row is not None), default=0)
+        count = min(count + -count % self._row_multiple, len(self._rows))
+        if count and isinstance(self.decoder, CudaDecoder) and self._all_codes():
+            ended += self._accept_drawn(*self.decoder.draw(self._rows[:count], self._settings))
+        elif count:
+            hidden, logits = self.decoder.step(count)
+            slots = [i for i, row in enumerate(self._rows) if row is not None]
+            if len(slots) < count:
+                hidden, logits = hidden[slots], logits[slots]
+            ended += self._accept(slots, hidden, logits)
+        return ended
+
+    def run(self) -> None:
+        """Step until nothing is left."""
+        while self.busy:
+            self.step()
+
+    def _all_codes(self) -> bool:
+        return all(request.kind is Pass.CODE for request in self.running)
+
+    def _accept_drawn(self, hidden: Floats, codes: Ints) -> list[Request]:
+        """Keep one step that was sampled on the device: ``codes`` [count, num_vq]."""
+        end = self._end(Pass.CODE)
+        ended: list[Request] = []
+        finite = finite_rows(hidden)
+        for slot, (states, tokens) in enumerate(zip(hidden, codes, strict=True)):
+            request = self._rows[slot]
+            if request is None:
+                continue
+            verdict: bool | Exception | None
+            if not finite[slot]:
+                verdict = _not_finite(request, "gpt", "hidden", describe(states))
+            elif (tokens < 0).any():
+                verdict = _not_finite(request, "gpt", "logits", "NaN or infinity")
+            elif (tokens == end).any():
+                verdict = True
+            else:
+                verdict = self._keep(slot, request, tokens, states)
+            ended += self._conclude(slot, verdict)
+        return ended
+
+    def _conclude(self, slot: int, verdict: bool | Exception | None) -> list[Request]:
+        """End the slot's request unless the verdict is None; [] or the request."""
+        if verdict is None:
+            return []
+        if isinstance(verdict, Exception):
+            return [self._leave(slot, False, verdict)]
+        return [self._leave(slot, verdict, None)]
+
+    def _admit(self) -> list[Request]:
+        ended: list[Request] = []
+        while self.waiting and None in self._rows:
+            slot = self._rows.index(None)
+            request = self.waiting.popleft()
+            heads = 1 if request.kind is Pass.REFINE else self.decoder.model.num_vq
+            request.begin(self.decoder.model.hidden_size, heads)
+            speaker = np.zeros((1, self.decoder.model.hidden_size), dtype=np.float32)
+            if request.speaker is not None:
+                speaker[0] = request.speaker
+            self._rows[slot] = request
+            self._settings.set(slot, request.params)
+            # One row a call: padding rows to a common length costs more here than a second pass
+            # over the weights, and the attention scratch grows with rows times length squared.
+            hidden, logits = self.decoder.prefill(slot, [request.prompt], speaker)
+            request.mark_prefill()
+            ended += self._accept([slot], hidden, logits)
+        return ended
+
+    def _drop_cancelled(self) -> list[Request]:
+        ended = [request for request in self.waiting if request.cancelled]
+        self.waiting = deque(request for request in self.waiting if not request.cancelled)
+        for request in ended:
+            request.end(False, RequestCancelledError("the request was cancelled."))
+        for slot, row in enumerate(self._rows):
+            if row is not None and row.cancelled:
+                error = RequestCancelledError("the request was cancelled.")
+                ended.append(self._leave(slot, False, error))
+        return ended
+
+    def _accept(self, slots: Sequence[int], hidden: Floats, logits: Floats) -> list[Request]:
+        """Sample one step for ``slots``; ``hidden`` and ``logits`` hold one row for each."""
+        ended: list[Request] = []
+        kinds = [self._row(slot).kind for slot in slots]
+        for kind in Pass:
+            picked = [i for i, own in enumerate(kinds) if own is kind]
+            if not picked:
+                continue
+            whole = len(picked) == len(hidden)
+            states = hidden if whole else hidden[picked]
+            if kind is Pass.REFINE:
+                scores = self._refine_scores(states)
+            else:
+                scores = logits if whole else logits[picked]
+            verdicts = self._sample([slots[i] for i in picked], states, scores)
+            for slot, verdict in verdicts.items():
+                ended += self._conclude(slot, verdict)
+        return ended
+
+    def _refine_scores(self, states: Floats) -> Floats:
+        if self._text_logits is None:
+            raise GenerationError("a refine pass is running without a text head.")
+        return self._text_logits(states)[:, None, :]
+
+    def _sample(
+        self, slots: list[int], states: Floats, scores: Floats
+    ) -> dict[int, bool | Exception | None]:
+        """Draw and keep one step; say for each slot whether it ended (True: by itself)."""
+        requests = [self._row(slot) for slot in slots]
+        end = self._end(requests[0].kind)
+        verdicts: dict[int, bool | Exception | None] = {}
+        finite = finite_rows(scores) & finite_rows(states)
+        usable = scores if finite.all() else np.where(finite[:, None, None], scores, np.float32(0))
+        tokens = self._draw(slots, requests, usable, end)
+        for i, (slot, request) in enumerate(zip(slots, requests, strict=True)):
+            verdicts[slot] = None
+            if not finite[i]:
+                verdicts[slot] = _damage(request, states[i], scores[i])
+            elif (row := self._retry(slot, request, usable[i : i + 1], tokens[i], end)) is None:
+                verdicts[slot] = GenerationError(
+                    f"the model ended at its first step in {request.params.retries + 1} draws; "
+                    "change the text, the voice or the seed, or raise min_new_tokens."
+                )
+            elif (row == end).any():
+                verdicts[slot] = True
+            else:
+                verdicts[slot] = self._keep(slot, request, row, states[i])
+        return verdicts
+
+    def _keep(self, slot: int, request: Request, tokens: Ints, hidden: Floats) -> bool | None:
+        request.keep(tokens, hidden)
+        self.decoder.input_ids[slot, 0] = tokens
+        self.decoder.text_mask[slot] = request.kind is Pass.REFINE
+        return False if request.steps >= request.params.max_new_tokens else None
+
+    def _retry(
+        self, slot: int, request: Request, scores: Floats, tokens: Ints, end: int
+    ) -> Ints | None:
+        """Redraw an end at step 0 up to the allowed count; None when it ended every time."""
+        for attempt in range(request.params.retries + 1):
+            if request.steps or not (tokens == end).any():
+                return tokens
+            if attempt < request.params.retries:
+                tokens = self._draw([slot], [request], scores, end, attempt + 1)[0]
+        return None
+
+    def _draw(
+        self, slots: list[int], requests: list[Request], scores: Floats, end: int, attempt: int = 0
+    ) -> Ints:
+        return sample(
+            scores,
+            np.stack([request.history for request in requests]),
+            self._settings.take(np.asarray(slots)),
+            np.stack([request.uniforms(attempt) for request in requests]),
+            end,
+            np.array([request.forbid_end for request in requests]),
+        )
+
+    def _end(self, kind: Pass) -> int:
+        if kind is Pass.CODE:
+            return self.decoder.model.end_token
+        return -1 if self._text_end is None else self._text_end
+
+    def _row(self, slot: int) -> Request:
+        request = self._rows[slot]
+        if request is None:
+            raise GenerationError(f"slot {slot} holds no request.")
+        return request
+
+    def _leave(self, slot: int, finished: bool, error: Exception | None) -> Request:
+        request = self._row(slot)
+        request.end(finished, error)
+        self._rows[slot] = None
+        self.decoder.release(slot)
+        return request
+
+    def _close_gaps(self) -> None:
+        """Move the last requests into free slots before them, so that no step runs an idle row."""
+        while self.decoder.cache.movable and None in self._rows:
+            gap = self._rows.index(None)
+            last = max((i for i, row in enumerate(self._rows) if row is not None), default=-1)
+            if last < gap:
+                return
+            self.decoder.move(last, gap)
+            self._settings.move(last, gap)
+            self._rows[gap], self._rows[last] = self._rows[last], None
+
+
+def _damage(request: Request, states: Floats, scores: Floats) -> NonFiniteError:
+    """What the step of one row gave first that is not finite: the hidden state, else the scores."""
+    if not np.isfinite(states).all():
+        return _not_finite(request, "gpt", "hidden", describe(states))
+    refine = request.kind is Pass.REFINE
+    graph, output = ("text_head", "text_logits") if refine else ("gpt", "logits")
+    return _not_finite(request, graph, output, describe(scores))
+
+
+def _not_finite(request: Request, graph: str, output: str, found: str) -> NonFiniteError:
+    return NonFiniteError(graph, output, found, (f"step {request.steps}", request.name))

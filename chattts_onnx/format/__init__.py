@@ -1,0 +1,1 @@
+"""What a bundle is on disk: manifest, hashes of files, external data."""

@@ -1,0 +1,1 @@
+"""Speaker vectors: drawn by seed, read from what people share, collected by name."""

@@ -1,0 +1,1 @@
+"""How close a variant is to the FP32 reference."""

@@ -1,0 +1,1 @@
+"""ONNX graphs: read, written, looked into, their layers."""

@@ -1,1 +1,0 @@
-"""The load test: ``python -m pipeline.load``, which ``make load`` runs."""

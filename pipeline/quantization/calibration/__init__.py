@@ -1,0 +1,1 @@
+"""What the FP32 bundle says to real prompts, and its statistics."""

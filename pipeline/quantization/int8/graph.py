@@ -1,0 +1,214 @@
+"""One graph from FP32 to static W8A8."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from pipeline.graphs.files import load_graph, matching_pattern, save_graph
+from pipeline.graphs.layers import Exclusion, Layer, find_layers
+from pipeline.quantization.calibration.statistics import GraphStatistics
+from pipeline.quantization.calibration.thresholds import activation_range
+from pipeline.quantization.config import Int8Config
+from pipeline.quantization.embeddings import quantize_embeddings
+from pipeline.quantization.fused import check_fused, optimized_operators
+from pipeline.quantization.int8.bias_correction import add_to_output, mean_error
+from pipeline.quantization.int8.clipping import clipped_limits
+from pipeline.quantization.int8.qdq import QdqInserter
+from pipeline.quantization.integers import quantize_weight
+from pipeline.quantization.kv_cache import quantize_cache
+from pipeline.quantization.targets import TARGETS, Target
+from pipeline.quantization.weight_only import rtn
+from pipeline.quantization.weight_only.blocks import BlockFormat
+from pipeline.quantization.weight_only.matmul_nbits import OP_TYPE, replace_matmul
+
+Array = NDArray[Any]
+
+BLOCKS = BlockFormat(bits=8, block_size=32, symmetric=True)
+"""Form of the layers of ``repairs.blocks``; activations get a scale a block at run time."""
+
+INTEGER_ACTIVATIONS = 4
+"""MatMulNBits's accuracy level that multiplies integers."""
+
+
+@dataclass(frozen=True)
+class Int8Graph:
+    """What became of one graph.
+
+    Attributes:
+        quantized: name of each quantized node and its operator; a MatMul with 16-bit activations
+            stands there twice.
+        embeddings: Gather nodes whose tables became INT8 rows.
+        excluded: MatMul, Gemm and Conv nodes that stay float, with the reason.
+        operators: operators that ONNX Runtime's CPU provider runs, counted after optimization.
+        corrections: nodes that bias correction had to add.
+    """
+
+    quantized: Mapping[str, str]
+    embeddings: list[str]
+    excluded: list[Exclusion]
+    operators: Mapping[str, int]
+    corrections: int = 0
+
+    def quantized_counts(self) -> dict[str, int]:
+        """Quantized nodes per operator."""
+        return dict(sorted(Counter(self.quantized.values()).items()))
+
+
+def quantize_graph(
+    source: Path,
+    graph: str,
+    statistics: GraphStatistics,
+    config: Int8Config,
+    destination: Path,
+    count_operators: bool = True,
+    cache: Array | None = None,
+) -> Int8Graph:
+    """Write ``destination``, the INT8 form of the FP32 graph ``source``.
+
+    Smoothing is not done here: ``source`` and ``statistics`` are those of the smoothed graph
+    where there is one (see :mod:`pipeline.quantization.int8.bundle`).
+
+    Args:
+        source: the FP32 graph.
+        graph: its name in the bundle.
+        statistics: of its activations.
+        config: formats, ranges and repairs.
+        destination: the .onnx to write.
+        count_operators: let ONNX Runtime optimize the graph and count what it runs; a search that
+            opens the graph anyway saves the time.
+        cache: scales of INT8 keys and values, see :func:`.kv_cache.quantize_cache`.
+
+    Raises:
+        QuantizationError: a tensor lacks statistics, or a quantized node would run in float
+            (with ``config.require_fused``).
+    """
+    model = load_graph(source)
+    target, repairs = TARGETS[config.target], config.repairs
+    plan = _Plan.of(model.graph, graph, config)
+    weights = _Weights(statistics, config, target)
+    corrections = 0
+    if repairs.bias_correction:
+        static = [*plan.static, *plan.wide]
+        corrections = sum(weights.correct(model.graph, layer) for layer in static)
+        # a Conv may have got a bias
+        plan = _Plan.of(model.graph, graph, config)
+
+    def range_of(tensor: str) -> tuple[float, float]:
+        symmetric = target.activation == "int8"
+        histogram = statistics.merged(tensor)
+        return activation_range(histogram, config.calibrator, config.percentile, symmetric)
+
+    # before anything is inserted: the names of activations are those of the calibration now
+    limits = {layer.name: weights.limits(layer) for layer in [*plan.static, *plan.wide]}
+    names = plan.names()
+    for layer in plan.blocks:
+        assert layer.weight.const_value is not None
+        weight = np.ascontiguousarray(layer.weight.const_value.numpy().T)
+        made = rtn.quantize(weight, BLOCKS, 0)
+        replace_matmul(model, layer, made, INTEGER_ACTIVATIONS)
+    inserter = QdqInserter(model.graph, target, range_of, lambda layer: limits[layer.name])
+    for layer in plan.wide:
+        tensor = layer.activation.name or ""
+        inserter.insert_wide(layer, activation_range(statistics.merged(tensor), "minmax", 100))
+    inserter.insert(plan.static)
+    embeddings: list[str] = []
+    if config.embedding_tables:
+        embeddings = quantize_embeddings(model.graph, config.exclude_names)
+    if cache is not None:
+        quantize_cache(model.graph, cache)
+    save_graph(model, destination)
+    operators = optimized_operators(destination) if count_operators else {}
+    result = Int8Graph(names, embeddings, plan.excluded, operators, corrections)
+    if config.require_fused and count_operators:
+        check_fused(graph, result.quantized_counts(), operators, target)
+    return result
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which layers are quantized in which way."""
+
+    static: list[Layer]
+    wide: list[Layer]
+    blocks: list[Layer]
+    excluded: list[Exclusion]
+
+    @classmethod
+    def of(cls, graph: ir.Graph, name: str, config: Int8Config) -> _Plan:
+        layers, excluded = find_layers(graph, config.op_types, config.exclude_names, name)
+
+        def matches(layer: Layer, patterns: Sequence[str]) -> bool:
+            found = layer.node.op_type == "MatMul"
+            return found and matching_pattern(layer.node, patterns, name) is not None
+
+        blocks = [layer for layer in layers if matches(layer, config.repairs.blocks)]
+        rest = [layer for layer in layers if layer not in blocks]
+        wide = [layer for layer in rest if matches(layer, config.repairs.wide_activations)]
+        return cls([layer for layer in rest if layer not in wide], wide, blocks, excluded)
+
+    def names(self) -> dict[str, str]:
+        """Every integer product and its operator."""
+        return {
+            **{layer.name: layer.node.op_type for layer in self.static},
+            **{name: "MatMul" for w in self.wide for name in (w.name, f"{w.name}/lower")},
+            **{layer.name: OP_TYPE for layer in self.blocks},
+        }
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Limits of weights, and corrections of what rounding them does."""
+
+    statistics: GraphStatistics
+    config: Int8Config
+    target: Target
+
+    def limits(self, layer: Layer) -> Array | None:
+        """The magnitude of each output channel that becomes the largest integer."""
+        repairs = self.config.repairs
+        if repairs.per_channel and not repairs.weight_clipping:
+            return None
+        tensor = layer.weight.const_value
+        assert tensor is not None
+        rows = np.moveaxis(tensor.numpy(), layer.channel_axis, 0)
+        outputs = len(rows)
+        rows = rows.reshape(outputs, -1)
+        if not repairs.per_channel:
+            rows = rows.reshape(1, -1)
+        limits = np.abs(rows).max(axis=1)
+        if repairs.weight_clipping:
+            importance = self._importance(layer, rows.shape[1])
+            limits = clipped_limits(rows, importance, self.target.weight_limit)
+        return np.broadcast_to(limits, (outputs,)).astype(np.float32)
+
+    def correct(self, graph: ir.Graph, layer: Layer) -> bool:
+        """Correct the bias of ``layer``; True where that took a node of its own."""
+        tensor = layer.weight.const_value
+        assert tensor is not None
+        weight, axis = tensor.numpy(), layer.channel_axis
+        integers, scales = quantize_weight(
+            weight, axis, self.target.weight_limit, self.limits(layer)
+        )
+        shape = [1] * weight.ndim
+        shape[axis] = -1
+        mean = self.statistics.merged_channels(layer.activation.name or "").mean
+        error = mean_error(layer, weight, integers * scales.reshape(shape), mean)
+        return add_to_output(graph, layer, error)
+
+    def _importance(self, layer: Layer, width: int) -> Array:
+        """Mean square of what each weight of an output is multiplied with, [width]."""
+        square = np.square(self.statistics.merged_channels(layer.activation.name or "").rms)
+        if width == len(square):
+            return square
+        if layer.node.op_type == "Conv" and width % len(square) == 0:
+            return np.repeat(square, width // len(square))
+        # groups of a Conv, or one limit for a whole tensor
+        return np.full(width, square.mean())

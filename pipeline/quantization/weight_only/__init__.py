@@ -1,0 +1,1 @@
+"""Weights as integers of 8 or 4 bits."""

@@ -1,0 +1,1 @@
+"""Reports: rows, gates, comparison, figures, the machine they were made on."""

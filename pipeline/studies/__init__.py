@@ -1,0 +1,1 @@
+"""Commands that measure what the pipeline does not need at each run."""

@@ -1,0 +1,1 @@
+"""The load test: ``python -m pipeline.studies.load``, which ``make load`` runs."""

@@ -1,0 +1,128 @@
+"""Figures of runs as report rows, and whether they keep the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.report.write import Row, make_row
+from pipeline.studies.load.config import LoadConfig
+from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, Run
+
+PERCENTILES = (50, 95, 99)
+
+
+def percentile(values: Sequence[float], share: int) -> float | None:
+    """The smallest value that ``share`` percent of ``values`` do not exceed; None of none."""
+    if not values:
+        return None
+    return float(np.percentile(np.asarray(values), share, method="inverted_cdf"))
+
+
+def run_rows(run: Run) -> list[Row]:
+    """Rows of one run; the variant is target and system."""
+    good = [request for request in run.requests if request["error"] is None]
+    where = {"run": run.kind}
+    rows: list[Row] = []
+
+    def add(metric: str, value: float | None, unit: str) -> None:
+        if value is not None:
+            rows.append(make_row(variant_name(run), metric, value, unit, **where))
+
+    for metric, key in (("first_audio", "first_audio"), ("total", "total"), ("stall", "stall")):
+        for share in PERCENTILES:
+            add(f"{metric}_p{share}_seconds", percentile([r[key] for r in good], share), "s")
+    spent = wall_seconds(run)
+    speech = sum(request["bytes"] for request in good) / 2 / run.sample_rate
+    add("requests", len(run.requests), "")
+    add("failures", len(run.requests) - len(good), "")
+    add("requests_per_second", len(good) / spent, "1/s")
+    add("speech_per_second", speech / spent, "s/s")
+    add("processor_use", processor_use(run), "cores")
+    add("peak_memory_bytes", max(sample[1] for sample in run.server), "B")
+    if run.kind == SOAK:
+        for name, minute in (("second", 1), ("last", -1)):
+            add(f"memory_{name}_minute_bytes", memory_of_minute(run, minute), "B")
+        add("memory_growth", memory_growth(run), "")
+    return rows
+
+
+def variant_name(run: Run) -> str:
+    """Column of a run in tables."""
+    return run.target if run.system == CONTINUOUS else f"{run.target}, {run.system}"
+
+
+def wall_seconds(run: Run) -> float:
+    """From the first request's sending to the last byte."""
+    first = min(request["at"] for request in run.requests)
+    return max(request["at"] + request["total"] for request in run.requests) - first
+
+
+def processor_use(run: Run) -> float | None:
+    """Cores that the server kept busy on average."""
+    (begin, _, before), (end, _, after) = run.server[0], run.server[-1]
+    return (after - before) / (end - begin) if end > begin else None
+
+
+def memory_of_minute(run: Run, minute: int) -> float | None:
+    """Median resident bytes of a minute of the soak, counted from 0; -1 is the last whole one."""
+    if minute < 0:
+        begin, end = run.seconds - 60, run.seconds
+    else:
+        begin, end = 60 * minute, 60 * (minute + 1)
+    values = [memory for at, memory, _ in run.server if begin <= at < end]
+    return float(np.median(values)) if values else None
+
+
+def memory_growth(run: Run) -> float | None:
+    """Share by which the soak's last minute takes more memory than its second."""
+    second, last = memory_of_minute(run, 1), memory_of_minute(run, -1)
+    return None if second is None or last is None else last / second - 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate: ``value`` against ``limit``; ``passed`` None where it was not measured."""
+
+    gate: str
+    value: float | None
+    limit: float
+    passed: bool | None
+
+    def __str__(self) -> str:
+        if self.passed is None:
+            return f"{self.gate}: not measured"
+        sign = "kept" if self.passed else "FAILED"
+        return f"{self.gate}: {sign}, {self.value:.4g} against at most {self.limit:.4g}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the report's context."""
+        return asdict(self)
+
+
+def verdicts(runs: Iterable[Run], config: LoadConfig) -> list[Verdict]:
+    """The gates of ``config`` over the product's runs of their target."""
+    gates = config.gates
+    judged = [r for r in runs if r.target == gates.target and r.system == CONTINUOUS]
+    ramp = next((run for run in judged if run.kind == RAMP), None)
+    soak = next((run for run in judged if run.kind == SOAK), None)
+    failures = p99 = growth = None
+    if judged:
+        failures = float(sum(r["error"] is not None for run in judged for r in run.requests))
+    if ramp is not None:
+        heard = [r["first_audio"] for r in ramp.requests if r["error"] is None]
+        p99 = percentile(heard, 99)
+    if soak is not None:
+        growth = memory_growth(soak)
+    return [
+        _verdict("failed requests", failures, gates.failures),
+        _verdict("first audio P99, s", p99, gates.first_audio_p99_seconds),
+        _verdict("growth of memory over the soak", growth, gates.memory_growth),
+    ]
+
+
+def _verdict(gate: str, value: float | None, limit: float) -> Verdict:
+    return Verdict(gate, value, limit, None if value is None else value <= limit)

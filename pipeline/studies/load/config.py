@@ -1,0 +1,90 @@
+"""Parameters of the load test (``conf/load/default.yaml``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """A bundle to serve.
+
+    Attributes:
+        name: how reports call it.
+        bundle: its folder.
+        max_new_tokens: most steps a request asks for; what ends random weights.
+        server_options: further words of the command ``chattts-onnx serve``.
+        naive: serve it by the naive server as well.
+    """
+
+    name: str
+    bundle: str
+    max_new_tokens: int
+    server_options: list[str] = field(default_factory=list)
+    naive: bool = True
+
+
+@dataclass(frozen=True)
+class LoadGates:
+    """What the product's server has to keep on the target ``target``.
+
+    Attributes:
+        target: name of the target.
+        failures: failed requests at most, in all runs of it.
+        first_audio_p99_seconds: at most, in the run of ``seconds``.
+        memory_growth: at most, from the soak's second minute to its last, as a share.
+    """
+
+    target: str
+    failures: int
+    first_audio_p99_seconds: float
+    memory_growth: float
+
+
+@dataclass(frozen=True)
+class LoadConfig:
+    """Who asks for what, how long, and what is served.
+
+    Attributes:
+        users: users at once.
+        spawn_rate: users that arrive in a second.
+        seconds: length of a run, the arrival of the users included.
+        soak_seconds: length of the soak on the gates' target; 0 leaves it out.
+        pause_seconds: least and most time between an answer's last byte and the next request.
+        voices: different voices that are asked for.
+        seed: of the users' choices.
+        ready_seconds: time a server may take to start.
+        targets: what is served, one after the other.
+        gates: what must hold.
+        texts: what users ask for.
+    """
+
+    users: int
+    spawn_rate: float
+    seconds: float
+    soak_seconds: float
+    pause_seconds: tuple[float, float]
+    voices: int
+    seed: int
+    ready_seconds: float
+    targets: list[TargetConfig]
+    gates: LoadGates
+    texts: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.users < 1 or self.spawn_rate <= 0 or self.seconds <= 0 or self.voices < 1:
+            raise ConfigError("users, spawn_rate, seconds and voices are to be more than 0.")
+        if self.soak_seconds < 0 or 0 < self.soak_seconds < 180:
+            raise ConfigError(
+                f"soak_seconds is {self.soak_seconds:g}, expected 0 or at least 180: its last "
+                "minute is compared with its second."
+            )
+        low, high = self.pause_seconds
+        if not 0 <= low <= high:
+            raise ConfigError(f"pause_seconds is {self.pause_seconds}, expected low to high.")
+        if not self.texts or not self.targets:
+            raise ConfigError("texts and targets are to be named.")
+        if self.gates.target not in [target.name for target in self.targets]:
+            raise ConfigError(f"gates.target {self.gates.target!r} is none of the targets.")

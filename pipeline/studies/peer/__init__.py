@@ -1,0 +1,1 @@
+"""Every variant beside the official package."""

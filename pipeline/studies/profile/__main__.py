@@ -1,0 +1,242 @@
+"""What bounds a decode step: ``python -m pipeline.studies.profile``.
+
+Breaks the step of each variant into kernels by operator (ONNX Runtime's profiler), what the graph
+spends between them, and work outside the graph (sampling, bookkeeping), and holds the products
+against two limits measured on the same machine in the same run: the time to read the step's weights
+and cache from memory, and the time of the same products with weights that stay in the CPU's cache.
+Writes ``reports/profile.{json,md}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from chattts_onnx import Bundle, open_bundle
+from chattts_onnx.decoding.batch import Batch
+from chattts_onnx.decoding.decoder import Decoder
+from chattts_onnx.decoding.request import Request
+from chattts_onnx.errors import ChatTTSError
+from chattts_onnx.graphs.sessions import create_session, plain_providers, session_options
+from chattts_onnx.text import Prompt
+from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
+from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
+from pipeline.report.machine import machine_load
+from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.studies.profile.products import PRODUCTS, cached_rate, multiplications
+from pipeline.studies.profile.report import profile_sections
+
+VARIANTS = ("int8", "w8", "w4")
+CASES = ((1, 512), (8, 128))
+"""(requests in the batch, positions in the cache): the points that the goals name."""
+GROUPS = {**dict.fromkeys(PRODUCTS, "products"), "GroupQueryAttention": "attention"}
+WARMUP, ROUNDS = 4, 5
+
+
+def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row]:
+    """Milliseconds of one step: the whole, the graph, its kernels by group and by operator.
+
+    Rows ``step_ms`` carry ``part``: ``whole`` (what a user waits for), ``graph`` (ONNX Runtime's
+    run), ``host`` (their difference), and the kernels' ``products``, ``attention``, ``others`` and
+    ``between`` (the run without any kernel; threads waking, and the profiler itself).
+    """
+    variant = bundle.manifest.variant
+    where = {"requests": batch, "length": length}
+    running = _running(bundle, bundle.decoder(batch, _capacity(length, steps)), length, steps)
+    times, inside = _step_times(running, steps)
+    parts = {
+        "whole": times,
+        "graph": inside,
+        "host": [a - b for a, b in zip(times, inside, strict=True)],
+    }
+    for part, seconds in parts.items():
+        yield _part(variant, part, median(seconds) * 1e3, where)
+    run, kernels, calls = _kernels(bundle, batch, length, steps)
+    groups = dict.fromkeys(("products", "attention", "others"), 0.0)
+    for operator, milliseconds in kernels.items():
+        groups[GROUPS.get(operator, "others")] += milliseconds
+        yield make_row(
+            variant, "kernel_ms", milliseconds, "ms",
+            operator=operator, calls=calls[operator], **where,
+        )  # fmt: skip
+    groups["between"] = max(0.0, run - sum(kernels.values()))
+    for part, milliseconds in groups.items():
+        yield _part(variant, part, milliseconds, where)
+
+
+def limits(bundle: Bundle, batch: int, length: int, bandwidth: float) -> Iterator[Row]:
+    """The least milliseconds of a step: memory alone, and products alone from the CPU's cache."""
+    variant, model = bundle.manifest.variant, bundle.model
+    graph = bundle.path / bundle.manifest.graph("gpt").file
+    where = {"requests": batch, "length": length}
+    weights, cache = step_bytes(graph), cache_bytes(model, batch, length)
+    yield make_row(variant, "weight_bytes", weights, "B", **where)
+    yield make_row(variant, "cache_bytes", cache, "B", **where)
+    memory = {"weights": weights, "cache": cache}
+    for name, count in memory.items():
+        yield make_row(variant, "memory_ms", count / bandwidth * 1e3, "ms", read=name, **where)
+    kinds = multiplications(graph)
+    seconds = sum(
+        count * batch / cached_rate(kind, batch, bundle.config.threads)
+        for kind, count in kinds.items()
+    )
+    yield make_row(variant, "cached_products_ms", seconds * 1e3, "ms", **where)
+
+
+def thread_gain(folder: Path, batch: int, length: int, steps: int, threads: int) -> Iterator[Row]:
+    """How many times as fast a step is with all threads as with one, in alternating rounds."""
+    bundles = [
+        open_bundle(folder, threads=count, verify=False, huge_pages=True) for count in (1, threads)
+    ]
+    batches = [
+        _running(bundle, bundle.decoder(batch, _capacity(length, steps * ROUNDS)), length, steps)
+        for bundle in bundles
+    ]
+    taken: list[list[float]] = [[], []]
+    for _ in range(ROUNDS):
+        for own, running in zip(taken, batches, strict=True):
+            own.append(median(_step_times(running, max(1, steps // 2), warmup=1)[0]))
+    gain = median(one / many for one, many in zip(*taken, strict=True))
+    variant = bundles[0].manifest.variant
+    yield make_row(
+        variant, "thread_gain", gain, "×", threads=threads, requests=batch, length=length
+    )
+
+
+def _part(variant: str, part: str, milliseconds: float, where: dict[str, Any]) -> Row:
+    return make_row(variant, "step_ms", milliseconds, "ms", part=part, **where)
+
+
+def _capacity(length: int, steps: int) -> int:
+    return length + 2 * steps + 4 * WARMUP * ROUNDS
+
+
+def _running(bundle: Bundle, decoder: Decoder, length: int, steps: int) -> Batch:
+    """A batch whose every slot has just had its prefill."""
+    slots = decoder.cache.slots
+    ids = text_ids(bundle.tokenizer, slots, length, bundle.model.num_vq)
+    voices = speakers(slots, bundle.model.hidden_size, 0)
+    params = fixed_steps(decoder.cache.max_length - length)
+    batch = Batch(decoder)
+    mask = np.ones(length, dtype=np.bool_)
+    batch.add(
+        Request(Prompt(row, mask), params, voice, index)
+        for index, (row, voice) in enumerate(zip(ids, voices, strict=True))
+    )
+    batch.step()
+    return batch
+
+
+def _step_times(batch: Batch, steps: int, warmup: int = WARMUP) -> tuple[list[float], list[float]]:
+    """Seconds of each whole step, and of the graph's run in it."""
+    inside: list[float] = []
+    run = batch.decoder.step
+
+    def timed(count: int) -> tuple[Any, Any]:
+        started = time.perf_counter()
+        result = run(count)
+        inside.append(time.perf_counter() - started)
+        return result
+
+    batch.decoder.step = timed  # type: ignore[method-assign]
+    try:
+        whole = []
+        for _ in range(warmup + steps):
+            started = time.perf_counter()
+            batch.step()
+            whole.append(time.perf_counter() - started)
+    finally:
+        batch.decoder.step = run  # type: ignore[method-assign]
+    return whole[warmup:], inside[warmup:]
+
+
+def _kernels(
+    bundle: Bundle, batch: int, length: int, steps: int
+) -> tuple[float, dict[str, float], dict[str, int]]:
+    """Milliseconds of one run, and of its kernels by operator with how often each ran."""
+    graph = bundle.path / bundle.manifest.graph("gpt").file
+    with tempfile.TemporaryDirectory() as folder:
+        options = session_options(bundle.config)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "step")
+        providers = plain_providers(bundle.config)
+        session = create_session(graph, str(graph), providers, options)
+        decoder = Decoder(session, bundle.model, batch, _capacity(length, steps))
+        _step_times(_running(bundle, decoder, length, steps), steps)
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return _sum_up(events, steps)
+
+
+def _sum_up(
+    events: Sequence[dict[str, Any]], steps: int
+) -> tuple[float, dict[str, float], dict[str, int]]:
+    """Means over the last ``steps`` runs of a profile, largest first."""
+    runs = sorted((e for e in events if e["name"] == "model_run"), key=lambda e: e["ts"])[-steps:]
+    begin = runs[0]["ts"]
+    spent: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    for event in events:
+        if event["ts"] >= begin and event["name"].endswith("_kernel_time"):
+            operator = event["args"]["op_name"]
+            spent[operator] += event["dur"]
+            calls[operator] += 1
+    whole = sum(event["dur"] for event in runs) / len(runs) / 1e3
+    kernels = {name: total / len(runs) / 1e3 for name, total in spent.most_common()}
+    return whole, kernels, {name: count // len(runs) for name, count in calls.items()}
+
+
+def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> None:
+    """Profile every variant and write the report.
+
+    Raises:
+        BundleError: a variant's bundle is missing or damaged.
+    """
+    rows: list[Row] = []
+    load, bandwidth = machine_load(), 0.0
+    for variant in variants:
+        folder = workspace / "bundles" / variant
+        bundle = open_bundle(folder, verify=False, huge_pages=True)
+        bandwidth = bandwidth or read_bandwidth(bundle.config.threads)
+        for batch, length in CASES:
+            length = min(length, bundle.model.max_position_embeddings // 2)
+            rows += profile(bundle, batch, length, steps)
+            rows += limits(bundle, batch, length, bandwidth)
+            threads = bundle.config.threads
+            if threads > 1:
+                rows += thread_gain(folder, batch, length, steps, threads)
+    context = report_context(
+        bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
+        load=load, steps=steps, memory_bytes_per_second=bandwidth,
+    )  # fmt: skip
+    sections = profile_sections(rows, context)
+    write_report(report, context, rows, title="What bounds a step", sections=sections)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Show what a decode step spends its time on.")
+    parser.add_argument("--workspace", type=Path, default=Path())
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--report", type=Path, default=Path("reports/profile.json"))
+    parser.add_argument("--steps", type=int, default=24)
+    options = parser.parse_args(arguments)
+    try:
+        run(options.workspace, options.variants, options.report, options.steps)
+    except ChatTTSError as error:
+        print(f"profile: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Beside the last release, and the next version of a tool."""

@@ -1,0 +1,122 @@
+"""What the last release measured and demanded: ``reports/release.json``, kept in git.
+
+``python -m pipeline.studies.release.baseline`` accepts the present reports as the next baseline;
+commit it with the release.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chattts_onnx import __version__
+from chattts_onnx.errors import ChatTTSError
+from pipeline.config import load_params
+from pipeline.core.atomic import write_json
+from pipeline.core.errors import ReleaseError
+from pipeline.core.strict import parse_strictly
+from pipeline.release.provenance import read_source
+from pipeline.release.reports import Measured, read_measured
+from pipeline.report.compare import MACHINE_KEYS, Rule, flat_figures
+from pipeline.report.gates import GateConfig
+
+BASELINE = Path("reports/release.json")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A release as later ones are compared with it.
+
+    Attributes:
+        version: of this distribution.
+        commit: of the code.
+        checkpoint: its name and revision.
+        machine: what the speed was measured on.
+        tools: versions that the outputs depended on.
+        gates: limits of each variant, as they were.
+        rules: what later figures are compared by, as they were.
+        figures: value of each rule's key, by variant.
+    """
+
+    version: str
+    commit: str
+    checkpoint: dict[str, Any]
+    machine: dict[str, Any]
+    tools: dict[str, str]
+    gates: dict[str, list[GateConfig]]
+    rules: list[Rule]
+    figures: dict[str, dict[str, float]]
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline.
+
+    Raises:
+        ReleaseError: there is none, or it is malformed.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"{path}: found no baseline ({error}); make one of the last release's reports: "
+            "python -m pipeline.studies.release.baseline"
+        ) from error
+    try:
+        return parse_strictly(value, Baseline)
+    except ChatTTSError as error:
+        raise ReleaseError(f"{path}: {error}") from error
+
+
+def make_baseline(workspace: Path) -> dict[str, Any]:
+    """The present reports and parameters as a baseline.
+
+    Raises:
+        ReleaseError: a report is missing.
+        ConfigError: the parameters do not fit.
+    """
+    params = load_params(workspace / "params.yaml")
+    measured = read_measured(workspace)
+    return {
+        "version": __version__,
+        "commit": read_source(workspace).commit,
+        "checkpoint": {key: measured.checkpoint.get(key) for key in ("name", "revision")},
+        "machine": {key: measured.machine.get(key) for key in MACHINE_KEYS},
+        "tools": dict(params.tools),
+        "gates": {
+            variant: [vars(gate) for gate in gates]
+            for variant, gates in params.validate.gates.items()
+        },
+        "rules": [rule.as_dict() for rule in params.release.rules],
+        "figures": present_figures(measured, params.release.rules),
+    }
+
+
+def present_figures(measured: Measured, rules: list[Rule]) -> dict[str, dict[str, float]]:
+    """Figures of every variant but the reference, which is no part of a release."""
+    found = flat_figures(measured.rows, rules)
+    return {variant: values for variant, values in found.items() if variant != "reference"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point: write the baseline of the current folder."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.release.baseline",
+        description="Accept the present reports as what the next release is compared with.",
+    )
+    parser.add_argument("--output", type=Path, default=BASELINE)
+    given = parser.parse_args(arguments)
+    try:
+        write_json(given.output, make_baseline(Path.cwd()))
+    except ChatTTSError as error:
+        print(f"baseline: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    print(f"{given.output}: commit it with the release")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

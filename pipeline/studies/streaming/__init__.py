@@ -1,0 +1,1 @@
+"""What a stream costs by its length."""

@@ -1,0 +1,79 @@
+"""The report of :mod:`pipeline.studies.streaming`: a table and a plot of time against steps."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.atomic import write_bytes
+from pipeline.report.write import format_value, markdown_table
+
+Rows = Sequence[Mapping[str, Any]]
+
+NOTES = """\
+- Seconds to turn the states of an utterance into audio, without the GPT; the states are random
+  numbers, on whose values the work does not depend. Medians over rounds in which the modes take
+  turns.
+- `windows` is what a stream does: a first chunk of 12 steps, each later one twice as long, 192 at
+  most, each with the context that its samples need. `exact` waits for the whole receptive field,
+  `look-ahead` for as many steps as the context above says.
+- `whole` decodes once, after the last step. `again each 24` is the official schedule: everything
+  so far is decoded again each 24 steps. It was run once, and not for the longest utterances.
+- `slope` is that of log time over log steps, by least squares: 1 is linear, 2 quadratic.
+  `r_squared` is that of a straight line through the times."""
+
+
+def streaming_section(rows: Rows, context: Mapping[str, Any]) -> list[str]:
+    """Markdown blocks of ``streaming.md``."""
+    modes = list(dict.fromkeys(str(row["mode"]) for row in rows))
+    lengths = sorted({int(row["steps"]) for row in rows if "steps" in row})
+    header = ["seconds by steps", *map(str, lengths), "slope", "R²"]
+    lines = [
+        [
+            mode,
+            *(_cell(rows, "stream_seconds", mode=mode, steps=steps) for steps in lengths),
+            _cell(rows, "slope", mode=mode),
+            _cell(rows, "r_squared", mode=mode),
+        ]
+        for mode in modes
+    ]
+    blocks = [f"## Cost\n\n{markdown_table(header, lines)}\n\n![](streaming.png)"]
+    load, cores = context.get("load"), context.get("machine", {}).get("cores", 1)
+    if load is not None and load > cores / 2:
+        blocks.append(f"**Busy machine**: {load:g} processes wanted its {cores} cores.")
+    return [*blocks, f"## How it is measured\n\n{NOTES}"]
+
+
+def draw_streaming(path: Path, rows: Rows) -> None:
+    """Draw the PNG: time against steps, straight and with logarithmic axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.4, 3.8), layout="constrained")
+    figure.suptitle("Audio of a stream: time against steps")
+    for index, log in enumerate((False, True), start=1):
+        axes = figure.add_subplot(1, 2, index)
+        times = [row for row in rows if row["metric"] == "stream_seconds"]
+        for mode in dict.fromkeys(str(row["mode"]) for row in times):
+            own = sorted((row["steps"], row["value"]) for row in times if row["mode"] == mode)
+            slope = _cell(rows, "slope", mode=mode)
+            axes.plot(*zip(*own, strict=True), marker="o", label=f"{mode} (slope {slope})")
+        if log:
+            axes.set_xscale("log", base=2)
+            axes.set_yscale("log")
+        axes.set_xlabel("steps")
+        axes.set_ylabel("s")
+        axes.legend(fontsize=7)
+    buffer = io.BytesIO()
+    # Without the Software entry the same rows give the same bytes.
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
+    write_bytes(path, buffer.getvalue())
+
+
+def _cell(rows: Rows, metric: str, **conditions: Any) -> str:
+    wanted = {"metric": metric, **conditions}
+    for row in rows:
+        if all(row.get(key) == value for key, value in wanted.items()):
+            return format_value(row["value"])
+    return "–"

@@ -1,0 +1,243 @@
+"""Fetching from a real server that breaks off, forgets ranges, redirects, or lies."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chattts_onnx import cli
+from chattts_onnx.archive.fetch import Fetch, fetch
+from chattts_onnx.errors import ArchiveError
+from chattts_onnx.format.manifest import Manifest
+from tests.chattts_onnx.archive.test_folder import member, pack, write_sums
+
+OPTIONS = Fetch(attempts=4, pause_seconds=0)
+
+
+class Server(ThreadingHTTPServer):
+    """Files of a folder; what goes wrong is set by its attributes."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.ranges = True
+        self.break_after: int | None = None
+        self.redirect: str | None = None
+        self.failures = 0
+        self.seen: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/release"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server, name = self.server, self.path.rpartition("/")[2]
+        wanted = self.headers.get("Range")
+        server.seen.append((name, wanted))
+        if name.endswith(".tar") and server.redirect:
+            self.send_response(302)
+            self.send_header("Location", server.redirect)
+            self.end_headers()
+            return
+        path = server.folder / name
+        if not path.is_file() or server.failures:
+            server.failures = max(0, server.failures - 1)
+            self.send_error(404 if not path.is_file() else 503)
+            return
+        data, start = path.read_bytes(), 0
+        if wanted and server.ranges:
+            start = int(wanted.removeprefix("bytes=").partition("-")[0])
+            if start >= len(data):
+                self.send_error(416)
+                return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        sent = data[start:]
+        if server.break_after is not None and name.endswith(".tar"):
+            sent = sent[: server.break_after]
+        self.wfile.write(sent)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    server = Server(folder)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def server(bundle_path: Path, tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "release").mkdir()
+    pack(bundle_path, tmp_path / "release" / "x-int8.tar")
+    with serving(tmp_path / "release") as running:
+        yield running
+
+
+@pytest.mark.parametrize("source", ["", "/", "/x-int8.tar"])
+def test_an_archive_is_fetched_and_checked(server: Server, tmp_path: Path, source: str) -> None:
+    out = tmp_path / "bundles" / "int8"
+    folder, info = fetch(server.url + source, out, OPTIONS)
+    assert folder == out
+    assert info.manifest == Manifest.load(out)
+    assert [path.name for path in out.parent.iterdir()] == ["int8"]
+
+
+def test_parts_are_fetched_one_after_the_other(server: Server, tmp_path: Path) -> None:
+    whole = server.folder / "x-int8.tar"
+    data, names = whole.read_bytes(), ["x-int8.tar.001", "x-int8.tar.002"]
+    whole.unlink()
+    half = len(data) // 2 + 7
+    for name, part in zip(names, (data[:half], data[half:]), strict=True):
+        (server.folder / name).write_bytes(part)
+    write_sums(*(server.folder / name for name in names))
+    fetch(f"{server.url}/x-int8.tar", tmp_path / "out", OPTIONS)
+    assert [name for name, _ in server.seen] == ["SHA256SUMS", *names]
+    Manifest.load(tmp_path / "out")
+
+
+def test_an_unsafe_archive_leaves_nothing(
+    bundle_path: Path, server: Server, tmp_path: Path
+) -> None:
+    evil = member("x/../../evil", b"x")
+    pack(bundle_path, server.folder / "x-int8.tar", lambda members: members.append(evil))
+    with pytest.raises(ArchiveError, match="outside of its folder"):
+        fetch(server.url, tmp_path / "out", OPTIONS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["release"]
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
+    size = (server.folder / "x-int8.tar").stat().st_size
+    server.break_after = size // 3 + 1
+    out = tmp_path / "out"
+    fetch(server.url, out, OPTIONS)
+    asked = [wanted for name, wanted in server.seen if name == "x-int8.tar"]
+    assert asked == [None, f"bytes={size // 3 + 1}-", f"bytes={2 * (size // 3 + 1)}-"]
+    Manifest.load(out)
+
+
+def test_a_later_call_resumes_what_an_earlier_one_left(server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    server.break_after = 1000
+    with pytest.raises(ArchiveError, match="broken off 2 times"):
+        fetch(server.url, out, Fetch(attempts=2, pause_seconds=0))
+    assert (tmp_path / ".x-int8.tar.partial").stat().st_size == 2000
+    assert not out.exists()
+    server.break_after = None
+    fetch(server.url, out, OPTIONS)
+    assert server.seen[-1] == ("x-int8.tar", "bytes=2000-")
+    assert not (tmp_path / ".x-int8.tar.partial").exists()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("left", [b"of another release", b"x" * 10_000_000])
+def test_leftovers_of_another_file_do_no_harm(
+    server: Server, tmp_path: Path, ranges: bool, left: bytes
+) -> None:
+    server.ranges = ranges
+    (tmp_path / ".x-int8.tar.partial").write_bytes(left)
+    fetch(server.url, tmp_path / "out", OPTIONS)
+    Manifest.load(tmp_path / "out")
+
+
+def test_a_replaced_archive_is_refused(server: Server, tmp_path: Path) -> None:
+    with (server.folder / "x-int8.tar").open("r+b") as stream:
+        stream.write(b"y")
+    with pytest.raises(ArchiveError, match="SHA256SUMS says"):
+        fetch(server.url, tmp_path / "out", OPTIONS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["release"]
+
+
+def test_a_pin_catches_a_replaced_release(server: Server, tmp_path: Path) -> None:
+    pin = hashlib.sha256((server.folder / "SHA256SUMS").read_bytes()).hexdigest()
+    fetch(server.url, tmp_path / "one", Fetch(pin=pin))
+    with (server.folder / "SHA256SUMS").open("a") as stream:
+        stream.write("0" * 64 + "  more.tar\n")
+    with pytest.raises(ArchiveError, match="--pin"):
+        fetch(server.url + "/x-int8.tar", tmp_path / "two", Fetch(pin=pin))
+
+
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    fetch(server.url, tmp_path / "warm", OPTIONS)
+    server.seen.clear()
+    server.failures = 0
+    original = Handler.do_GET
+
+    def busy_once(self: Handler) -> None:
+        if self.path.endswith(".tar") and len(server.seen) == 1:
+            server.seen.append(("busy", None))
+            self.send_error(503)
+        else:
+            original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Handler, "do_GET", busy_once)
+        fetch(server.url, tmp_path / "out", OPTIONS)
+    assert ("busy", None) in server.seen
+
+
+def test_what_is_not_there_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+    (server.folder / "x-int8.tar").unlink()
+    with pytest.raises(ArchiveError, match="answered 404"):
+        fetch(server.url, tmp_path / "out", OPTIONS)
+    assert [name for name, _ in server.seen] == ["SHA256SUMS", "x-int8.tar"]
+
+
+@pytest.mark.parametrize(
+    "target", ["http://example.org/x-int8.tar", "file:///etc/passwd", "ftp://localhost/x"]
+)
+def test_redirects_stay_safe(server: Server, tmp_path: Path, target: str) -> None:
+    server.redirect = target
+    with pytest.raises(ArchiveError, match=r"expected an https URL|is not allowed"):
+        fetch(server.url, tmp_path / "out", OPTIONS)
+
+
+@pytest.mark.parametrize("url", ["http://example.org/a.tar", "file:///tmp/a.tar"])
+def test_only_https_is_taken_from_elsewhere(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ArchiveError, match="expected an https URL"):
+        fetch(url, tmp_path / "out", OPTIONS)
+
+
+def test_an_endless_answer_is_cut_off(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chattts_onnx.archive.fetch.MAX_FILE_BYTES", 1000)
+    with pytest.raises(ArchiveError, match="more than 1000 bytes"):
+        fetch(server.url, tmp_path / "out", OPTIONS)
+
+
+def test_the_command_fetches_from_a_folder(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["fetch", str(server.folder), "--variant", "int8", "-o", str(out)]) == 0
+    assert "checked" in capsys.readouterr().out
+    Manifest.load(out)
+    assert cli.main(["fetch", str(server.folder / "x-int8.tar"), "-o", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert cli.main(["fetch", server.url, "-o", str(tmp_path / "new"), "--keep", "--quiet"]) == 0
+    assert (tmp_path / "x-int8.tar").is_file()

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from chattts_onnx.audio.encode import MEDIA_TYPES, make_encoder, mp3_frame_bytes
+from chattts_onnx.audio.sinks import to_pcm, wav_header
+from chattts_onnx.errors import InputError
+
+RATE = 24_000
+TONE = (0.5 * np.sin(np.arange(3 * RATE) * 2 * np.pi * 440 / RATE)).astype(np.float32)
+CUTS = [3000, 9000, 40_000]
+
+
+def encode(form: str, rate: int = RATE) -> list[bytes]:
+    encoder = make_encoder(form, rate)
+    return [*map(encoder.encode, np.array_split(TONE, CUTS)), encoder.finish()]
+
+
+def test_wav_is_pcm_behind_a_streaming_header() -> None:
+    pcm = to_pcm(TONE)
+    assert b"".join(encode("pcm")) == pcm
+    assert b"".join(encode("wav")) == wav_header(0xFFFFFFFF, RATE) + pcm
+
+
+def test_wav_of_nothing_is_a_header() -> None:
+    assert len(make_encoder("wav", RATE).finish()) == 44
+
+
+@pytest.mark.parametrize("form", ["flac", "mp3", "opus"])
+@pytest.mark.parametrize("rate", [RATE, 8000])
+def test_encoded_streams_start_early_and_decode_to_the_tone(form: str, rate: int) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    parts = encode(form, rate)
+    # Something to send with the first chunk, and most of it before the end.
+    assert len(parts[0]) > 0 and sum(map(len, parts[:-1])) > len(parts[-1])
+    heard = []
+    with soundfile.SoundFile(io.BytesIO(b"".join(parts))) as file:
+        assert file.samplerate == rate or form == "opus"
+        try:
+            for _ in range(20):
+                heard.append(file.read(4096, dtype="float32"))
+        except soundfile.LibsndfileError:
+            assert form == "flac"  # a reader that wants to know the length beforehand
+    audio = np.concatenate(heard)
+    assert len(audio) >= 60_000
+    spectrum = np.abs(np.fft.rfft(audio[20_000:40_000]))
+    assert abs(int(spectrum.argmax()) / 20_000 - 440 / RATE) < 1e-4
+
+
+def test_mp3_has_no_empty_frame_that_claims_a_length() -> None:
+    pytest.importorskip("soundfile")
+    data = b"".join(encode("mp3"))
+    size = mp3_frame_bytes(data, RATE)
+    assert data[0] == 0xFF and data[size] == 0xFF  # one whole frame, then the next
+    assert any(data[4:size])
+
+
+def test_unknown_format_is_named() -> None:
+    with pytest.raises(InputError, match="no audio format 'aac'; expected one of wav, pcm"):
+        make_encoder("aac", RATE)
+    assert set(MEDIA_TYPES) == {"wav", "pcm", "flac", "mp3", "opus"}

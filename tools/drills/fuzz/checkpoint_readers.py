@@ -1,0 +1,137 @@
+"""Readers of checkpoints: tensors, the GPT's configuration, the tokenizer, the record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from chattts_onnx.text.tokenizer import TextTokenizer
+from pipeline.checkpoint import gpt_config, layout
+from pipeline.checkpoint.record import CheckpointRecord, FileRecord, read_record, write_record
+from pipeline.checkpoint.tensors import open_tensors
+from pipeline.checkpoint.tokenizer import (
+    BASE_TOKENS,
+    CONTROL_TOKENS,
+    check_tokenizer,
+    write_tokenizer,
+)
+from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_safetensors
+from tools.drills.fuzz.mutations import either, mutate_bytes
+from tools.drills.fuzz.reader import Prepared, Reader
+
+_KEPT_TOKENS = 90
+
+
+def _safetensors(folder: Path) -> Prepared:
+    path = folder / "model.safetensors"
+    tensors: dict[str, Any] = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.ones(4, np.float32),
+    }
+    integers: dict[str, Any] = {
+        "a": np.arange(3, dtype=np.int64),
+        "é.weight": np.zeros((0, 2), np.float16),
+    }
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        found = open_tensors(path)
+        for name in found.names:
+            if found.entries[name].dtype == "F32":
+                found.array(name)
+        found.check({} if "é.weight" in found else {"a": (2, 3)})
+
+    seeds = (save(tensors), save(tensors, {"format": "pt"}), save(integers))
+    return Prepared(seeds, read, path)
+
+
+def _gpt_config(folder: Path) -> Prepared:
+    path = folder / layout.GPT_CONFIG
+    path.parent.mkdir(parents=True)
+    plain = {
+        "model_type": "llama", "hidden_act": "silu", "hidden_size": 768, "rope_theta": 1e4,
+        "num_hidden_layers": 20, "rms_norm_eps": 1e-5, "max_position_embeddings": 4096,
+        "attention_bias": False, "rope_scaling": None,
+    }  # fmt: skip
+    nested = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}, "mlp_bias": False}
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        config = gpt_config.read_gpt_config(folder)
+        gpt_config.rope_theta(config)
+        gpt_config.rms_norm_eps(config)
+        gpt_config.max_positions(config)
+        gpt_config.count(config, "num_hidden_layers", 1)
+
+    return Prepared((dump(plain), dump(nested), dump({**plain, **nested})), read, path)
+
+
+def _tokenizer(folder: Path) -> Prepared:
+    path = folder / layout.TOKENIZER
+    write_tokenizer(folder, "compact")
+    small = _small_tokenizer(json.loads(path.read_bytes()))
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        tokenizer = TextTokenizer.load(path)
+        ids = tokenizer.encode("hello [uv_break] 你好")
+        tokenizer.decode(ids)
+        tokenizer.tokens("a")
+        assert tokenizer.size > 0
+        assert tokenizer.control_tokens is not None
+        check_tokenizer(folder, 1000)
+
+    return Prepared((dump(small), dump({**small, "truncation": None, "padding": None})), read, path)
+
+
+def _small_tokenizer(value: dict[str, Any]) -> dict[str, Any]:
+    """The written tokenizer with few words, so that most changes fall on its structure."""
+    words = [*BASE_TOKENS, *"hello", "##o", "你", "好"]
+    value["model"]["vocab"] = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    first = len(value["model"]["vocab"])
+    value["added_tokens"] = [
+        {**entry, "id": first + i}
+        for i, entry in enumerate(value["added_tokens"][:_KEPT_TOKENS])
+        if entry["content"] in CONTROL_TOKENS
+    ]
+    value["truncation"] = {
+        "direction": "Right", "max_length": 256, "strategy": "LongestFirst", "stride": 0,
+    }  # fmt: skip
+    value["padding"] = {
+        "strategy": {"Fixed": 256}, "direction": "Right", "pad_to_multiple_of": None,
+        "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
+    }  # fmt: skip
+    return value
+
+
+def _record(folder: Path) -> Prepared:
+    path = folder / layout.RECORD
+    files = {"asset/Vocos.safetensors": FileRecord("0" * 64, 10)}
+    write_record(folder, CheckpointRecord("mini", "local", "folder:mini", "1", "CC0-1.0", files))
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        read_record(folder)
+
+    return Prepared((path.read_bytes(),), read, path)
+
+
+READERS = (
+    Reader(
+        "safetensors", "safetensors headers and their tensors", _safetensors, mutate_safetensors,
+    ),
+    Reader(
+        "gpt-config", "`config.json` of a checkpoint", _gpt_config, mutate_json,
+    ),
+    Reader(
+        "tokenizer", "`tokenizer.json`, read and used by both packages",
+        _tokenizer, either(mutate_json, mutate_json, mutate_json, mutate_bytes),
+    ),
+    Reader(
+        "checkpoint-record", "`checkpoint.json`", _record, mutate_json,
+    ),
+)  # fmt: skip

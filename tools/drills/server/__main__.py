@@ -1,0 +1,75 @@
+"""Try to break the server: ``python -m tools.drills.server``, some 10 minutes on 2 cores.
+
+Writes ``reports/reliability/server.json``.  ``--only NAME`` runs one drill and replaces its row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chattts_onnx.errors import ChatTTSError
+from tools.drills.record import FOLDER, Promise, read_records, write_record
+from tools.drills.server import connections, contract, growth, hostile, overload, privacy, texts
+from tools.drills.server.target import build_bundle
+
+# The full counts; tests call the same functions with smaller ones.
+DRILLS: dict[str, Callable[[Path], Promise]] = {
+    "slow-readers": lambda bundle: connections.slow_readers(bundle, 32, 20),
+    "half-open": lambda bundle: connections.half_open(bundle, 256),
+    "slowloris": lambda bundle: connections.slowloris(bundle, 256),
+    "leavers": lambda bundle: connections.leavers(bundle, 512),
+    "overload": lambda bundle: overload.overload(bundle, 4_000, 2_000),
+    "malformed": lambda bundle: hostile.malformed(bundle, 10_000),
+    "huge": hostile.huge,
+    "contract": lambda bundle: contract.described(bundle, 60),
+    "texts": lambda bundle: texts.planes(bundle, 256),
+    "growth": lambda bundle: growth.growth(bundle, 10_000, 1_000),
+    "keys": privacy.wrong_keys,
+    "logs": privacy.logs,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point: 0 when every promise held, 1 when one was broken, 2 for an error."""
+    parser = argparse.ArgumentParser(description="Try to break the server.")
+    parser.add_argument("--only", choices=DRILLS, help="run one, and replace its row")
+    options = parser.parse_args(arguments)
+    try:
+        rows = _run([options.only] if options.only else list(DRILLS))
+        print(write_record("server", _replaced(rows[0]) if options.only else rows))
+    except ChatTTSError as error:
+        print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    return int(any(row.broken for row in rows))
+
+
+def _replaced(row: Promise) -> list[Promise]:
+    """The rows of the record with ``row`` in place of the one of its promise."""
+    kept = [old for old in read_records() if old.area == row.area] if FOLDER.exists() else []
+    if row.promise not in [old.promise for old in kept]:
+        return [*kept, row]
+    return [row if old.promise == row.promise else old for old in kept]
+
+
+def _run(names: list[str]) -> list[Promise]:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = build_bundle(Path(folder) / "bundle")
+        for name in names:
+            began = time.monotonic()
+            rows.append(DRILLS[name](bundle))
+            seen = f"{rows[-1].broken} broken of {rows[-1].count:,} {rows[-1].unit}"
+            spent = time.monotonic() - began
+            print(f"{name}: {seen}, {spent:.0f} s", file=sys.stderr, flush=True)
+            if rows[-1].broken:
+                print(f"  {rows[-1].result}", file=sys.stderr, flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

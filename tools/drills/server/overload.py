@@ -1,0 +1,63 @@
+"""Ten times as many clients as a server takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from tools.drills.record import Promise
+from tools.drills.server.target import PATIENCE, TEXT, Target, serving, within
+
+SLOTS, QUEUE = 4, 12
+TIMES = 10
+ALLOWED_GROWTH = 0.03
+
+
+def overload(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWTH) -> Promise:
+    """Ten times ``--slots`` and ``--queue`` make ``count`` requests without a pause; memory is
+    compared with that after ``warm`` of the same, and may grow by a share."""
+    clients = TIMES * (SLOTS + QUEUE)
+    with serving(bundle, {"slots": SLOTS, "queue": QUEUE}) as target:
+        _crowd(target, clients, warm)
+        before = target.vitals()
+        seen = _crowd(target, clients, count)
+        after = target.vitals()
+        idle = within(PATIENCE, target.is_idle)
+        spoke = target.speaks()
+    growth = after.memory / before.memory - 1
+    broken = count - seen["heard"] - seen["refused"]
+    if not (idle and spoke) or growth > allowed or not seen["refused"]:
+        broken = count
+    return Promise(
+        "server",
+        "Under ten times the load that it takes, a server answers 429 with `Retry-After` to what "
+        "is too much, speaks to the others, and does not grow",
+        f"`python -m tools.drills.server`: {clients} clients without a pause at {SLOTS} slots and "
+        f"{QUEUE} places",
+        count,
+        "requests",
+        broken,
+        f"{seen['heard']:,} heard all, {seen['refused']:,} were refused with 429; memory "
+        f"{growth:+.1%}, threads {before.threads} and {after.threads}",
+    )
+
+
+def _crowd(target: Target, clients: int, count: int) -> Counter[str]:
+    """Let ``clients`` ask at once, ``count`` times in all; what came of their requests."""
+    with ThreadPoolExecutor(clients) as pool:
+        return Counter(pool.map(lambda number: _judge(target, number), range(count)))
+
+
+def _judge(target: Target, seed: int) -> str:
+    try:
+        answer = target.speak(TEXT, seed=seed, voice=seed)
+    except httpx.HTTPError as error:
+        return type(error).__name__
+    if answer.status_code == 200 and answer.content:
+        return "heard"
+    if answer.status_code == 429 and int(answer.headers.get("retry-after", 0)) >= 1:
+        return "refused"
+    return f"status {answer.status_code}"

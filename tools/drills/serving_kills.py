@@ -1,0 +1,196 @@
+"""One kill of the server while it starts, streams or works on a job, and a start after it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Any
+
+from tools.drills.project import DrillError, digest, environment, remove
+
+SERVER = "server"
+BUNDLE = Path("bundles/int8")
+JOBS = Path(".dvc/tmp/jobs")
+_FORM = b"""--cut\r
+Content-Disposition: form-data; name="seed"\r
+\r
+1\r
+--cut\r
+Content-Disposition: form-data; name="file"; filename="lines.txt"\r
+\r
+The first train is late.
+The second train is late.
+The third train is on time.\r
+--cut--\r
+"""
+_BODY = {"text": "The next train leaves from platform four.", "format": "pcm", "seed": 1}
+_ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)")
+_PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an undisturbed server gave: time from its start to the end of its work, and hashes."""
+
+    seconds: float
+    speech: str
+    job: str
+    bundle: str
+
+
+def serving_reference(folder: Path) -> Served:
+    """Start a server, let it speak and do a job, and stop it."""
+    started = time.monotonic()
+    with started_server(folder) as address:
+        speech, job = speak_and_work(address)
+    return Served(time.monotonic() - started, speech, job, str(digest(folder / BUNDLE)))
+
+
+def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> dict[str, Any]:
+    """Kill a server that works at a random moment, look, start another one, and compare."""
+    share, broken = draw(), []
+    remove(folder / JOBS)
+    began = time.monotonic()
+    with _process(folder) as (process, log):
+        client = threading.Thread(target=_work, args=(log, process), daemon=True)
+        client.start()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=share * wanted.seconds)
+            raise DrillError(f"the server ended by itself with status {process.returncode}")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        client.join(_PATIENCE)
+    after = time.monotonic() - began
+    jobs = sorted((folder / JOBS).glob("*")) if (folder / JOBS).is_dir() else []
+    broken += [f"{path.name} of a job is cut short" for path in jobs if _cut(path)]
+    if digest(folder / BUNDLE) != wanted.bundle:
+        broken.append("the bundle is another one after the kill")
+    started = time.monotonic()
+    with started_server(folder) as address:
+        speech, job = speak_and_work(address)
+    if speech != wanted.speech:
+        broken.append("the server says something else after the kill")
+    if job != wanted.job:
+        broken.append("a job gives other bytes after the kill")
+    return {
+        "stage": SERVER,
+        "killed_after": round(after, 3),
+        "usual_seconds": round(wanted.seconds, 3),
+        "in_scratch": [path.suffix for path in jobs],
+        "visible": [path.suffix for path in jobs if path.suffix == ".zip"],
+        "resumed_in": round(time.monotonic() - started, 3),
+        "seconds": round(time.monotonic() - began, 3),
+        "broken": broken,
+    }
+
+
+@contextmanager
+def _process(
+    folder: Path, extra: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    log = folder / ".dvc/tmp/server.log"
+    command = [sys.executable, "-m", "chattts_onnx", "serve", "-b", str(folder / BUNDLE)]
+    command += ["--port", "0", "--jobs-folder", str(folder / JOBS)]
+    sink: IO[bytes]
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**environment(folder), **(extra or {})},
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+        try:
+            yield process, log
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def started_server(folder: Path, extra: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Address of a server that is ready; it is asked to stop at the end, and has to.
+
+    Raises:
+        DrillError: it does not start, or does not stop.
+    """
+    with _process(folder, extra) as (process, log):
+        yield _address(log, process)
+        process.terminate()
+        if status := process.wait(_PATIENCE):
+            raise DrillError(f"the server ended with status {status} when it was asked to stop")
+
+
+def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := _ADDRESS.search(log.read_bytes()):
+            address = f"http://127.0.0.1:{int(found[1])}"
+            with suppress(OSError):
+                _ask(f"{address}/ready")
+                return address
+        time.sleep(0.05)
+    raise DrillError(f"the server is not ready: {log.read_text('utf-8', 'replace')[-800:]}")
+
+
+def _work(log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Keep a server busy until it is gone."""
+    with suppress(OSError, HTTPException, DrillError, ValueError):
+        speak_and_work(_address(log, process))
+
+
+def _ask(url: str, body: bytes | None = None, kind: str = "") -> bytes:
+    """The body of an answer; with a ``body`` of its own the request is a POST."""
+    request = urllib.request.Request(url, body, {"Content-Type": kind} if kind else {})
+    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
+        return bytes(answer.read())
+
+
+def speak_and_work(address: str) -> tuple[str, str]:
+    """Let a server say a sentence and do a job of three lines; sha256 of either."""
+    return _speech(address), _job(address)
+
+
+def _speech(address: str) -> str:
+    """sha256 of what the server says."""
+    return sha256(
+        _ask(f"{address}/v1/tts", json.dumps(_BODY).encode(), "application/json")
+    ).hexdigest()
+
+
+def _job(address: str) -> str:
+    """sha256 of the names and contents that a job gives."""
+    job = json.loads(_ask(f"{address}/v1/batch", _FORM, "multipart/form-data; boundary=cut"))
+    deadline = time.monotonic() + _PATIENCE
+    while json.loads(_ask(f"{address}/v1/batch/{job['id']}"))["state"] != "done":
+        if time.monotonic() > deadline:
+            raise DrillError("a batch job does not end")
+        time.sleep(0.05)
+    digests = sha256()
+    data = _ask(f"{address}/v1/batch/{job['id']}/result")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in sorted(archive.namelist()):
+            digests.update(name.encode() + sha256(archive.read(name)).digest())
+    return digests.hexdigest()
+
+
+def _cut(path: Path) -> bool:
+    """Whether an archive under its final name is not whole."""
+    return path.suffix == ".zip" and not zipfile.is_zipfile(path)
