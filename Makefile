@@ -127,15 +127,18 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 LOCK := requirements/lock.txt
 LEFT_OUT := $(addprefix --no-emit-package ,flatbuffers numpy packaging protobuf)
 
-lock: setup ## Write the locks of requirements/ with hashes; UPGRADE=package takes its newest version
+lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE=package takes its newest version
 	$(COMPILE) --no-emit-package onnxruntime --all-extras pyproject.toml requirements/torch.in -o $(LOCK)
-	echo pip setuptools | xargs -n 1 | $(COMPILE) --constraints $(LOCK) - -o requirements/build.txt
+	printf 'pip\nsetuptools\n' | $(COMPILE) --constraints $(LOCK) - -o requirements/build.txt
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra build --extra text \
 		pyproject.toml requirements/torch.in -o requirements/pipeline.txt
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra serve --extra audio \
 		pyproject.toml -o requirements/serve.txt
 	$(COMPILE) --no-deps requirements/cpu.in -o requirements/cpu.txt
 	$(COMPILE) --constraints $(LOCK) $(LEFT_OUT) requirements/gpu.in -o requirements/gpu.txt
+	$(COMPILE) triton_server/requirements.in -o triton_server/requirements.txt
+	$(COMPILE) --no-deps triton_server/server.in -o triton_server/server.txt
+	$(COMPILE) --no-deps peer/requirements.in -o peer/requirements.txt
 
 clean: ## Remove what the pipeline made here; DVC's cache, the environment and reports stay
 	rm -rf build bundles samples listen.html dist mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache

@@ -72,6 +72,12 @@ def test_locked_versions_are_the_declared_ones() -> None:
 
 
 HASHED = ("build", "cpu", "gpu", "lock", "pipeline", "serve")
+LOCKS = [
+    *(f"requirements/{name}.txt" for name in HASHED),
+    "peer/requirements.txt",
+    "triton_server/requirements.txt",
+    "triton_server/server.txt",
+]
 
 
 def locked(name: str) -> dict[str, str]:
@@ -80,9 +86,9 @@ def locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", HASHED)
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_package_of_a_lock_has_its_hashes(name: str) -> None:
-    text = (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", text.partition("make lock\n")[2].strip())
     assert entries
     for entry in entries:
