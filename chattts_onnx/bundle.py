@@ -19,6 +19,7 @@ from .decoding.finite import require_finite
 from .decoding.forced import forced_pass
 from .decoding.params import GenerationParams
 from .errors import InputError
+from .format.installed import find_bundle
 from .format.manifest import Manifest, ModelInfo
 from .graphs.sessions import (
     Provider,
@@ -46,7 +47,7 @@ VOICES = "voices"
 
 
 def open_bundle(
-    path: Path | str,
+    path: Path | str | None = None,
     providers: Sequence[Provider] | None = None,
     threads: int | None = None,
     verify: bool = True,
@@ -60,6 +61,8 @@ def open_bundle(
 ) -> Bundle:
     """Open a bundle folder; graphs are loaded when they are first used.
 
+    ``path`` may be the name of an installed bundle; None takes ``$CHATTTS_BUNDLE``, else the bundle
+    that is installed.
     ``providers`` None takes CUDA where ONNX Runtime offers it, else CPU.  ``threads`` None takes
     the physical cores this process may use; ``audio_threads`` are those of the graphs that make
     audio, where they run beside the GPT (None: ``threads``).  ``verify`` checks size and sha256 of
@@ -84,7 +87,8 @@ def open_bundle(
         audio_threads=None if audio_threads is None else choose_threads(audio_threads),
         huge_pages=huge_pages,
     )
-    return Bundle(Path(path), Manifest.load(path, verify=verify), config)
+    folder = find_bundle(path)
+    return Bundle(folder, Manifest.load(folder, verify=verify), config)
 
 
 class Bundle:

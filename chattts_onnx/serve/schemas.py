@@ -86,13 +86,25 @@ class OpenAISpeechBody(BaseModel):
         },
     )
 
-    model: str = Field(description="A variant's name; OpenAI's names mean the default one.")
+    model: str = Field("tts-1", description="A variant's name; OpenAI's mean the default one.")
     input: str
     voice: str | VoiceReference = Field(description="An OpenAI name, or any voice of /v1/tts.")
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
     instructions: str | None = Field(None, description="Accepted and not used.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_clients_send_it(cls, data: Any) -> Any:
+        """Null is a field that was left out; formats are told in any case."""
+        if not isinstance(data, dict):
+            return data
+        known = {name: value for name, value in data.items() if value is not None}
+        for name in ("response_format", "stream_format"):
+            if isinstance(known.get(name), str):
+                known[name] = known[name].lower()
+        return known
 
 
 class ErrorDetail(BaseModel):
