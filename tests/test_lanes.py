@@ -46,7 +46,8 @@ def test_the_summary_has_a_line_a_lane() -> None:
     ]
 
 
-def test_a_run_ends_with_it(pytester: pytest.Pytester) -> None:
+def test_a_run_ends_with_it(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS.parent))
     pytester.makeconftest((TESTS / "conftest.py").read_text(encoding="utf-8"))
     pytester.makepyfile("import pytest\n@pytest.mark.skip(reason='no zsh')\ndef test(): pass")
     lines = pytester.runpytest_subprocess("-n", "1").outlines

@@ -86,7 +86,8 @@ def job(clone: Path, tmp_path: Path) -> Path:
         (clone / folder).mkdir()
     (clone / "dist/README.md").write_text("the card\n")
     (clone / "dist/chattts_onnx_mini-0.1.0-py3-none-any.whl").touch()
-    (clone / "wheels/chattts_onnx-0.1.0-py3-none-any.whl").touch()
+    for name in ("chattts_onnx-0.1.0-py3-none-any", "chattts_onnx_mini-0.1.0-py3-none-any"):
+        (clone / f"wheels/{name}.whl").touch()
     (clone / "kubernetes-cpu/kubernetes-cpu.yaml").touch()
     for folder in ("dist", "wheels"):
         sums = "sha256sum -- *.* > ../sums && mv ../sums SHA256SUMS"
@@ -150,6 +151,9 @@ def test_what_is_released_is_all_there_is_and_checked(job: Path, tmp_path: Path)
     assert call.startswith("gh release create v0.1.0 --verify-tag")
     for name in ("dist/SHA256SUMS", "wheels/chattts_onnx-", "kubernetes-cpu/kubernetes-cpu.yaml"):
         assert name in call
+    # GitHub refuses two files of one name.
+    files = [word.rpartition("/")[2] for word in call.split() if "/" in word]
+    assert len(set(files) - {"SHA256SUMS"}) == len(files) - 1
     (job / "wheels/chattts_onnx-0.1.0-py3-none-any.whl").write_text("changed")
     with pytest.raises(AssertionError, match="FAILED"):
         run(block_of("Check once more what is uploaded"), job, tmp_path)

@@ -138,6 +138,6 @@ def test_what_documentation_installs_is_what_there_is() -> None:
 
 
 def data_wheels() -> set[str]:
-    """Distributions that ``pipeline.release`` writes besides this one."""
-    texts = (path.read_text(encoding="utf-8") for path in (ROOT / "pipeline/release").rglob("*.py"))
-    return {name for text in texts for name in re.findall(r'"(chattts-onnx-[a-z]+)"', text)}
+    """Distributions that ``pipeline.release.wheel`` writes: one of a checkpoint's bundle."""
+    names = (path.stem.replace("_", "-") for path in (ROOT / "conf/checkpoint").glob("*.yaml"))
+    return {f"chattts-onnx-{name}" for name in names}
