@@ -24,7 +24,7 @@ LANES = (
     Lane("packages", r"^could not import|^no (locust|Ray)$|^wetext is not|hadolint", "make setup"),
     Lane("browser", r"no chromium", ".ci/prepare"),
     Lane("shells", r"^no (bash|fish|zsh)$", ".ci/prepare"),
-    Lane("Prometheus' own check", r"promtool", "apt-get install prometheus"),
+    Lane("Prometheus' own check", r"promtool", ".ci/prepare"),
     Lane("kubectl", r"^no kubectl", "install kubectl (kubernetes.io/docs/tasks/tools)"),
     Lane("tritonserver", r"triton_server/install\.sh", "triton_server/install.sh"),
     Lane("the official package", r"no official package", "peer/install.sh"),

@@ -286,11 +286,41 @@ def test_compose_names_files_and_images_that_there_are() -> None:
     assert {target.partition(":")[0] for target in static["targets"]} <= set(services)
 
 
-def test_prometheus_reads_its_configuration() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
+    return found
+
+
+def test_prometheus_reads_its_configuration(promtool: str) -> None:
     subprocess.run([promtool, "check", "config", DOCKER / "prometheus.yml"], check=True)
+
+
+def test_the_autoscaler_sees_the_queue_at_every_moment(promtool: str, tmp_path: Path) -> None:
+    """Prometheus asks once a minute; the autoscaler looks four times as often."""
+    (rule,) = load(DEPLOY / "prometheus-adapter-values.yaml")["rules"]["custom"]
+    query = rule["metricsQuery"].replace("<<.Series>>", "chattts_queue_depth")
+    query = query.replace("<<.LabelMatchers>>", 'namespace="chattts"').replace(
+        "<<.GroupBy>>", "pod"
+    )
+    series = "chattts_queue_depth{namespace='chattts',pod='a'}"
+    seen = [{"labels": '{pod="a"}', "value": 4}]
+    moments = [
+        {"expr": query, "eval_time": f"{second}s", "exp_samples": seen}
+        for second in range(120, 240, 15)
+    ]
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": "4 4 4 4 4"}],
+        "promql_expr_test": moments,
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
+    done = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "test.yml"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_dockerfile_is_clean() -> None:
