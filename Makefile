@@ -41,6 +41,10 @@ else
 WORKSPACE := workspaces/$(CHECKPOINT)
 endif
 
+# The compiled step is built where a compiler is; without it ONNX Runtime runs the steps.
+NATIVE := $(VENV)/.native
+NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
+
 .PHONY: help setup repro bench search sweep ablation calibration-study targets load triton test lint audit params ui lock clean
 
 help: ## List the targets
@@ -49,7 +53,7 @@ help: ## List the targets
 	@echo "  variables: CHECKPOINT=mini|seeded_small|seeded_full|chattts|local CHECKPOINT_DIR=folder"
 	@echo "             OVERRIDES='precision.int8.calibrator=entropy …' VENV=.venv PYTHON=python3"
 
-setup: $(STAMP) ## Create .venv with the exact pins and the CPU or GPU build of ONNX Runtime
+setup: $(STAMP) $(NATIVE) ## Create .venv with the exact pins, the CPU or GPU build of ONNX Runtime, the compiled step
 
 $(STAMP): pyproject.toml $(addprefix requirements/,build.txt lock.txt $(BUILD).txt torch.txt)
 	@test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
@@ -59,6 +63,11 @@ $(STAMP): pyproject.toml $(addprefix requirements/,build.txt lock.txt $(BUILD).t
 	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+$(NATIVE): $(NATIVE_SOURCES) | $(STAMP)
+	@if command -v "$${CXX:-c++}" >/dev/null; then $(PIP) install --no-deps --no-build-isolation ./native; \
+		else echo "no C++ compiler: ONNX Runtime will run the decoding steps"; fi
 	@touch $@
 
 repro: setup ## Checkpoint to checked bundles, timed and recorded; ends with a table and wav files
@@ -129,7 +138,7 @@ LEFT_OUT := $(addprefix --no-emit-package ,flatbuffers numpy packaging protobuf)
 
 lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE=package takes its newest version
 	$(COMPILE) --no-emit-package onnxruntime --all-extras pyproject.toml requirements/torch.in -o $(LOCK)
-	printf 'pip\nsetuptools\n' | $(COMPILE) --constraints $(LOCK) - -o requirements/build.txt
+	$(COMPILE) --constraints $(LOCK) requirements/build.in -o requirements/build.txt
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra build --extra text \
 		pyproject.toml requirements/torch.in -o requirements/pipeline.txt
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra serve --extra audio \

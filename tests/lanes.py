@@ -30,10 +30,14 @@ LANES = (
     Lane("the official package", r"no official package", "peer/install.sh"),
     Lane(
         "the official files",
-        r"^official (files|headers)|no official tokenizer|no shared voices",
+        r"^official (files|headers)|no official tokenizer|no shared voices|voices that people share",
         "CHATTTS_DATA=folder of the official tokenizer, headers and voices (tests/official.py)",
     ),
     Lane("drills", r"no drill has been recorded", "python -m tools.drills.numbers"),
+    Lane("the compiled step", r"no compiled step|no CMake", "install g++ and cmake, make setup"),
+    Lane(
+        "pairs that are none", r"other forms have|what their suffix says", "nothing, they mean none"
+    ),
     Lane("AVX-512 VNNI", r"AVX-512 VNNI", "run on a CPU that has it"),
     Lane("a CPU build", r"this ONNX Runtime has CUDA", "run on a machine without a GPU"),
     Lane(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..audio.encode import MEDIA_TYPES
+from ..text.choices import Code, Markup
 from .requests import SpeechRequest
 
 AudioFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
@@ -48,7 +49,11 @@ class SpeechBody(BaseModel):
     laugh: int | None = Field(None, ge=0, le=2)
     break_: int | None = Field(None, ge=0, le=7, alias="break", description="How many pauses.")
     normalize: bool = Field(True, description="Read numbers, dates and units as people do.")
-    language: Literal["auto", "zh", "en"] | None = Field(None, description="Of the numbers.")
+    language: Literal["auto", "zh", "en"] | None = Field(
+        None, description="Of numbers and formulas."
+    )
+    markup: Markup | None = Field(None, description="What carries the text and is not spoken.")
+    code: Code | None = Field(None, description="Whether blocks of code are read.")
 
     @model_validator(mode="before")
     @classmethod
