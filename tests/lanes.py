@@ -30,7 +30,7 @@ LANES = (
     Lane("the official package", r"no official package", "peer/install.sh"),
     Lane(
         "the official files",
-        r"^official (files|headers)|no official tokenizer|no shared voices|voices that people share",
+        r"^official (files|headers)|official tokenizer|no shared voices|voices that people share",
         "CHATTTS_DATA=folder of the official tokenizer, headers and voices (tests/official.py)",
     ),
     Lane("drills", r"no drill has been recorded", "python -m tools.drills.numbers"),

@@ -21,9 +21,9 @@ from safetensors.numpy import save_file
 from chattts_onnx import VoiceError, cli
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.files import voice_names
+from tests.official import VOICES
 
 ROOT = Path(__file__).parents[3]
-REAL = ROOT.parent / "shared" / "data" / "voices"
 SIZE = 768
 VECTOR = voices.random_speaker(5, SIZE).astype(np.float16).astype(np.float32)
 TEXT = voices.encode_speaker(VECTOR)
@@ -268,9 +268,9 @@ def test_the_recipe_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="voices that people share are not at hand")
+@pytest.mark.skipif(not VOICES.is_dir(), reason="voices that people share are not at hand")
 def test_real_voices(capsys: pytest.CaptureFixture[str]) -> None:
-    for path in sorted(REAL.iterdir()):
+    for path in sorted(VOICES.iterdir()):
         for name in voice_names(path) or [None]:
             assert voices.load_speaker(path, SIZE, name).shape == (SIZE,)
-    assert len(voice_names(REAL / "slct_voice_240605.json")) == 22
+    assert len(voice_names(VOICES / "slct_voice_240605.json")) == 22
