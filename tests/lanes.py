@@ -35,8 +35,6 @@ LANES = (
     ),
     Lane("drills", r"no drill has been recorded", "python -m tools.drills.numbers"),
     Lane("the compiled step", r"no compiled step|no CMake", "install g++ and cmake, make setup"),
-    Lane(
-    ),
     Lane("AVX-512 VNNI", r"AVX-512 VNNI", "run on a CPU that has it"),
     Lane("a CPU build", r"this ONNX Runtime has CUDA", "run on a machine without a GPU"),
     Lane(
