@@ -8,17 +8,30 @@ CHECKPOINT_DIR ?=
 CHECKPOINT ?= $(if $(CHECKPOINT_DIR),local,mini)
 OVERRIDES ?=
 
-BIN := $(abspath $(VENV))/bin
-export PATH := $(BIN):$(PATH)
+# The checkout may lie anywhere; make itself can't have a target with spaces in its name.
+ifneq ($(words $(VENV)),1)
+$(error VENV is '$(VENV)'; expected a path without spaces, from here or from the root)
+endif
+BIN := $(VENV)/bin
+export PATH := $(if $(filter /%,$(BIN)),,$(CURDIR)/)$(BIN):$(PATH)
+
+# For a user without a name (a container's number): DVC does not start without these two.
+HOME ?= /
+USER ?= $(shell id -u)
+export HOME USER
 
 # ONNX Runtime is one import package in two builds; nvidia-smi decides which one is installed.
 BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 OTHER := $(if $(filter gpu,$(BUILD)),onnxruntime,onnxruntime-gpu)
 STAMP := $(VENV)/.installed-$(BUILD)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
-REQUIREMENTS := requirements/torch.txt requirements/lock.txt requirements/$(BUILD).txt
+# What the locks list is all there is, and nothing else than what they hash; sdists are built by the
+# setuptools that they lock.
+LOCKED := $(PIP) install --require-hashes --no-deps --no-build-isolation
+# Where torch comes from, if not from pip's own index: that has the CUDA build, 2.7 GB with its needs.
+TORCH_INDEX ?=
 
-SELECT := $(if $(CHECKPOINT_DIR),checkpoint.path=$(abspath $(CHECKPOINT_DIR)))
+SELECT := $(if $(CHECKPOINT_DIR),"checkpoint.path='$(shell realpath '$(CHECKPOINT_DIR)')'")
 ALL_OVERRIDES := $(if $(filter-out mini,$(CHECKPOINT)),checkpoint=$(CHECKPOINT)) $(SELECT) $(OVERRIDES)
 
 # The default checkpoint, as committed, runs at the top; all else runs in a folder of its own.
@@ -42,17 +55,18 @@ help: ## List the targets
 
 setup: $(STAMP) $(NATIVE) ## Create .venv with the exact pins, the CPU or GPU build of ONNX Runtime, the compiled step
 
-$(STAMP): pyproject.toml $(REQUIREMENTS)
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -r requirements/torch.txt
+$(STAMP): pyproject.toml $(addprefix requirements/,build.txt lock.txt $(BUILD).txt torch.txt)
+	@test -x $(BIN)/python || $(PYTHON) -m venv "$(VENV)"
+	$(LOCKED) -r requirements/build.txt
 	$(PIP) uninstall --yes $(OTHER) 2>/dev/null
-	$(PIP) install -r requirements/$(BUILD).txt
+	$(LOCKED) -r requirements/lock.txt -r requirements/$(BUILD).txt
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
 $(NATIVE): $(NATIVE_SOURCES) | $(STAMP)
-	@if command -v "$${CXX:-c++}" >/dev/null; then $(PIP) install --no-deps ./native; \
+	@if command -v "$${CXX:-c++}" >/dev/null; then $(PIP) install --no-deps --no-build-isolation ./native; \
 		else echo "no C++ compiler: ONNX Runtime will run the decoding steps"; fi
 	@touch $@
 
@@ -94,7 +108,7 @@ load: setup ## Users of locust against the server and a naive one; SOAK=seconds 
 	$(BIN)/python -m pipeline.studies.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
 
 test: lint ## Lint, type check and run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search for secrets
 	$(BIN)/ruff check .
@@ -105,8 +119,8 @@ lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
 audit: setup ## Known holes in the pinned packages; asks PyPI
-	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \
-		-r requirements/torch.txt -r requirements/cpu.txt
+	$(BIN)/pip-audit --strict --progress-spinner off --require-hashes --disable-pip \
+		-r requirements/lock.txt -r requirements/cpu.txt
 
 params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose
@@ -114,11 +128,26 @@ params: setup ## Compose conf/ into params.yaml
 ui: setup ## Open the results in MLflow on http://127.0.0.1:5000 (WORKSPACE of CHECKPOINT)
 	cd $(WORKSPACE) && mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1
 
-lock: setup ## Write requirements/lock.txt from what is installed
-	@{ echo "# Made by \`make lock\`: everything but torch and ONNX Runtime, which have CPU and GPU builds."; \
-		$(PIP) freeze --all --exclude-editable | \
-		grep -vE '^(pip|torch|triton|onnxruntime|onnxruntime-gpu|nvidia-.*|cuda-.*)( |==)'; } > requirements/lock.tmp
-	@mv requirements/lock.tmp requirements/lock.txt
+# One resolution for Python 3.11 to 3.14 and every machine; what is locked stays unless pyproject.toml
+# or UPGRADE= says otherwise.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' --overrides requirements/without-torch.txt \
+	$(if $(UPGRADE),--upgrade-package $(UPGRADE))
+LOCK := requirements/lock.txt
+LEFT_OUT := $(addprefix --no-emit-package ,flatbuffers numpy packaging protobuf)
+
+lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE=package takes its newest version
+	$(COMPILE) --no-emit-package onnxruntime --all-extras pyproject.toml requirements/torch.in -o $(LOCK)
+	$(COMPILE) --constraints $(LOCK) requirements/build.in -o requirements/build.txt
+	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra build --extra text \
+		pyproject.toml requirements/torch.in -o requirements/pipeline.txt
+	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra serve --extra audio \
+		pyproject.toml -o requirements/serve.txt
+	$(COMPILE) --no-deps requirements/cpu.in -o requirements/cpu.txt
+	$(COMPILE) --constraints $(LOCK) $(LEFT_OUT) requirements/gpu.in -o requirements/gpu.txt
+	$(COMPILE) triton_server/requirements.in -o triton_server/requirements.txt
+	$(COMPILE) --no-deps triton_server/server.in -o triton_server/server.txt
+	$(COMPILE) --no-deps peer/requirements.in -o peer/requirements.txt
 
 clean: ## Remove what the pipeline made here; DVC's cache, the environment and reports stay
 	rm -rf build bundles samples listen.html dist mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache

@@ -7,12 +7,17 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import _moved
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reports home from the moment it is imported, and keeps an identifier under HOME.
+# Nothing asks the network here unless it is told to: ORT_DISABLE_TELEMETRY=0 tells it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from .audio.wav import write_wav

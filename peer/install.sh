@@ -12,7 +12,7 @@ if [[ ! -x "$python" ]]; then
     "${PYTHON:-python3}" -m venv "$target"
 fi
 "$python" -m pip install --quiet "torch==2.13.0"
-"$python" -m pip install --quiet --no-deps -r "$here/requirements.txt"
+"$python" -m pip install --quiet --require-hashes --no-deps -r "$here/requirements.txt"
 
 # torchaudio's extensions need CUDA libraries and another torch; what is used of it, the mel
 # transform, is plain PyTorch and works once they are gone.

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+import pipeline  # noqa: F401  its environment: nothing reports home, and there is a HOME
+from tests.lanes import summary
+
+pytest_plugins = ["pytester"]
+
 # Two test processes share the cores; spinning thread pools would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
 # A loaded machine is slow without any fault of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A line for each lane that was skipped, with the command that enables it."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    reasons = [entry[2].removeprefix("Skipped: ") for entry in skipped]
+    for line in summary(reasons):
+        terminalreporter.write_line(line, yellow=True)

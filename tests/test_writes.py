@@ -40,6 +40,7 @@ ALLOWED = {
     "pipeline/quantization/calibration/statistics.py": IN_A_SCRATCH_FOLDER,
     "pipeline/release/archive.py": IN_A_SCRATCH_FOLDER,
     "pipeline/release/triton/repository.py": IN_A_SCRATCH_FOLDER,
+    "pipeline/release/wheel.py": IN_A_SCRATCH_FILE,
     "pipeline/search/journal.py": A_LOG,
     "pipeline/stages/fuse.py": IN_A_SCRATCH_FOLDER,
 }

@@ -12,9 +12,7 @@ if [[ ! -x "$python" ]]; then
     "${PYTHON:-python3}" -m venv "$target"
 fi
 pip=("$python" -m pip --quiet --disable-pip-version-check)
-"${pip[@]}" install -r "$here/requirements.txt"
-# Without its requirements, which are of its own Python code: only the server is used.
-"${pip[@]}" install --no-deps "nvidia-pytriton==0.7.0"
+"${pip[@]}" install --require-hashes --no-deps -r "$here/requirements.txt" -r "$here/server.txt"
 
 # The backend's stub embeds the interpreter, so it needs the shared library of this very version.
 read -r packages version libraries library < <("$python" -c '

@@ -119,7 +119,11 @@ class JobRoom:
         service.ticks.append(self.sweep)
 
     def submit(self, lines: Sequence[Line], form: str = "wav", owner: str = "") -> Job:
-        """Start a job; raises :class:`QueueFullError` when too many are kept."""
+        """Start a job; raises :class:`QueueFullError` when too many are kept, or
+        :class:`UnknownJobError` where none are taken.
+        """
+        if not self._settings.batch_jobs:
+            raise UnknownJobError("this server takes no batch jobs; ask the one that does.")
         if form not in FORMATS:
             raise InputError(f"no audio format {form!r}; expected one of {', '.join(FORMATS)}.")
         if not self._service.ready:

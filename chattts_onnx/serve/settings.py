@@ -72,7 +72,7 @@ class ServeSettings:
         "", "where batch jobs keep their files; default: a temporary one", str
     )
     batch_workers: int = _option(2, "lines of batch jobs spoken at the same time")
-    batch_jobs: int = _option(16, "batch jobs kept, finished ones included")
+    batch_jobs: int = _option(16, "batch jobs kept, finished ones included; 0: none are taken")
     batch_lines: int = _option(10_000, "lines of one batch job")
     keep_seconds: float = _option(3600.0, "how long a finished batch job is kept", float)
     cors_origins: tuple[str, ...] = _option(
@@ -99,10 +99,11 @@ class ServeSettings:
             _at_least(name, getattr(self, name), 1)
         for name in ("max_new_tokens", "max_body_bytes", "max_upload_bytes", "batch_workers"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("max_connections", "batch_jobs", "batch_lines"):
+        for name in ("max_connections", "batch_lines"):
             _at_least(name, getattr(self, name), 1)
         for name in ("queue", "max_length", "threads", "look_ahead", "port", "drain_seconds"):
             _at_least(name, getattr(self, name), 0)
+        _at_least("batch_jobs", self.batch_jobs, 0)
         seconds = ("receive", "request", "stall", "buffer", "keep")
         for name in (f"{each}_seconds" for each in seconds):
             if not getattr(self, name) > 0:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 # Absolute paths that a stage makes; others (/bin/bash, /dev/null) are the machine's own.
@@ -37,6 +38,7 @@ class Stage:
     command: list[str] = field(default_factory=list)
     healthcheck: list[str] = field(default_factory=list)
     user: str = "root"
+    labels: dict[str, str] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
 
 
@@ -71,6 +73,7 @@ class Builder:
         self.arguments = arguments
         self.base_environment = environment
         self.stages: dict[str, Stage] = {}
+        self._global: dict[str, str] = {}
         self._declared: dict[str, str] = {}
         self._stage: Stage | None = None
 
@@ -88,13 +91,15 @@ class Builder:
         return self.stage
 
     def mapped(self, text: str) -> str:
-        """A command with the stage's absolute paths below its folder."""
+        """A text of the Dockerfile with the image's absolute paths below the stage's folder.
+
+        Only what stands there: paths of this machine that come in by variables stay as they are.
+        """
         return MADE.sub(f"{self.stage.root}/", text)
 
     def variables(self) -> dict[str, str]:
         """The environment of a command."""
-        mapped = {key: self.mapped(value) for key, value in self.stage.environment.items()}
-        return {**self.base_environment, **self._declared, **mapped}
+        return {**self.base_environment, **self._declared, **self.stage.environment}
 
     def run(self, command: list[str]) -> str:
         """Run to the end in the stage's folder and return what was printed."""
@@ -125,15 +130,24 @@ class Builder:
 
     def _arg(self, value: str) -> None:
         name, _, default = value.partition("=")
-        self._declared[name] = self.arguments.get(name, default.strip('"'))
+        given = self.arguments.get(name, default.strip('"'))
+        (self._declared if self._stage else self._global)[name] = given
 
     def _from(self, value: str) -> None:
+        # Arguments end with their stage; those before the first FROM are for FROM alone.
+        self._declared = dict(self._global)
         base, _, name = self._substituted(value).partition(" AS ")
-        root = self.folder / name
-        (root / "tmp").mkdir(parents=True)
-        self._stage = self.stages[name] = Stage(name, base, root)
-        # Arguments end with their stage.
-        self._declared = {k: v for k, v in self._declared.items() if k == "PYTHON"}
+        # This machine is the only platform.
+        base = base.removeprefix("--platform= ")
+        if base in self.stages:
+            self._stage = replace(self.stages[base], name=name, ran=[])
+            self._stage.environment = dict(self.stages[base].environment)
+        else:
+            root = self.folder / name
+            (root / "tmp").mkdir(parents=True)
+            self._stage = Stage(name, base, root)
+        self.stages[name] = self._stage
+        self._declared = {}
 
     def _shell(self, value: str) -> None:
         self.stage.shell = json.loads(value)
@@ -141,7 +155,7 @@ class Builder:
     def _env(self, value: str) -> None:
         for entry in shlex.split(value):
             name, _, text = entry.partition("=")
-            self.stage.environment[name] = self._substituted(text)
+            self.stage.environment[name] = self._substituted(self.mapped(text))
 
     def _workdir(self, value: str) -> None:
         self.stage.workdir = value
@@ -149,9 +163,10 @@ class Builder:
 
     def _copy(self, value: str) -> None:
         words = [self._substituted(word) for word in value.split()]
-        source_root, ignored = self.context, self._ignored()
+        source_root, keep = self.context, Ignore.of(self.context).keeps
         if words[0].startswith("--from="):
-            source_root, ignored = self.stages[words.pop(0).removeprefix("--from=")].root, []
+            source_root = self.stages[words.pop(0).removeprefix("--from=")].root
+            keep = lambda _: True  # noqa: E731
         *sources, target = words
         destination = self._path(
             target if target.startswith("/") else f"{self.stage.workdir}/{target}"
@@ -159,16 +174,14 @@ class Builder:
         for source in sources:
             found = source_root / source.lstrip("/")
             assert found.exists(), f"COPY {source}: not there"
+            inside = found.relative_to(source_root).as_posix()
             if found.is_dir():
-                _copy_tree(found, destination, ignored if found == self.context else [])
+                _copy_tree(source_root, found, destination, keep)
             else:
                 assert target.endswith("/"), f"COPY {value}: a folder needs a / at its end"
+                assert keep(inside), f"COPY {source}: .dockerignore leaves it out"
                 destination.mkdir(parents=True, exist_ok=True)
                 shutil.copy(found, destination)
-
-    def _ignored(self) -> list[str]:
-        lines = (self.context / ".dockerignore").read_text(encoding="utf-8").splitlines()
-        return [line for line in lines if line and not line.startswith("#")]
 
     def _run(self, value: str) -> None:
         shell = self.stage.shell
@@ -194,18 +207,57 @@ class Builder:
     def _cmd(self, value: str) -> None:
         self.stage.command = json.loads(value)
 
+    def _label(self, value: str) -> None:
+        pairs = (entry.partition("=") for entry in shlex.split(value))
+        self.stage.labels |= {name: self._substituted(text) for name, _, text in pairs}
 
-def _copy_tree(source: Path, destination: Path, ignored: list[str]) -> None:
-    """A folder's content, without what ``.dockerignore`` names."""
 
-    def left_out(folder: str, names: list[str]) -> set[str]:
-        out = set()
+@dataclass(frozen=True)
+class Ignore:
+    """A ``.dockerignore``: patterns from the context's root, the last one that fits decides."""
+
+    rules: tuple[tuple[bool, re.Pattern[str]], ...]
+
+    @classmethod
+    def of(cls, context: Path) -> Ignore:
+        """The one of a context."""
+        lines = (context / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        given = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        return cls(tuple((not line.startswith("!"), _pattern(line.lstrip("!"))) for line in given))
+
+    def keeps(self, path: str) -> bool:
+        """Whether a file or folder goes to the builder."""
+        ignored = False
+        for ignore, pattern in self.rules:
+            if pattern.match(path):
+                ignored = ignore
+        return not ignored
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """What a line fits: the path, or a folder above it."""
+    parts = re.split(r"(\*\*/?|\*|\?)", text.strip("/"))
+    forms = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(forms.get(p, re.escape(p)) for p in parts) + r"(?:/|\Z)")
+
+
+def sent(context: Path) -> Iterator[Path]:
+    """All files of a context that a builder gets."""
+    keeps = Ignore.of(context).keeps
+    for folder, _, names in os.walk(context):
         for name in names:
-            path = (Path(folder) / name).relative_to(source).as_posix()
-            for pattern in ignored:
-                subject = name if pattern.startswith("**/") else path
-                if fnmatch.fnmatch(subject, pattern.removeprefix("**/")):
-                    out.add(name)
-        return out
+            path = Path(folder) / name
+            if keeps(path.relative_to(context).as_posix()):
+                yield path
 
-    shutil.copytree(source, destination, ignore=left_out, dirs_exist_ok=True)
+
+def _copy_tree(root: Path, source: Path, destination: Path, keep: Callable[[str], bool]) -> None:
+    """A folder's content, without what ``.dockerignore`` leaves out."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for folder, _, names in os.walk(source):
+        for name in names:
+            path = Path(folder) / name
+            if keep(path.relative_to(root).as_posix()):
+                target = destination / path.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)

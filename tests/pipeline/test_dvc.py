@@ -46,6 +46,7 @@ REPEATABLE_OUTPUTS = {
 # Plumbing of every stage, and other groups' dataclasses that pipeline.config puts together.
 PLUMBING = frozenset(
     {
+        "pipeline/__init__.py",
         "pipeline/stages/_runner.py",
         "pipeline/config.py",
         "pipeline/core/strict.py",

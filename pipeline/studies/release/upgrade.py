@@ -1,8 +1,9 @@
 """Change one tool's version everywhere it is written.
 
 ``python -m pipeline.studies.release.upgrade NAME VERSION``.  A version stands in ``conf/tools``
-(DVC re-runs what depends on it), in ``pyproject.toml`` and in ``requirements/`` (``make setup``
-installs it).  Then: ``make repro`` and ``python -m pipeline.studies.release.compare``.
+(DVC re-runs what depends on it), in ``pyproject.toml`` and in ``requirements/``.  Then:
+``make lock`` (what else it needs, and hashes), ``make repro`` and
+``python -m pipeline.studies.release.compare``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ CONF = Path("conf/tools/default.yaml")
 PINS = (
     "pyproject.toml",
     "requirements/torch.txt",
-    "requirements/cpu.txt",
-    "requirements/gpu.txt",
-    "requirements/lock.txt",
+    "requirements/cpu.in",
+    "requirements/gpu.in",
 )
 VERSION = re.compile(r"[0-9]+(\.[0-9]+)*((a|b|rc|\.post|\.dev)[0-9]+)?")
 
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ChatTTSError, OSError) as error:
         print(f"upgrade: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    print("next: make repro && python -m pipeline.studies.release.compare")
+    print("next: make lock && make repro && python -m pipeline.studies.release.compare")
     return 0
 
 

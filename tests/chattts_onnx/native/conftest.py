@@ -17,7 +17,7 @@ def library() -> ctypes.CDLL:
     try:
         return load()
     except UnavailableError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"no compiled step: {error}")
 
 
 @pytest.fixture(scope="session")

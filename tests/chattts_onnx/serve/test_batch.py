@@ -219,6 +219,11 @@ def test_jobs_are_limited_and_finished_ones_make_room(start_server: Start) -> No
     assert upload(server, "hello\n").status_code == 202
 
 
+def test_a_server_may_take_no_jobs(start_server: Start) -> None:
+    refused = upload(start_server(batch_jobs=0), "hello\n")
+    assert refused.status_code == 404 and "takes no batch jobs" in refused.text
+
+
 def test_jobs_belong_to_their_key(start_server: Start) -> None:
     server = start_server(api_keys=("one", "two"))
     id = upload(server, "hello\n", key="one").json()["id"]

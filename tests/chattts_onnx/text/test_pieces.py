@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,9 +15,9 @@ from chattts_onnx.text import Piece, TextOptions, TextTokenizer, split_pieces
 from chattts_onnx.text.pieces import PARAGRAPH, SENTENCE
 from chattts_onnx.text.sentences import MAX_SENTENCE, split_sentences
 from chattts_onnx.text.tags import TAG
+from tests.official import TOKENIZER
 
-SHARED = Path(os.environ.get("CHATTTS_DATA", "shared/data"))
-OFFICIAL = SHARED / "official_tokenizer" / "tokenizer.json"
+OFFICIAL = TOKENIZER / "tokenizer.json"
 
 
 def count(text: str) -> int:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 
 from chattts_onnx import Bundle, BundleError, InputError, TextTokenizer, left_pad
 from chattts_onnx.text import clean_text, code_prompt, refine_prompt
+from tests.official import TOKENIZER
 
-SHARED = Path(os.environ.get("CHATTTS_DATA", "shared/data"))
-OFFICIAL = SHARED / "official_tokenizer" / "tokenizer.json"
+OFFICIAL = TOKENIZER / "tokenizer.json"
 
 
 def test_whitespace_is_folded() -> None:

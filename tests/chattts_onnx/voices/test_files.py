@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ import pytest
 from chattts_onnx import Bundle, VoiceError
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.files import voice_names
+from tests.official import VOICES
 
 SIZE = 768
 VECTOR = voices.random_speaker(5, SIZE)
@@ -186,15 +186,12 @@ def test_each_text_of_a_batch_has_its_voice(bundle: Bundle) -> None:
         bundle.generate(texts, voices=[1, 2])
 
 
-SHARED = Path(os.environ.get("CHATTTS_DATA", "shared/data")) / "voices"
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared voices here")
+@pytest.mark.skipif(not VOICES.is_dir(), reason="no shared voices here")
 def test_shared_voices_survive_every_form(tmp_path: Path) -> None:
-    collection = SHARED / "slct_voice_240605.json"
+    collection = VOICES / "slct_voice_240605.json"
     names = voice_names(collection)
     assert len(names) == 22
-    sources = [(path, None) for path in sorted(SHARED.glob("*.csv"))]
+    sources = [(path, None) for path in sorted(VOICES.glob("*.csv"))]
     for source, name in [*sources, (collection, names[0]), (collection, names[-1])]:
         vector = voices.load_speaker(source, SIZE, name)
         for suffix in (".json", ".csv", ".npy", ".txt"):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from safetensors.numpy import save_file
 from chattts_onnx import VoiceError, cli
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.files import voice_names
+from tests.official import VOICES
 
-ROOT = Path(__file__).parents[3]
-REAL = ROOT.parent / "shared" / "data" / "voices"
 SIZE = 768
 VECTOR = voices.random_speaker(5, SIZE).astype(np.float16).astype(np.float32)
 TEXT = voices.encode_speaker(VECTOR)
@@ -52,13 +51,15 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("suffix", ["txt", "spk", "json", "csv"])
-@pytest.mark.parametrize("case", TEXTS)
+def copied() -> Iterator[tuple[str, str]]:
+    """Texts and suffixes that may go together: a table and JSON are what their suffix says."""
+    for case in TEXTS:
+        yield from ((case, "txt"), (case, "spk"))
+    yield "quoted", "json"
+
+
+@pytest.mark.parametrize(("case", "suffix"), copied())
 def test_the_text_form_as_it_is_copied(case: str, suffix: str, tmp_path: Path) -> None:
-    if suffix in ("json", "csv") and case not in ("plain", "quoted"):
-        pytest.skip("other forms have other suffixes")
-    if suffix == "csv" or (suffix, case) == ("json", "plain"):
-        pytest.skip("a table and JSON are what their suffix says")
     path = tmp_path / f"voice.{suffix}"
     path.write_bytes(TEXTS[case].encode("utf-16" if case == "UTF-16" else "utf-8"))
     np.testing.assert_array_equal(voices.load_speaker(path, SIZE), VECTOR)
@@ -268,9 +269,9 @@ def test_the_recipe_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="voices that people share are not at hand")
+@pytest.mark.skipif(not VOICES.is_dir(), reason="voices that people share are not at hand")
 def test_real_voices(capsys: pytest.CaptureFixture[str]) -> None:
-    for path in sorted(REAL.iterdir()):
+    for path in sorted(VOICES.iterdir()):
         for name in voice_names(path) or [None]:
             assert voices.load_speaker(path, SIZE, name).shape == (SIZE,)
-    assert len(voice_names(REAL / "slct_voice_240605.json")) == 22
+    assert len(voice_names(VOICES / "slct_voice_240605.json")) == 22

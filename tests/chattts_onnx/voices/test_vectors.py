@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from chattts_onnx import Bundle, InputError, VoiceError
 from chattts_onnx.voices import base16384
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.collection import VoiceShelf
+from tests.official import VOICES
 
 SIZE = 768
-SHARED = Path(os.environ.get("CHATTTS_DATA", "shared/data"))
 
 
 @given(data=st.binary(max_size=200))
@@ -128,14 +127,14 @@ def test_bundle_finds_voices(bundle: Bundle, tmp_path: Path) -> None:
         bundle.speaker(np.ones(size + 1))
 
 
-@pytest.mark.skipif(not (SHARED / "voices").is_dir(), reason="no shared voices here")
+@pytest.mark.skipif(not VOICES.is_dir(), reason="no shared voices here")
 def test_voices_that_users_share() -> None:
-    collection = SHARED / "voices" / "slct_voice_240605.json"
+    collection = VOICES / "slct_voice_240605.json"
     for name in json.loads(collection.read_text(encoding="utf-8")):
         vector = voices.load_speaker(collection, SIZE, name)
         back = voices.decode_speaker(voices.encode_speaker(vector), SIZE)
         np.testing.assert_allclose(back, vector, rtol=1e-3, atol=1e-5)
-    for path in (SHARED / "voices").glob("*.csv"):
+    for path in VOICES.glob("*.csv"):
         assert voices.load_speaker(path, SIZE).shape == (SIZE,)
 
 

@@ -9,9 +9,10 @@ from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
 from pipeline.checkpoint.seeded import encode_header, planned_shapes
 from pipeline.core.strict import parse_strictly, read_yaml
+from tests.official import PREFIXES
 
 ROOT = Path(__file__).resolve().parents[3]
-HEADERS = ROOT.parent / "shared" / "data" / "official_prefixes" / "headers.txt"
+HEADERS = PREFIXES / "headers.txt"
 
 
 def load(name: str) -> CheckpointConfig:

@@ -25,9 +25,9 @@ from pipeline.checkpoint.seeded import seeded_dims
 from pipeline.checkpoint.tensors import ITEM_BITS, PARTIAL_SUFFIXES, open_tensors
 from pipeline.core.errors import CheckpointError
 from pipeline.core.strict import parse_strictly, read_yaml
+from tests.official import PREFIXES
 
 ROOT = Path(__file__).resolve().parents[3]
-PREFIXES = ROOT.parent / "shared" / "data" / "official_prefixes"
 
 
 def write(path: Path, header: Any, data: bytes = b"") -> Path:

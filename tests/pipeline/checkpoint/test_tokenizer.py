@@ -18,10 +18,10 @@ from pipeline.checkpoint.tokenizer import (
     vocabulary_size,
 )
 from pipeline.core.errors import CheckpointError
+from tests import official
 
-ROOT = Path(__file__).resolve().parents[3]
-OFFICIAL = ROOT.parent / "shared" / "data" / "official_tokenizer"
-official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official files are not at hand")
+OFFICIAL = official.TOKENIZER
+needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="official files are not at hand")
 TEXTS = (
     "[Stts][spk_emb][speed_5]今天天气很好，我们去公园吧。[uv_break]Hello, World 2024![Ptts]",
     "[Sbreak]四川美食[Pbreak][oral_2][laugh_0][break_6]",
@@ -68,13 +68,13 @@ def test_official_ids() -> None:
     assert vocabulary_size("official") == 21178
 
 
-@official
+@needs_official
 def test_control_tokens_are_the_official_ones_in_order() -> None:
     tokenizer = read_tokenizer(OFFICIAL / "tokenizer.json")
     assert [tokenizer.id_to_token(21128 + index) for index in range(50)] == list(CONTROL_TOKENS)
 
 
-@official
+@needs_official
 @pytest.mark.parametrize("text", TEXTS)
 def test_seeded_and_official_tokenizers_split_alike(text: str) -> None:
     """Chinese, control tokens and punctuation; whole English words are only in the official one."""
@@ -84,7 +84,7 @@ def test_seeded_and_official_tokenizers_split_alike(text: str) -> None:
     assert [token for token in ours if not token.strip("#").isalnum() or token > "一"] == plain
 
 
-@official
+@needs_official
 def test_the_official_tokenizer_is_read_without_truncation_and_padding(tmp_path: Path) -> None:
     tokenizer = read_tokenizer(OFFICIAL / "tokenizer.json")
     assert len(tokens(tokenizer, "你好")) == 2

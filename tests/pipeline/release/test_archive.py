@@ -31,7 +31,7 @@ def test_equal_bundles_are_equal_bytes(bundle: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
     for path in copy.rglob("*"):
-        path.chmod(0o600)
+        path.chmod(0o700 if path.is_dir() else 0o600)
         os.utime(path, (1, 1))
     (copy / ".hidden").write_text("left behind by an editor")
     made = [

@@ -6,12 +6,17 @@ A batch that Triton's dynamic batcher made is one call.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
+
+# As in ``chattts_onnx``, which this model does not import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
 
 
 class TritonPythonModel:

@@ -164,8 +164,8 @@ def test_one_command_changes_a_version_everywhere(sources: Path, name: str) -> N
 
 def test_both_builds_of_onnxruntime_are_changed_together(sources: Path) -> None:
     upgrade.upgrade(sources, "onnxruntime", "99.1.0")
-    assert "onnxruntime==99.1.0" in (sources / "requirements/cpu.txt").read_text()
-    assert "]==99.1.0" in (sources / "requirements/gpu.txt").read_text()
+    assert "onnxruntime==99.1.0" in (sources / "requirements/cpu.in").read_text()
+    assert "]==99.1.0" in (sources / "requirements/gpu.in").read_text()
 
 
 @pytest.mark.parametrize(("name", "version"), [("numpi", "1.0"), ("numpy", "latest")])
