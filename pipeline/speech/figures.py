@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.report.write import Row, make_row
+from pipeline.report.metrics import Metric, by_name
+from pipeline.report.rows import Row
 from pipeline.speech.bootstrap import Bootstrap, Estimate, Ratio
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder, as_heard
 from pipeline.speech.scoring import Errors, score
@@ -39,51 +40,69 @@ class Judgement:
     voice: Floats
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A metric as a ratio of sums: its unit, scale, and what each utterance adds above and below.
+@dataclass(frozen=True, kw_only=True)
+class Measure(Metric):
+    """A metric as a ratio of sums: its scale, and what each utterance adds above and below.
 
     ``relative`` metrics compare an utterance with the baseline's of the same line and have no
     further difference.
     """
 
-    unit: str
     above: Callable[[Judgement, Judgement], float]
     below: Callable[[Judgement, Judgement], float]
     scale: float = 1.0
     relative: bool = False
 
+    @property
+    def change(self) -> Metric:
+        """The difference from the baseline."""
+        unit = "points" if self.unit == "%" else self.unit
+        return Metric(name=f"{self.name}{CHANGE}", unit=unit, better=self.better)
 
-MEASURES: dict[str, Measure] = {
-    "word_error_rate": Measure(
-        "%", lambda own, _: own.errors.word_errors, lambda own, _: own.errors.words, 100.0
-    ),
-    "character_error_rate": Measure(
-        "%", lambda own, _: own.errors.character_errors, lambda own, _: own.errors.characters, 100.0
-    ),
-    "dnsmos_p808": Measure(
-        "MOS", lambda own, _: _known(own.p808), lambda own, _: not math.isnan(own.p808)
-    ),
-    "dnsmos_ovrl": Measure(
-        "MOS", lambda own, _: _known(own.overall), lambda own, _: not math.isnan(own.overall)
-    ),
-    "speaker_similarity": Measure(
-        "cosine",
-        lambda own, base: _both_heard(own, base) * float(own.voice @ base.voice),
-        lambda own, base: _both_heard(own, base),
-        relative=True,
-    ),
-    "duration_ratio": Measure(
-        "×",
-        lambda own, base: own.utterance.seconds,
-        lambda own, base: base.utterance.seconds,
-        relative=True,
-    ),
-    "failure_rate": Measure("%", lambda own, _: own.utterance.failed, lambda own, _: 1.0, 100.0),
-}
 
 CHANGE = "_change"
-METRICS = (*MEASURES, *(f"{name}{CHANGE}" for name, m in MEASURES.items() if not m.relative))
+MEASURES = (
+    Measure(
+        name="word_error_rate", unit="%", better="lower", best=0.0, title="WER", shown="%",
+        digits=".1f", scale=100.0,
+        above=lambda own, _: own.errors.word_errors,
+        below=lambda own, _: own.errors.words,
+    ),
+    Measure(
+        name="character_error_rate", unit="%", better="lower", best=0.0, scale=100.0,
+        above=lambda own, _: own.errors.character_errors,
+        below=lambda own, _: own.errors.characters,
+    ),
+    Measure(
+        name="dnsmos_p808", unit="MOS", better="higher", title="MOS", digits=".2f",
+        above=lambda own, _: _known(own.p808),
+        below=lambda own, _: not math.isnan(own.p808),
+    ),
+    Measure(
+        name="dnsmos_ovrl", unit="MOS", better="higher",
+        above=lambda own, _: _known(own.overall),
+        below=lambda own, _: not math.isnan(own.overall),
+    ),
+    Measure(
+        name="speaker_similarity", unit="cosine", better="higher", title="same speaker",
+        digits=".3f", relative=True,
+        above=lambda own, base: _both_heard(own, base) * float(own.voice @ base.voice),
+        below=lambda own, base: _both_heard(own, base),
+    ),
+    Measure(
+        name="duration_ratio", unit="×", relative=True,
+        above=lambda own, base: own.utterance.seconds,
+        below=lambda own, base: base.utterance.seconds,
+    ),
+    Measure(
+        name="failure_rate", unit="%", better="lower", best=0.0, title="failed", shown="%",
+        digits=".1f", scale=100.0,
+        above=lambda own, _: own.utterance.failed,
+        below=lambda own, _: 1.0,
+    ),
+)  # fmt: skip
+CHANGES = tuple(measure.change for measure in MEASURES if not measure.relative)
+METRICS = by_name((*MEASURES, *CHANGES))
 """Every metric of the speech report."""
 
 
@@ -134,19 +153,17 @@ def speech_rows(
 
     rows = []
     for variant, items in judged.items():
-        for name, measure in MEASURES.items():
+        for measure in MEASURES:
             own = ratio(measure, items)
-            rows.append(_row(variant, name, measure, bootstrap.estimate(own, measure.scale)))
+            rows.append(_row(variant, measure, bootstrap.estimate(own, measure.scale)))
             if variant != baseline and not measure.relative:
                 change = bootstrap.difference(own, ratio(measure, base), measure.scale)
-                rows.append(_row(variant, f"{name}{CHANGE}", measure, change, baseline=baseline))
+                rows.append(_row(variant, measure.change, change, baseline=baseline))
     return rows
 
 
-def _row(variant: str, metric: str, measure: Measure, estimate: Estimate, **conditions: str) -> Row:
-    unit = "points" if metric.endswith(CHANGE) and measure.unit == "%" else measure.unit
-    bounds = {"low": estimate.low, "high": estimate.high}
-    return make_row(variant, metric, estimate.value, unit, **conditions, **bounds)
+def _row(variant: str, metric: Metric, estimate: Estimate, **conditions: str) -> Row:
+    return metric.row(variant, estimate.value, **conditions, low=estimate.low, high=estimate.high)
 
 
 def _both_heard(own: Judgement, base: Judgement) -> bool:

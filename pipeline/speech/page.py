@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from pipeline.report.write import with_interval
 from pipeline.speech.config import PageConfig
-from pipeline.speech.drawing import with_interval
 from pipeline.speech.figures import MEASURES, Judgement
 from pipeline.speech.sound import audio_uri, spectrogram_uri
 
@@ -69,12 +69,11 @@ def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
     """A table of all metrics; intervals in brackets."""
     cells = {(row["variant"], row["metric"]): row for row in rows}
     head = "".join(
-        f"<th>{escape(name.replace('_', ' '))} ({escape(m.unit)})</th>"
-        for name, m in MEASURES.items()
+        f"<th>{escape(m.name.replace('_', ' '))} ({escape(m.unit)})</th>" for m in MEASURES
     )
     body = "".join(
         f"<tr><th>{escape(variant)}</th>"
-        + "".join(f"<td>{escape(with_interval(cells[variant, name]))}</td>" for name in MEASURES)
+        + "".join(f"<td>{escape(with_interval(cells[variant, m.name]))}</td>" for m in MEASURES)
         + "</tr>"
         for variant in variants
     )

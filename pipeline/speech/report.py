@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.write import markdown_table
-from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
-from pipeline.speech.figures import CHANGE, MEASURES
-from pipeline.speech.gates import SpeechVerdict, verdicts_section
+from pipeline.report.figure import save_figure
+from pipeline.report.gates import GateResult, gates_section
+from pipeline.report.metrics import Metric
+from pipeline.report.rows import find, select, variants_of
+from pipeline.report.write import markdown_table, with_interval
+from pipeline.speech.drawing import colour, error_bar, number
+from pipeline.speech.figures import CHANGES, MEASURES
 
 CONTROL_SUFFIX = "_other_seeds"
 
@@ -38,7 +41,7 @@ RANDOM = (
 def sections(
     context: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-    verdicts: Sequence[SpeechVerdict],
+    verdicts: Sequence[GateResult],
 ) -> list[str]:
     """Markdown blocks of ``reports/speech.md``."""
     blocks = [] if context["speaks"] else [RANDOM]
@@ -50,30 +53,20 @@ def sections(
         )
     return [
         *blocks,
-        f"## Figures [95 %]\n\n{figures_table(rows, list(MEASURES))}",
-        f"## Changes [95 %]\n\n{figures_table(rows, [f'{name}{CHANGE}' for name in MEASURES])}",
-        verdicts_section(verdicts),
+        f"## Figures [95 %]\n\n{figures_table(rows, MEASURES)}",
+        f"## Changes [95 %]\n\n{figures_table(rows, CHANGES)}",
+        gates_section(verdicts),
         f"## How it is measured\n\n{NOTES}",
     ]
 
 
-def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> str:
-    """One line a variant, one column a metric that was measured."""
-    cells = {(row["variant"], row["metric"]): row for row in rows}
-    units = {row["metric"]: row["unit"] for row in rows if row["metric"] in metrics}
-    chosen = [name for name in metrics if name in units]
-    variants = dict.fromkeys(row["variant"] for row in rows if row["metric"] in units)
-    header = ["variant", *(f"{name} ({units[name]})" for name in chosen)]
-    lines = [
-        [
-            str(variant),
-            *(
-                with_interval(cells[variant, name]) if (variant, name) in cells else "–"
-                for name in chosen
-            ),
-        ]
-        for variant in variants
-    ]
+def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
+    """One line a variant, one column a metric, with intervals."""
+    header = ["variant", *(f"{metric.name} ({metric.unit})" for metric in metrics)]
+    lines = []
+    for variant in variants_of([row for metric in metrics for row in select(rows, metric.name)]):
+        found = [find(rows, variant, metric.name) for metric in metrics]
+        lines.append([variant, *("–" if row is None else with_interval(row) for row in found)])
     return markdown_table(header, lines)
 
 
@@ -83,8 +76,8 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
 
     figure = Figure(figsize=(13.5, 6.4), layout="constrained")
     figure.suptitle(title)
-    for index, (name, measure) in enumerate(MEASURES.items(), start=1):
-        chosen = [row for row in rows if row["metric"] == name]
+    for index, measure in enumerate(MEASURES, start=1):
+        chosen = select(rows, measure.name)
         axes = figure.add_subplot(2, math.ceil(len(MEASURES) / 2), index)
         for place, row in enumerate(chosen):
             axes.errorbar(
@@ -93,7 +86,7 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
             )  # fmt: skip
         names = [str(row["variant"]).replace("_", "\n") for row in chosen]
         axes.set_xticks(range(len(chosen)), names, fontsize=7)
-        axes.set_title(name.replace("_", " "), fontsize=10)
+        axes.set_title(measure.name.replace("_", " "), fontsize=10)
         axes.set_ylabel(measure.unit)
         axes.margins(x=0.15, y=0.2)
     save_figure(figure, path)

@@ -23,7 +23,8 @@ from pipeline.core.atomic import write_json, write_text
 from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.report.machine import peak_memory_bytes
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.search.evaluate import SOURCE, Evaluator, search_inputs
 from pipeline.search.greedy import Greedy, Outcome
 from pipeline.search.journal import Journal

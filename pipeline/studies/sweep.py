@@ -28,14 +28,8 @@ from pipeline.core.strict import parse_strictly
 from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.kv_cache import CacheConfig
-from pipeline.report.write import (
-    Row,
-    format_value,
-    make_row,
-    markdown_table,
-    report_context,
-    write_report,
-)
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import format_value, markdown_table, report_context, write_report
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import SOURCE, Evaluator
 from pipeline.search.search_report import draw_front

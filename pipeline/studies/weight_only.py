@@ -34,7 +34,8 @@ from pipeline.graphs.probe import Feeds
 from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import Recording, graph_feeds
 from pipeline.quantization.weight_only.graph import quantize_weights
-from pipeline.report.write import Row, checkpoint_context, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import checkpoint_context, report_context, write_report
 from pipeline.search.judge import speak_sentences
 from pipeline.studies.weight_only_cases import Case, cases
 

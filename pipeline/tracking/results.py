@@ -66,7 +66,7 @@ def read_results(workspace: Path) -> Results:
     Raises:
         TrackingError: there are no reports, or one is damaged.
     """
-    reports = sorted(_reports(workspace / "reports"))
+    reports = sorted(_reports(workspace))
     rows = [row for path in reports if path.suffix == ".json" for row in _rows(path)]
     reported = {row["variant"] for row in rows if row.get("variant")}
     names = sorted(reported | _folders(workspace))
@@ -131,13 +131,22 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _reports(folder: Path) -> Iterable[Path]:
+def _reports(workspace: Path) -> Iterable[Path]:
+    """The reports that stages wrote; studies and other machines leave theirs in the same folder."""
+    folder = workspace / "reports"
     if not folder.is_dir():
         raise TrackingError(f"{folder}: found no reports, expected those of the earlier stages")
+    lock = workspace / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    made = {
+        out["path"] for stage in stages.values() for out in stage.get("outs", []) if "path" in out
+    }
     return (
         path
         for path in folder.iterdir()
-        if path.suffix in REPORT_SUFFIXES and path.name != BASELINE
+        if path.suffix in REPORT_SUFFIXES
+        and path.name != BASELINE
+        and (f"reports/{path.name}" in made or not any(p.startswith("reports/") for p in made))
     )
 
 

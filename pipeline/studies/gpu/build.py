@@ -13,7 +13,7 @@ from chattts_onnx.format.manifest import ModelInfo
 from pipeline.config import Params
 from pipeline.core.tools import installed_version
 from pipeline.graphs.probe import Feeds
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.setup import Setup
 from pipeline.workspace import REPOSITORY
 

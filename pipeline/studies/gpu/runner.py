@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pipeline.report.write import Row
+from pipeline.report.rows import Row
 from pipeline.studies.gpu.plan import Task
 from pipeline.studies.gpu.setup import Setup
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from chattts_onnx.errors import ChatTTSError
 from pipeline.core.errors import LoadError
 from pipeline.core.strict import parse_strictly, read_yaml
+from pipeline.report.gates import enforce
+from pipeline.studies.load.analysis import CONFIG
 from pipeline.studies.load.config import LoadConfig
 from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, SOAK, load_runs, measure
 from pipeline.studies.load.report import report
@@ -51,7 +53,8 @@ def run(config: LoadConfig, runs: list[tuple[str, str, str]], folder: Path, path
     """Make ``runs``, keep them in ``folder``, and write the report.
 
     Raises:
-        LoadError: a run could not be made, or a gate is not kept (the report is written first).
+        LoadError: a run could not be made.
+        GateError: a gate is not kept; the report is written first.
     """
     known = {target.name: target for target in config.targets}
     for name, system, kind in runs:
@@ -62,9 +65,8 @@ def run(config: LoadConfig, runs: list[tuple[str, str, str]], folder: Path, path
         raise LoadError(f"{folder}: found no run, expected some; begin with `ramp`")
     judged = report(path, kept, config)
     for verdict in judged:
-        print(verdict)
-    if failed := [str(verdict) for verdict in judged if verdict.passed is False]:
-        raise LoadError(f"{'; '.join(failed)}. See {path.with_suffix('.md')}.")
+        print(f"{verdict.verdict}: {verdict.describe()}")
+    enforce(judged, str(path.with_suffix(".md")), CONFIG)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,13 +24,14 @@ from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.progress import progress_bar
-from pipeline.benchmark.summary import find_value, summarize
+from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.core.errors import BenchmarkError
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.reference.model import load_reference
 from pipeline.report.machine import machine_load
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, find_value, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.studies.peer.parity import official_outputs, parity_rows
 from pipeline.studies.peer.report import OFFICIAL, draw_peer, peer_sections
 

@@ -32,7 +32,8 @@ from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
 from pipeline.report.machine import machine_load
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.studies.profile.products import PRODUCTS, cached_rate, multiplications
 from pipeline.studies.profile.report import profile_sections
 

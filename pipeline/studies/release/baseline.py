@@ -20,9 +20,9 @@ from pipeline.core.atomic import write_json
 from pipeline.core.errors import ReleaseError
 from pipeline.core.strict import parse_strictly
 from pipeline.release.provenance import read_source
-from pipeline.release.reports import Measured, read_measured
 from pipeline.report.compare import MACHINE_KEYS, Rule, flat_figures
 from pipeline.report.gates import GateConfig
+from pipeline.report.measured import Measured, read_measured
 
 BASELINE = Path("reports/release.json")
 

@@ -17,9 +17,9 @@ from chattts_onnx.errors import ChatTTSError
 from pipeline.config import load_params
 from pipeline.core.atomic import write_text
 from pipeline.core.errors import GateError, ReleaseError
-from pipeline.release.reports import Measured, read_measured
 from pipeline.report.compare import Change, compare, same_machine
 from pipeline.report.gates import GateResult, judge
+from pipeline.report.measured import Measured, read_measured
 from pipeline.report.write import format_value, markdown_table
 from pipeline.studies.release.baseline import BASELINE, Baseline, present_figures, read_baseline
 
@@ -87,7 +87,7 @@ def compare_with(baseline: Baseline, measured: Measured, tools: Mapping[str, str
             if baseline.tools.get(name) != tools.get(name)
         ],
         changes=changes,
-        gates=judge(measured.rows, gates),
+        gates=judge(measured.rows, gates, str(BASELINE)),
         missing=[variant for variant in baseline.figures if variant not in present],
     )
 

@@ -25,7 +25,8 @@ from chattts_onnx.speech.windows import AudioStream
 from pipeline.core.errors import BenchmarkError
 from pipeline.fidelity.models import Array
 from pipeline.report.machine import machine_load
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row, select
+from pipeline.report.write import report_context, write_report
 from pipeline.studies.streaming.report import draw_streaming, streaming_section
 
 LENGTHS = (128, 256, 512, 1024, 2048)
@@ -79,9 +80,9 @@ def fits(rows: Sequence[Row]) -> Iterator[Row]:
 
     A slope of 1 is linear, of 2 quadratic.
     """
-    times = [row for row in rows if row["metric"] == "stream_seconds"]
+    times = select(rows, "stream_seconds")
     for mode in dict.fromkeys(row["mode"] for row in times):
-        own = [row for row in times if row["mode"] == mode]
+        own = select(times, mode=mode)
         steps = np.array([row["steps"] for row in own], dtype=np.float64)
         seconds = np.array([row["value"] for row in own])
         if len(own) < 2:
