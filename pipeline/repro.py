@@ -24,9 +24,12 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
 from chattts_onnx.errors import ChatTTSError
-from pipeline.core.atomic import write_text
+from pipeline.core.atomic import write_json, write_text
 from pipeline.core.errors import ConcurrencyError
+from pipeline.core.source import read_source
 
+ORIGIN = Path("build/origin.json")
+"""Which commit the reports of a workspace are of."""
 STAGES_LOCK = "dvc.lock"
 
 
@@ -38,7 +41,12 @@ def main(arguments: list[str]) -> int:
     except ChatTTSError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    return subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments])
+    source = str(read_source(Path.cwd()))
+    status = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments])
+    if status == 0:
+        # What DVC skipped was made by code that differs in nothing that it depends on.
+        write_json(Path.cwd() / ORIGIN, {"commit": source})
+    return status
 
 
 def mend(folder: Path) -> list[str]:

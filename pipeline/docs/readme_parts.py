@@ -65,8 +65,14 @@ def _machine(report: Report) -> str:
     return _wrapped(
         f"The full-size model with **random weights**, batch 1, on {machine['cores']} cores of an "
         f"{machine['cpu']}{vnni} (real time is 46.9 steps/s; a sentence of 60 characters in 5.5 s "
-        "of audio):"
+        f"of audio{_commit(report)}):"
     )
+
+
+def _commit(report: Report) -> str:
+    """Which code a brought report is of."""
+    commit = str(report.context.get("commit", ""))
+    return f"; at commit {commit[:10]}" if commit else ""
 
 
 def sound(root: Path) -> str:

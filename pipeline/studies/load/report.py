@@ -47,6 +47,7 @@ def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[GateResu
         target.checkpoint,
         "CPUExecutionProvider",
         load=machine_load(),
+        commit=max({run.code for run in ordered}, key=[run.code for run in ordered].count),
         users=config.users,
         spawn_rate=config.spawn_rate,
         seconds=config.seconds,

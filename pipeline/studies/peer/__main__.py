@@ -27,6 +27,7 @@ from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.reference.model import load_reference
 from pipeline.report.machine import machine_load
@@ -66,6 +67,7 @@ def run(workspace: Path, python: Path, config: BenchmarkConfig, report: Path, se
     context = report_context(
         asdict(read_record(checkpoint)),
         sorted({str(entry["provider"]) for entry in samples.descriptions.values()}),
+        commit=str(read_source(Path(__file__).parent)),
         threads=threads,
         load=load,
         engines=samples.descriptions,

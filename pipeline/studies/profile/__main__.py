@@ -31,6 +31,7 @@ from chattts_onnx.graphs.sessions import create_session, plain_providers, sessio
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
+from pipeline.core.source import read_source
 from pipeline.report.machine import machine_load
 from pipeline.report.rows import Row, make_row
 from pipeline.report.write import report_context, write_report
@@ -218,6 +219,7 @@ def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> N
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         load=load, steps=steps, memory_bytes_per_second=bandwidth,
+        commit=str(read_source(Path(__file__).parent)),
     )  # fmt: skip
     sections = profile_sections(rows, context)
     write_report(report, context, rows, title="What bounds a step", sections=sections)

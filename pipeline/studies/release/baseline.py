@@ -18,8 +18,8 @@ from chattts_onnx.errors import ChatTTSError
 from pipeline.config import load_params
 from pipeline.core.atomic import write_json
 from pipeline.core.errors import ReleaseError
+from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly
-from pipeline.release.provenance import read_source
 from pipeline.report.compare import MACHINE_KEYS, Rule, flat_figures
 from pipeline.report.gates import GateConfig
 from pipeline.report.measured import Measured, read_measured

@@ -23,6 +23,7 @@ from chattts_onnx import Bundle, StreamOptions, open_bundle
 from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.speech.windows import AudioStream
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.source import read_source
 from pipeline.fidelity.models import Array
 from pipeline.report.machine import machine_load
 from pipeline.report.rows import Row, make_row, select
@@ -159,6 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         load=load, look_ahead=options.look_ahead, rounds=options.rounds,
+        commit=str(read_source(Path(__file__).parent)),
     )  # fmt: skip
     section = streaming_section(rows, context)
     write_report(options.report, context, rows, title="Streams by length", sections=section)
