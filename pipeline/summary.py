@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.headline import COLUMNS
 from pipeline.report.measured import read_measured
 from pipeline.report.metrics import table_cells
@@ -29,14 +29,11 @@ def table(rows: Rows) -> Table:
     return result
 
 
+@command("summary")
 def main() -> int:
     """Entry point: print the table and the wav files of the workspace in the current folder."""
     console = Console(width=None if sys.stdout.isatty() else 160)
-    try:
-        rows = read_measured(Path.cwd()).rows
-    except ChatTTSError as error:
-        console.print(f"summary: {error}", markup=False)
-        return 2
+    rows = read_measured(Path.cwd()).rows
     console.print(table(rows))
     console.print("to listen to:")
     for variant in variants_of(rows):

@@ -8,7 +8,6 @@ loaded (``until ready``).  ``normalize_seconds`` is normalising a text of so man
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,8 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pipeline
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.process import own_environment
 from pipeline.report.rows import Row, find_value, make_row, select
 from pipeline.report.write import markdown_table
 
@@ -59,8 +58,6 @@ def measure_latency(bundles: Mapping[str, Path], threads: int, repeats: int = RE
 def probe(folder: Path, threads: int, characters: Sequence[int] = CHARACTERS) -> Probe:
     """Start one process and wait for it."""
     command = [sys.executable, "-m", MODULE, str(folder), str(threads), *map(str, characters)]
-    root = str(Path(pipeline.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     started = time.monotonic()
     try:
         done = subprocess.run(
@@ -69,7 +66,7 @@ def probe(folder: Path, threads: int, characters: Sequence[int] = CHARACTERS) ->
             text=True,
             check=True,
             timeout=_TIMEOUT,
-            env={**os.environ, "PYTHONPATH": path},
+            env=own_environment(),
         )
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as error:

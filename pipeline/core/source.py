@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+ORIGIN = Path("build/origin.json")
+"""Where a workspace notes which commit its reports are of."""
 # What the pipeline itself rewrites while it runs is no change of its source.
 RESULTS = ("reports", "dvc.lock")
 

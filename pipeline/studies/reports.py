@@ -18,9 +18,8 @@ from pathlib import Path
 from chattts_onnx.errors import ChatTTSError
 from pipeline.core.atomic import write_bytes, write_json, write_text
 from pipeline.core.errors import ConfigError
-from pipeline.core.source import read_source
+from pipeline.core.source import ORIGIN, read_source
 from pipeline.report.rows import read_report
-from pipeline.repro import ORIGIN
 
 IN_PLACE = ("load", "peer", "profile", "streaming")
 """Reports that commands write into ``reports/`` of the repository themselves."""

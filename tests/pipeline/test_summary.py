@@ -72,4 +72,4 @@ def test_missing_reports_are_a_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main() == 2
-    assert "benchmark.json: found no report" in capsys.readouterr().out.replace("\n", "")
+    assert "benchmark.json: found no report" in capsys.readouterr().err

@@ -38,8 +38,8 @@ FLOAT_CACHE = tuple(f"precision.{name}.cache.bits=null" for name in ("int8", "w8
 
 def load_params(setup: Setup) -> Params:
     """Parameters of the checkpoint with the versions that are installed."""
-    from pipeline.compose import compose_params
     from pipeline.core.strict import parse_strictly
+    from pipeline.params import compose_params
 
     chosen = (
         ["experiment=smoke"]

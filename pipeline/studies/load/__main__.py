@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.core.errors import LoadError
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.report.gates import enforce
@@ -69,6 +69,7 @@ def run(config: LoadConfig, runs: list[tuple[str, str, str]], folder: Path, path
     enforce(judged, str(path.with_suffix(".md")), CONFIG)
 
 
+@command("load")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Load the server with users and report.")
@@ -80,17 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("build/load"))
     parser.add_argument("--report", type=Path, default=Path("reports/load.json"))
     options = parser.parse_args(arguments)
-    try:
-        config = parse_strictly(read_yaml(options.config), LoadConfig)
-        if options.soak_seconds is not None:
-            config = dataclasses.replace(config, soak_seconds=options.soak_seconds)
-        runs = plan(config, options.part, options.target, SYSTEMS[options.system])
-        if options.part == "all":
-            shutil.rmtree(options.runs, ignore_errors=True)
-        run(config, runs, options.runs, options.report)
-    except ChatTTSError as error:
-        print(f"load: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    config = parse_strictly(read_yaml(options.config), LoadConfig)
+    if options.soak_seconds is not None:
+        config = dataclasses.replace(config, soak_seconds=options.soak_seconds)
+    runs = plan(config, options.part, options.target, SYSTEMS[options.system])
+    if options.part == "all":
+        shutil.rmtree(options.runs, ignore_errors=True)
+    run(config, runs, options.runs, options.report)
     return 0
 
 

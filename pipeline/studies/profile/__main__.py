@@ -26,11 +26,11 @@ from chattts_onnx import Bundle, open_bundle
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.decoder import Decoder
 from chattts_onnx.decoding.request import Request
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.graphs.sessions import create_session, plain_providers, session_options
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
+from pipeline.core.command import command
 from pipeline.core.source import read_source
 from pipeline.report.machine import machine_load
 from pipeline.report.rows import Row, make_row
@@ -225,6 +225,7 @@ def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> N
     write_report(report, context, rows, title="What bounds a step", sections=sections)
 
 
+@command("profile")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Show what a decode step spends its time on.")
@@ -233,11 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, default=Path("reports/profile.json"))
     parser.add_argument("--steps", type=int, default=24)
     options = parser.parse_args(arguments)
-    try:
-        run(options.workspace, options.variants, options.report, options.steps)
-    except ChatTTSError as error:
-        print(f"profile: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    run(options.workspace, options.variants, options.report, options.steps)
     return 0
 
 

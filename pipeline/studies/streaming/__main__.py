@@ -20,8 +20,8 @@ from statistics import median
 import numpy as np
 
 from chattts_onnx import Bundle, StreamOptions, open_bundle
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.speech.windows import AudioStream
+from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
 from pipeline.core.source import read_source
 from pipeline.fidelity.models import Array
@@ -140,6 +140,7 @@ def _error(variant: str, mode: str, steps: int, value: float) -> Row:
     return make_row(variant, "max_error", value, "", mode=mode, steps=steps)
 
 
+@command("streaming")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Time streams of growing length.")
@@ -150,13 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--again-up-to", type=int, default=1024)
     options = parser.parse_args(arguments)
-    try:
-        bundle, load = open_bundle(options.bundle, huge_pages=True), machine_load()
-        chosen = (options.lengths, options.look_ahead, options.rounds, options.again_up_to)
-        rows = measure(bundle, *chosen)
-    except ChatTTSError as error:
-        print(f"streaming: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    bundle, load = open_bundle(options.bundle, huge_pages=True), machine_load()
+    chosen = (options.lengths, options.look_ahead, options.rounds, options.again_up_to)
+    rows = measure(bundle, *chosen)
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         load=load, look_ahead=options.look_ahead, rounds=options.rounds,

@@ -13,7 +13,6 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pipeline.bundles import derive_bundle
-from pipeline.compose import compose_params
 from pipeline.core.errors import GateError
 from pipeline.core.strict import parse_strictly
 from pipeline.fidelity.bundle_model import BundleModel, opened_bundle
@@ -21,6 +20,7 @@ from pipeline.fidelity.forcing import force_reference
 from pipeline.fidelity.free import FreeRun
 from pipeline.fidelity.models import Array, Spoken, SpokenPrompt
 from pipeline.fidelity.validate import METRICS, Trial, validate
+from pipeline.params import compose_params
 from pipeline.quantization.config import Fp16Config
 from pipeline.quantization.fp16.graph import convert_graph
 from pipeline.report.gates import NOT_FINITE, GateConfig, enforce, judge

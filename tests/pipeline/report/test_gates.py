@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from pipeline.compose import compose_params
 from pipeline.config import Params
 from pipeline.core.errors import ConfigError, GateError
 from pipeline.core.strict import parse_strictly
 from pipeline.fidelity import validate
+from pipeline.params import compose_params
 from pipeline.report.gates import (
     BROKEN,
     KEPT,

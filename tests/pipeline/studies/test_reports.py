@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compose import render
 from pipeline.core.errors import ConfigError, PipelineError
+from pipeline.params import render
 from pipeline.report.rows import make_row, read_report
 from pipeline.report.write import write_report
 from pipeline.studies.reports import COLLECTIONS, Collection, collect, foreign, main
