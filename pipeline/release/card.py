@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chattts_onnx.format.abilities import LANGUAGES, OPTIONS, Abilities
 from chattts_onnx.format.manifest import Manifest
 from pipeline.headline import PLAIN_COLUMNS, SPEECH_COLUMNS
 from pipeline.release.licences import CODE_LICENCE, Weights
@@ -30,11 +31,13 @@ def model_card(
         weights: licence of the weights.
         files: name and bytes of each archive (or its parts), by variant.
     """
+    abilities = Abilities.of(next(iter(bundles.values()))) if bundles else None
     parts = [
-        _header(weights),
+        _header(weights, abilities),
         f"# {name}",
         _warning(weights),
         _what(bundles, measured),
+        _abilities(abilities),
         "## How good and how fast\n\n" + _table(bundles, measured),
         _speech(bundles, measured),
         _machine(measured),
@@ -47,12 +50,16 @@ def model_card(
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
-def _header(weights: Weights) -> str:
+def _header(weights: Weights, abilities: Abilities | None) -> str:
     licence = "other" if weights.refusal else "apache-2.0"
     lines = ["library_name: onnxruntime", "pipeline_tag: text-to-speech", f"license: {licence}"]
     if weights.refusal:
         lines.append(f'license_name: "{weights.licence or "unknown"}"')
-    return "\n".join(["---", *lines, "language: [zh, en]", "tags: [onnx, tts, chattts]", "---"])
+    known = abilities.languages if abilities else ("zh", "en")
+    languages = ", ".join(name for name in known if name != "mixed")
+    return "\n".join(
+        ["---", *lines, f"language: [{languages}]", "tags: [onnx, tts, chattts]", "---"]
+    )
 
 
 def _warning(weights: Weights) -> str:
@@ -64,6 +71,17 @@ def _warning(weights: Weights) -> str:
     if weights.refusal:
         return f"> **Licence unclear**: {weights.refusal}. Ask its owner before passing it on."
     return ""
+
+
+def _abilities(abilities: Abilities | None) -> str:
+    if abilities is None:
+        return ""
+    languages = ", ".join(LANGUAGES.get(name, name) for name in abilities.languages)
+    lines = [f"- {abilities.domain}", f"- languages: {languages}"]
+    for title, acts in (("act", True), ("have no effect", False)):
+        if names := [name for name in OPTIONS if (name in abilities.options) == acts]:
+            lines.append(f"- options that {title}: {', '.join(names)}")
+    return "## What it can do\n\n" + "\n".join(lines)
 
 
 def _what(bundles: Mapping[str, Manifest], measured: Measured) -> str:

@@ -102,8 +102,8 @@ def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
 
 
-def format_value(value: Any) -> str:
-    """A number with four significant digits, large integers grouped; ``–`` for none."""
+def format_value(value: Any, digits: int = 4) -> str:
+    """A number with ``digits`` significant digits, large integers grouped; ``–`` for none."""
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -113,7 +113,7 @@ def format_value(value: Any) -> str:
         return "–"
     if number == int(number) and abs(number) < 1e15:
         return f"{int(number):,}"
-    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.4g}"
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.{digits}g}"
 
 
 def condition_text(row: Mapping[str, Any]) -> str:
@@ -121,12 +121,12 @@ def condition_text(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {format_value(value)}" for key, value in conditions(row).items())
 
 
-def with_interval(row: Mapping[str, Any]) -> str:
+def with_interval(row: Mapping[str, Any], digits: int = 4) -> str:
     """``value [low … high]`` of a row; the value alone where there is no interval."""
-    text = format_value(row["value"])
+    text = format_value(row["value"], digits)
     if row.get("low") is None or row["low"] == row["high"]:
         return text
-    return f"{text} [{format_value(row['low'])} … {format_value(row['high'])}]"
+    return f"{text} [{format_value(row['low'], digits)} … {format_value(row['high'], digits)}]"
 
 
 def _metric_table(rows: Sequence[Mapping[str, Any]]) -> str:

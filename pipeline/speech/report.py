@@ -13,7 +13,7 @@ from pipeline.report.metrics import Metric
 from pipeline.report.rows import find, select, variants_of
 from pipeline.report.write import markdown_table, with_interval
 from pipeline.speech.drawing import colour, error_bar, number
-from pipeline.speech.figures import CHANGES, MEASURES
+from pipeline.speech.figures import ALL, CHANGES, MEASURES, OVER_TEACHERS, overall
 
 CONTROL_SUFFIX = "_other_seeds"
 
@@ -23,12 +23,14 @@ NOTES = """\
 - Brackets hold 95 % intervals by a bootstrap over sentences; changes are paired. One code that
   differs changes all that follow, so two variants differ by chance as two seeds do:
   `fp32_other_seeds`, where it is listed, is the baseline once more with other seeds.
-- `word_error_rate` and `character_error_rate` are Whisper's, with every number as single digits.
-  A Chinese character counts as a word. `dnsmos_p808` and `dnsmos_ovrl` are predicted mean opinion
-  scores (1 to 5) of utterances that are not empty. `speaker_similarity` is the cosine of speaker
-  embeddings with the baseline's utterance of the same sentence. `duration_ratio` is total
-  duration over the baseline's. `failure_rate` counts utterances that ran to the length limit, are
-  empty or are no sound.
+- `word_error_rate`, `pinyin_error_rate` and `character_error_rate` are Whisper's, with every number
+  as single digits. Mandarin counts syllables without tones instead of words: most wrong characters
+  are homophones. `teacher`, where it is listed, is whom the checkpoint learned from, over the same
+  sentences, and `_over_teacher` the difference to it. `dnsmos_p808` and `dnsmos_ovrl` are
+  predicted mean opinion scores (1 to 5) of utterances that are not empty. `speaker_similarity` is
+  the cosine of speaker embeddings with the baseline's utterance of the same sentence.
+  `duration_ratio` is total duration over the baseline's. `failure_rate` counts utterances that ran
+  to the length limit, are empty or are no sound.
 - A gate is broken where the whole interval lies beyond its limit, and undecided where the limit
   lies within: more sentences decide (`speech.count`)."""
 
@@ -49,19 +51,33 @@ def sections(
         found = ", ".join(context["languages_left_out"])
         blocks.append(
             f"**Not judged**: sentences of the languages {found}, which the listener is not asked "
-            "about; `speech=multilingual` takes one that knows them."
+            "about (`speech.languages`)."
         )
     return [
         *blocks,
-        f"## Figures [95 %]\n\n{figures_table(rows, MEASURES)}",
-        f"## Changes [95 %]\n\n{figures_table(rows, CHANGES)}",
+        f"## Figures [95 %]\n\n{figures_table(overall(rows), MEASURES)}",
+        f"## Changes [95 %]\n\n{figures_table(overall(rows), CHANGES)}",
+        *_parts(rows),
         gates_section(verdicts),
         f"## How it is measured\n\n{NOTES}",
     ]
 
 
+def _parts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A section for each language and set that has rows of its own."""
+    metrics = [*MEASURES, *CHANGES, *OVER_TEACHERS]
+    blocks = []
+    for language, name in dict.fromkeys((row["language"], row["set"]) for row in rows):
+        if (language, name) != (ALL, ALL):
+            chosen = select(rows, language=language, set=name)
+            title = language if name == ALL else f"{language}, {name}"
+            blocks.append(f"## {title} [95 %]\n\n{figures_table(chosen, metrics)}")
+    return blocks
+
+
 def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
-    """One line a variant, one column a metric, with intervals."""
+    """One line a variant, one column a metric that was measured, with intervals."""
+    metrics = [metric for metric in metrics if select(rows, metric.name)]
     header = ["variant", *(f"{metric.name} ({metric.unit})" for metric in metrics)]
     lines = []
     for variant in variants_of([row for metric in metrics for row in select(rows, metric.name)]):
@@ -77,7 +93,7 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
     figure = Figure(figsize=(13.5, 6.4), layout="constrained")
     figure.suptitle(title)
     for index, measure in enumerate(MEASURES, start=1):
-        chosen = select(rows, measure.name)
+        chosen = select(overall(rows), measure.name)
         axes = figure.add_subplot(2, math.ceil(len(MEASURES) / 2), index)
         for place, row in enumerate(chosen):
             axes.errorbar(
