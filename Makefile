@@ -45,7 +45,7 @@ endif
 NATIVE := $(VENV)/.native
 NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
 
-.PHONY: help setup repro bench search sweep ablation calibration-study targets load triton test lint audit params ui lock clean
+.PHONY: help setup repro bench search sweep ablation calibration-study targets load reports triton test lint audit params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -106,6 +106,10 @@ triton: setup ## A Triton model repository of VARIANT (int8) in model_repository
 
 load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none), TARGET=mini alone
 	$(BIN)/python -m pipeline.studies.load $(if $(SOAK),--soak-seconds $(SOAK)) $(if $(TARGET),--target '$(TARGET)')
+
+reports: setup ## Bring what workspaces measured into reports/, and its figures into the README
+	$(BIN)/python -m pipeline.studies.reports
+	$(BIN)/python -m pipeline.docs
 
 test: lint ## Lint, type check and run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)

@@ -16,8 +16,8 @@ from chattts_onnx.format.manifest import GraphInfo, Manifest, ModelInfo, Recepti
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.dims import CheckpointDims, load_dims
 from pipeline.core.errors import ExportError
+from pipeline.graphs.facts import GRAPHS
 
-GRAPHS = ("gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos")
 TOKENIZER = "tokenizer.json"
 # ChatTTS's defaults for the two passes
 GENERATION: Mapping[str, Mapping[str, float]] = {

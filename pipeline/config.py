@@ -34,8 +34,14 @@ class PrecisionConfig:
 
 @dataclass(frozen=True)
 class Params:
-    """All of ``params.yaml``; ``tools`` maps a distribution to the exact version that must run."""
+    """All of ``params.yaml``.
 
+    Attributes:
+        variants: bundles that are judged, timed and packed, where no group names others.
+        tools: exact version of each distribution that must run.
+    """
+
+    variants: list[str]
     seed: int
     tools: dict[str, str]
     checkpoint: CheckpointConfig

@@ -23,22 +23,25 @@ from dvc.rwlock import SCHEMA as RWLOCK_SCHEMA
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
-from chattts_onnx.errors import ChatTTSError
-from pipeline.core.atomic import write_text
+from pipeline.core.atomic import write_json, write_text
+from pipeline.core.command import command
 from pipeline.core.errors import ConcurrencyError
+from pipeline.core.source import ORIGIN, read_source
 
 STAGES_LOCK = "dvc.lock"
 
 
+@command("repro")
 def main(arguments: list[str]) -> int:
     """Entry point; exit status that of ``dvc repro``, or 2 for an error of our own."""
-    try:
-        for told in mend(Path.cwd()):
-            print(told, file=sys.stderr)
-    except ChatTTSError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 2
-    return subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments])
+    for told in mend(Path.cwd()):
+        print(told, file=sys.stderr)
+    source = str(read_source(Path.cwd()))
+    status = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments])
+    if status == 0:
+        # What DVC skipped was made by code that differs in nothing that it depends on.
+        write_json(Path.cwd() / ORIGIN, {"commit": source})
+    return status
 
 
 def mend(folder: Path) -> list[str]:

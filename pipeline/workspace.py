@@ -14,10 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
-from pipeline.compose import compose_params, render
 from pipeline.core.atomic import write_text
+from pipeline.core.command import command
 from pipeline.core.errors import ConfigError
+from pipeline.params import compose_params, render
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What dvc.yaml names as dependencies, and what DVC reads.
@@ -68,17 +68,14 @@ def _write_if_changed(path: Path, text: str) -> None:
         write_text(path, text)
 
 
+@command("workspace")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: print the workspace's folder; exit status 2 for an error."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.workspace", description=__doc__)
     parser.add_argument("name", help="the folder below workspaces/")
     parser.add_argument("overrides", nargs="*", metavar="override", help="checkpoint=…, a.b=…")
     options = parser.parse_args(arguments)
-    try:
-        print(prepare(options.name, options.overrides))
-    except ChatTTSError as error:
-        print(f"workspace: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    print(prepare(options.name, options.overrides))
     return 0
 
 

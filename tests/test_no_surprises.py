@@ -79,7 +79,7 @@ def test_a_seeded_checkpoint_asks_no_network(tmp_path: Path) -> None:
         f"{BLOCK}\nimport sys\nfrom pathlib import Path\n"
         "from pipeline.checkpoint.build import build\n"
         "from pipeline.checkpoint.config import CheckpointConfig\n"
-        "from pipeline.compose import compose_params\n"
+        "from pipeline.params import compose_params\n"
         "from pipeline.core.strict import parse_strictly\n"
         "values = compose_params(['experiment=smoke'])['checkpoint']\n"
         "build(parse_strictly(values, CheckpointConfig), 1, Path(sys.argv[1]))\n"

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pipeline
 from pipeline.benchmark.engine import EngineSpec, Timing
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.process import own_environment
 
 STDERR_TAIL = 2000
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 COMMAND = (sys.executable, "-m", "pipeline.benchmark.worker")
 
 
@@ -123,14 +120,6 @@ class Worker:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    environment = dict(os.environ)
-    # A workspace other than the repository's root has no packages beside it.
-    root = str(Path(pipeline.__file__).resolve().parent.parent)
-    paths = [root, environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    for name in THREAD_VARIABLES:
-        environment[name] = str(threads)
     # PyTorch's threads busy-wait for each other: with anything else on the machine that slows the
     # reference tenfold, and every ratio would flatter the bundles.
-    environment["OMP_WAIT_POLICY"] = "PASSIVE"
-    return environment
+    return {**own_environment(threads), "OMP_WAIT_POLICY": "PASSIVE"}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from pipeline.core.errors import BenchmarkError
-
 REFERENCE = "reference"
 
 
@@ -16,7 +14,7 @@ class EngineSpec:
 
     Attributes:
         name: the engine's name in the report; a bundle's is its variant.
-        kind: ``reference`` (eager PyTorch) or ``bundle``, a key of :func:`open_engine`.
+        kind: ``reference`` (eager PyTorch) or ``bundle``, what a worker opens.
         path: the checkpoint's or the bundle's folder.
         threads: CPU threads.
         seed: seed of voices, random codes and sampling.
@@ -85,20 +83,3 @@ class Engine(Protocol):
         An engine that serves one request at a time lets the others wait their turn.
         """
         ...
-
-
-def open_engine(spec: EngineSpec) -> Engine:
-    """Open the engine; imports happen here, so that a bundle's worker never loads torch.
-
-    Raises:
-        BenchmarkError: ``spec.kind`` is not known.
-    """
-    if spec.kind == "reference":
-        from pipeline.benchmark.engine_reference import ReferenceEngine
-
-        return ReferenceEngine(spec)
-    if spec.kind == "bundle":
-        from pipeline.benchmark.engine_bundle import BundleEngine
-
-        return BundleEngine(spec)
-    raise BenchmarkError(f"engine kind is {spec.kind!r}, expected reference or bundle.")

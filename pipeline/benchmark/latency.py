@@ -8,7 +8,6 @@ loaded (``until ready``).  ``normalize_seconds`` is normalising a text of so man
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,12 +17,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pipeline
 from pipeline.core.errors import BenchmarkError
-from pipeline.report.write import Row, make_row, markdown_table
+from pipeline.core.process import own_environment
+from pipeline.report.rows import Row, find_value, make_row, select
+from pipeline.report.write import markdown_table
 
 MODULE = "pipeline.benchmark.latency_probe"
 REPEATS = 5
+NORMALIZE = "normalize_seconds"
 CHARACTERS = (60, 960)
 # The project's promise for the small checkpoint on two cores.
 STARTUP_SECONDS = 1.5
@@ -57,8 +58,6 @@ def measure_latency(bundles: Mapping[str, Path], threads: int, repeats: int = RE
 def probe(folder: Path, threads: int, characters: Sequence[int] = CHARACTERS) -> Probe:
     """Start one process and wait for it."""
     command = [sys.executable, "-m", MODULE, str(folder), str(threads), *map(str, characters)]
-    root = str(Path(pipeline.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     started = time.monotonic()
     try:
         done = subprocess.run(
@@ -67,7 +66,7 @@ def probe(folder: Path, threads: int, characters: Sequence[int] = CHARACTERS) ->
             text=True,
             check=True,
             timeout=_TIMEOUT,
-            env={**os.environ, "PYTHONPATH": path},
+            env=own_environment(),
         )
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as error:
@@ -82,7 +81,7 @@ def _rows(name: str, probes: Sequence[Probe]) -> list[Row]:
     startup = {"opened": [p.opened for p in probes], "ready": [p.ready for p in probes]}
     rows = [_row(name, "startup_seconds", v, until=until) for until, v in startup.items()]
     return rows + [
-        _row(name, "normalize_seconds", [p.normalize[length] for p in probes], characters=length)
+        _row(name, NORMALIZE, [p.normalize[length] for p in probes], characters=length)
         for length in probes[0].normalize
     ]
 
@@ -105,13 +104,12 @@ def latency_section(rows: Iterable[Mapping[str, Any]]) -> str:
     found = list(rows)
 
     def worst(metric: str, **conditions: Any) -> float:
-        return max(row["value"] for row in found if {**row, "metric": metric, **conditions} == row)
+        return max(float(row["value"]) for row in select(found, metric, **conditions))
 
     short, long = CHARACTERS
     growth = max(
-        _value(found, row["variant"], long) / row["value"]
-        for row in found
-        if row["metric"] == "normalize_seconds" and row["characters"] == short
+        (find_value(found, row["variant"], NORMALIZE, characters=long) or 0.0) / row["value"]
+        for row in select(found, NORMALIZE, characters=short)
     )
     lines = [
         _line(
@@ -128,7 +126,7 @@ def latency_section(rows: Iterable[Mapping[str, Any]]) -> str:
         ),
         _line(
             f"normalising {short} characters",
-            worst("normalize_seconds", characters=short) * 1e3,
+            worst(NORMALIZE, characters=short) * 1e3,
             NORMALIZE_SECONDS * 1e3,
             "ms",
         ),
@@ -137,11 +135,6 @@ def latency_section(rows: Iterable[Mapping[str, Any]]) -> str:
     return "## Latency budget\n\n" + markdown_table(
         ("of all variants", "worst", "at most", ""), lines
     )
-
-
-def _value(rows: Sequence[Mapping[str, Any]], variant: str, characters: int) -> float:
-    wanted = {"variant": variant, "metric": "normalize_seconds", "characters": characters}
-    return next(float(row["value"]) for row in rows if {**row, **wanted} == row)
 
 
 def _line(what: str, value: float, limit: float, unit: str) -> tuple[str, str, str, str]:

@@ -10,26 +10,17 @@ import numpy as np
 
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import Timing
+from pipeline.report.metrics import Metric, by_name
 
 WARMUP_STEPS = 16
 """Steps of a sentence's warm-up: enough to touch every graph, cheap on a slow engine."""
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A figure of a report and how it follows from a measurement.
+@dataclass(frozen=True, kw_only=True)
+class Figure(Metric):
+    """A metric, and how it follows from a timing and the batch size."""
 
-    Attributes:
-        name: the metric's name in the report.
-        unit: its unit.
-        value: from the timing and the batch size.
-        higher_is_better: whether a larger value is the better one.
-    """
-
-    name: str
-    unit: str
     value: Callable[[Timing, int], float]
-    higher_is_better: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,7 @@ class Measurement:
 
     call: str
     arguments: dict[str, Any]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Figure, ...]
     conditions: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -54,42 +45,88 @@ class Measurement:
         return replace(self, arguments={**self.arguments, "steps": min(steps, WARMUP_STEPS)})
 
 
-PREFILL = (Metric("prefill_seconds", "s", lambda timing, batch: timing.seconds),)
+PREFILL = (
+    Figure(name="prefill_seconds", unit="s", better="lower", value=lambda t, batch: t.seconds),
+)
 DECODE = (
-    Metric(
-        "steps_per_second",
-        "steps/s",
-        lambda timing, batch: batch * timing.steps / timing.seconds,
-        higher_is_better=True,
+    Figure(
+        name="steps_per_second",
+        unit="steps/s",
+        better="higher",
+        title="steps/s",
+        digits=".1f",
+        where={"batch": 1},
+        value=lambda timing, batch: batch * timing.steps / timing.seconds,
     ),
 )
 SENTENCE = (
-    Metric("sentence_seconds", "s", lambda timing, batch: timing.seconds),
-    Metric("rtf", "s/s", lambda timing, batch: timing.seconds / timing.audio_seconds),
-    Metric(
-        "sentences_per_second",
-        "sentences/s",
-        lambda timing, batch: batch / timing.seconds,
-        higher_is_better=True,
+    Figure(name="sentence_seconds", unit="s", better="lower", value=lambda t, batch: t.seconds),
+    Figure(
+        name="rtf",
+        unit="s/s",
+        better="lower",
+        title="RTF",
+        digits=".3f",
+        where={"batch": 1},
+        value=lambda timing, batch: timing.seconds / timing.audio_seconds,
+    ),
+    Figure(
+        name="sentences_per_second",
+        unit="sentences/s",
+        better="higher",
+        value=lambda timing, batch: batch / timing.seconds,
     ),
 )
-FIRST_AUDIO = (Metric("first_audio_seconds", "s", lambda timing, batch: timing.seconds),)
+FIRST_AUDIO = (
+    Figure(
+        name="first_audio_seconds",
+        unit="s",
+        better="lower",
+        title="first audio",
+        shown="ms",
+        factor=1e3,
+        digits=".0f",
+        where={"batch": 1},
+        value=lambda t, batch: t.seconds,
+    ),
+)
 
 
-def _percentile(share: float) -> Callable[[Timing, int], float]:
+def _percentile(share: int) -> Figure:
     # linear between ranks: with few requests P95 and P99 lean on the slowest one
-    return lambda timing, batch: float(np.percentile(timing.first_audio, share))
+    return Figure(
+        name=f"first_audio_p{share}_seconds",
+        unit="s",
+        better="lower",
+        value=lambda timing, batch: float(np.percentile(timing.first_audio, share)),
+    )
 
 
 CONCURRENT = (
-    Metric(
-        "throughput_steps_per_second",
-        "steps/s",
-        lambda timing, batch: timing.steps / timing.seconds,
-        higher_is_better=True,
+    Figure(
+        name="throughput_steps_per_second",
+        unit="steps/s",
+        better="higher",
+        value=lambda timing, batch: timing.steps / timing.seconds,
     ),
-    *(Metric(f"first_audio_p{p}_seconds", "s", _percentile(p)) for p in (50, 95, 99)),
+    *(_percentile(share) for share in (50, 95, 99)),
 )
+# Of an engine's process, over all measurements.
+PEAK_MEMORY = Metric(
+    name="peak_memory_bytes",
+    unit="B",
+    better="lower",
+    title="peak memory",
+    shown="MB",
+    factor=1e-6,
+    digits=".0f",
+)
+SIZE = Metric(
+    name="size_bytes", unit="B", better="lower", title="size", shown="MB", factor=1e-6,
+    digits=".1f",
+)  # fmt: skip
+METRICS = by_name((SIZE, PEAK_MEMORY, *PREFILL, *DECODE, *SENTENCE, *FIRST_AUDIO, *CONCURRENT))
+"""Every metric of the benchmark, but for the ratios."""
 
 
 def make_plan(config: BenchmarkConfig) -> list[Measurement]:

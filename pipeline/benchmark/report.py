@@ -8,8 +8,9 @@ from typing import Any
 
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE
-from pipeline.benchmark.summary import find_value
 from pipeline.report.figure import Panel, draw_panels
+from pipeline.report.machine import busy_note
+from pipeline.report.rows import find_value, select, variants_of
 from pipeline.report.write import format_value, markdown_table
 
 HEADER = (
@@ -41,8 +42,7 @@ NOTES = """\
 
 def article_table(rows: Sequence[Mapping[str, Any]], config: BenchmarkConfig) -> str:
     """The comparison of the source article, one engine a line, at batch 1."""
-    engines = list(dict.fromkeys(str(row["variant"]) for row in rows))
-    return markdown_table(HEADER, [_line(rows, engine, config) for engine in engines])
+    return markdown_table(HEADER, [_line(rows, name, config) for name in variants_of(rows)])
 
 
 def _line(rows: Sequence[Mapping[str, Any]], engine: str, config: BenchmarkConfig) -> list[str]:
@@ -75,12 +75,7 @@ def sections(
             "**Random weights**: the checkpoint is seeded, so these are figures of speed, memory "
             "and size. They say nothing of speech."
         )
-    load, cores = context.get("load"), context.get("machine", {}).get("cores", 1)
-    if load is not None and load > cores / 2:
-        blocks.append(
-            f"**Busy machine**: when this began, {load:g} processes wanted its {cores} cores. "
-            "The figures are low, and ratios uncertain; measure again on an idle one."
-        )
+    blocks += busy_note(context)
     sentence = (
         f"One sentence of {len(config.sentence)} characters in {config.sentence_steps} steps, "
         f"batch 1, {context['threads']} threads:"
@@ -93,24 +88,16 @@ def sections(
 def draw_benchmark(path: Path, rows: Sequence[Mapping[str, Any]], config: BenchmarkConfig) -> None:
     """Draw ``reports/benchmark.png``."""
 
-    def chosen(metric: str, **conditions: Any) -> list[Mapping[str, Any]]:
-        return [
-            row
-            for row in rows
-            if row["metric"] == metric
-            and all(row.get(key) == value for key, value in conditions.items())
-        ]
-
     def in_megabytes(metric: str) -> list[dict[str, Any]]:
-        return [{**row, "value": row["value"] / 1e6, "unit": "MB"} for row in chosen(metric)]
+        return [{**row, "value": row["value"] / 1e6, "unit": "MB"} for row in select(rows, metric)]
 
     length = config.lengths[0] if config.lengths else None
-    steps = chosen("steps_per_second", length=length)
+    steps = select(rows, "steps_per_second", length=length)
     panels = [
         Panel(f"steps per second, length {length}", steps, group="batch"),
-        Panel("sentences per second", chosen("sentences_per_second"), group="batch"),
-        Panel("real-time factor", chosen("rtf"), group="batch"),
-        Panel("first audio", chosen("first_audio_seconds")),
+        Panel("sentences per second", select(rows, "sentences_per_second"), group="batch"),
+        Panel("real-time factor", select(rows, "rtf"), group="batch"),
+        Panel("first audio", select(rows, "first_audio_seconds")),
         Panel("peak memory", in_megabytes("peak_memory_bytes")),
         Panel("size on disk", in_megabytes("size_bytes")),
     ]

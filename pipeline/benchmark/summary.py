@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from pipeline.benchmark.engine import REFERENCE
 from pipeline.benchmark.harness import Samples
-from pipeline.benchmark.plan import Measurement, Metric
-from pipeline.report.write import Row, make_row
+from pipeline.benchmark.plan import PEAK_MEMORY, SIZE, Measurement
+from pipeline.report.metrics import Metric
+from pipeline.report.rows import Row, find_value, select
 
 SIZE_BASELINE = "fp32"
 
@@ -28,33 +28,22 @@ def summarize(samples: Samples, baseline: str = REFERENCE) -> list[Row]:
                 name: [metric.value(timing, measurement.batch) for timing in timings]
                 for name, timings in taken.items()
             }
-            rows += [_row(name, metric, measurement, found) for name, found in values.items()]
+            rows += [
+                _row(name, metric, found, **measurement.conditions)
+                for name, found in values.items()
+            ]
             ratios += _paired_ratios(metric, measurement, values, baseline)
     rows += _plain_rows(samples)
     return rows + ratios + _plain_ratios(rows, baseline)
 
 
-def find_value(
-    rows: Sequence[Mapping[str, Any]], variant: str, metric: str, **conditions: Any
-) -> float | None:
-    """The value of the first row that matches, or None."""
-    for row in rows:
-        if {**row, "variant": variant, "metric": metric, **conditions} == row:
-            return float(row["value"])
-    return None
+def _row(variant: str, metric: Metric, values: list[float], **conditions: Any) -> Row:
+    spread = {"min": min(values), "max": max(values), "repeats": len(values)}
+    return metric.row(variant, median(values), **conditions, **spread)
 
 
-def _row(variant: str, metric: Metric, measurement: Measurement, values: list[float]) -> Row:
-    return make_row(
-        variant,
-        metric.name,
-        median(values),
-        metric.unit,
-        **measurement.conditions,
-        min=min(values),
-        max=max(values),
-        repeats=len(values),
-    )
+def _ratio(metric: Metric) -> Metric:
+    return Metric(name=f"{metric.name}_ratio", unit="×")
 
 
 def _paired_ratios(
@@ -69,49 +58,29 @@ def _paired_ratios(
             continue
         # An engine that ran out of time has fewer rounds: pair what both have.
         pairs = [value / other for value, other in zip(found, divisors, strict=False)]
-        rows.append(
-            make_row(
-                name,
-                f"{metric.name}_ratio",
-                median(pairs),
-                "×",
-                baseline=baseline,
-                **measurement.conditions,
-                min=min(pairs),
-                max=max(pairs),
-                repeats=len(pairs),
-            )
-        )
+        conditions = {"baseline": baseline, **measurement.conditions}
+        rows.append(_row(name, _ratio(metric), pairs, **conditions))
     return rows
 
 
 def _plain_rows(samples: Samples) -> list[Row]:
-    rows = [
-        make_row(name, "peak_memory_bytes", value, "B")
-        for name, value in samples.peak_memory.items()
-    ]
+    rows = [PEAK_MEMORY.row(name, value) for name, value in samples.peak_memory.items()]
     return rows + [
-        make_row(name, "size_bytes", int(description["size_bytes"]), "B")
+        SIZE.row(name, int(description["size_bytes"]))
         for name, description in samples.descriptions.items()
     ]
 
 
 def _plain_ratios(rows: list[Row], first: str) -> list[Row]:
     ratios = []
-    for metric in ("peak_memory_bytes", "size_bytes"):
+    for metric in (PEAK_MEMORY, SIZE):
         for baseline in (first, SIZE_BASELINE):
-            divisor = find_value(rows, baseline, metric)
+            divisor = find_value(rows, baseline, metric.name)
             if not divisor:
                 continue
             ratios += [
-                make_row(
-                    row["variant"],
-                    f"{metric}_ratio",
-                    row["value"] / divisor,
-                    "×",
-                    baseline=baseline,
-                )
-                for row in rows
-                if row["metric"] == metric and row["variant"] not in (first, baseline)
+                _ratio(metric).row(row["variant"], row["value"] / divisor, baseline=baseline)
+                for row in select(rows, metric.name)
+                if row["variant"] not in (first, baseline)
             ]
     return ratios

@@ -19,10 +19,28 @@ from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from chattts_onnx.errors import ChatTTSError
-from pipeline.benchmark.engine import Engine, EngineSpec, open_engine
+from pipeline.benchmark.engine import Engine, EngineSpec
+from pipeline.core.errors import BenchmarkError
 from pipeline.report.machine import peak_memory_bytes
 
 MEASUREMENTS = ("prefill", "decode", "sentence", "first_audio", "concurrent")
+
+
+def open_engine(spec: EngineSpec) -> Engine:
+    """Open the engine; imports happen here, so that a bundle's worker never loads torch.
+
+    Raises:
+        BenchmarkError: ``spec.kind`` is not known.
+    """
+    if spec.kind == "reference":
+        from pipeline.benchmark.engine_reference import ReferenceEngine
+
+        return ReferenceEngine(spec)
+    if spec.kind == "bundle":
+        from pipeline.benchmark.engine_bundle import BundleEngine
+
+        return BundleEngine(spec)
+    raise BenchmarkError(f"engine kind is {spec.kind!r}, expected reference or bundle.")
 
 
 def serve(

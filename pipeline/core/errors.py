@@ -38,7 +38,7 @@ class QuantizationError(PipelineError):
 
 
 class GateError(PipelineError):
-    """A variant failed a gate of ``conf/validate``."""
+    """A variant or a server broke a gate of ``conf/`` or of the last release."""
 
 
 class SpeechError(PipelineError):
@@ -58,4 +58,4 @@ class ReleaseError(PipelineError):
 
 
 class LoadError(PipelineError):
-    """A server could not be started or loaded, or failed a gate of ``conf/load``."""
+    """A server could not be started or loaded."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.core.atomic import write_text
+from pipeline.core.command import command
 from pipeline.docs import (
     cli_page,
     conf_page,
@@ -46,6 +45,7 @@ def made(root: Path = ROOT) -> dict[str, Callable[[], str]]:
     return {**pages, README: lambda: fill((root / README).read_text(encoding="utf-8"), root)}
 
 
+@command("docs")
 def main(
     arguments: Sequence[str] | None = None, prog: str = COMMAND, only: Sequence[str] = ()
 ) -> int:
@@ -54,11 +54,7 @@ def main(
     parser = argparse.ArgumentParser(prog=prog, description=about)
     parser.add_argument("--check", action="store_true", help="write nothing, name what is stale")
     check = parser.parse_args(arguments).check
-    try:
-        texts = {path: make() for path, make in made().items() if not only or path in only}
-    except ChatTTSError as error:
-        print(f"docs: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    texts = {path: make() for path, make in made().items() if not only or path in only}
     stale = [path for path, text in texts.items() if _text(ROOT / path) != text]
     for path in stale:
         print(f"stale: {path}" if check else path)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.benchmark.engine import REFERENCE
-from pipeline.benchmark.summary import find_value
 from pipeline.core.errors import ConfigError
 from pipeline.docs.pipeline_graph import mermaid, read_stages
+from pipeline.report.rows import Report, find_value, read_report, select, variants_of
 from pipeline.report.write import markdown_table
 from pipeline.speech.report import CONTROL_SUFFIX
 
@@ -27,51 +25,18 @@ SOUND = (
 _LOCKED = "lock per request"
 
 
-class Report:
-    """A report's rows; a figure that is not there is an error, so that no cell stays empty."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            self.rows: list[dict[str, Any]] = document["rows"]
-            self.context: dict[str, Any] = document["context"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"{path}: found {error!r}, expected a report") from error
-
-    def row(self, variant: str, metric: str, **conditions: Any) -> dict[str, Any]:
-        """The first row that matches.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        wanted = {"variant": variant, "metric": metric, **conditions}
-        for row in self.rows:
-            if {**row, **wanted} == row:
-                return row
-        raise ConfigError(f"{self.path}: found no row of {wanted}, which the README shows")
-
-    def value(self, variant: str, metric: str, **conditions: Any) -> float:
-        """Its value; see :meth:`row`."""
-        return float(self.row(variant, metric, **conditions)["value"])
-
-    def variants(self, metric: str) -> list[str]:
-        """The variants that ``metric`` was measured for."""
-        return list(dict.fromkeys(r["variant"] for r in self.rows if r["metric"] == metric))
-
-
 def speed(root: Path) -> str:
     """Speed, memory and fidelity at full size, one line a variant."""
-    benchmark = Report(root / FULL / "benchmark.json")
-    validation = Report(root / FULL / "validation.json")
-    lengths = [row["length"] for row in benchmark.rows if row["metric"] == "steps_per_second"]
+    benchmark = read_report(root / FULL / "benchmark.json")
+    validation = read_report(root / FULL / "validation.json")
+    lengths = [row["length"] for row in select(benchmark.rows, "steps_per_second")]
     decode = {"batch": 1, "length": min(lengths)}
     header = (
         "", "steps/s", "× PyTorch", "RTF", "first audio", "peak memory", "on disk",
         "same top-1 code",
     )  # fmt: skip
     lines = []
-    for name in benchmark.variants("size_bytes"):
+    for name in variants_of(benchmark.rows, "size_bytes"):
         steps = benchmark.value(name, "steps_per_second", **decode)
         ratio = find_value(benchmark.rows, name, "steps_per_second_ratio", **decode)
         agreement = find_value(validation.rows, name, "top1_agreement", head="all")
@@ -100,15 +65,21 @@ def _machine(report: Report) -> str:
     return _wrapped(
         f"The full-size model with **random weights**, batch 1, on {machine['cores']} cores of an "
         f"{machine['cpu']}{vnni} (real time is 46.9 steps/s; a sentence of 60 characters in 5.5 s "
-        "of audio):"
+        f"of audio{_commit(report)}):"
     )
+
+
+def _commit(report: Report) -> str:
+    """Which code a brought report is of."""
+    commit = str(report.context.get("commit", ""))
+    return f"; at commit {commit[:10]}" if commit else ""
 
 
 def sound(root: Path) -> str:
     """What the variants of the trained small checkpoint sound like, by judges."""
-    report = Report(root / "reports/thorough/speech.json")
+    report = read_report(root / "reports/thorough/speech.json")
     lines = []
-    for name in report.variants("word_error_rate"):
+    for name in variants_of(report.rows, "word_error_rate"):
         label = f"`{name}`"
         if name.endswith(CONTROL_SUFFIX):
             label = f"`{name.removesuffix(CONTROL_SUFFIX)}`, other seeds"
@@ -132,7 +103,7 @@ def _interval(report: Report, name: str, metric: str, digits: int) -> str:
 
 def peer(root: Path) -> str:
     """``int8`` beside the official package, in one sentence."""
-    report = Report(root / "reports/peer.json")
+    report = read_report(root / "reports/peer.json")
     length = max(row.get("length", 0) for row in report.rows)
     requests = max(row.get("requests", 0) for row in report.rows)
     steps = report.value(SHOWN, "steps_per_second_ratio", batch=1, length=length)
@@ -151,7 +122,7 @@ def peer(root: Path) -> str:
 
 def load(root: Path) -> str:
     """The server under load, in one sentence."""
-    report = Report(root / "reports/load.json")
+    report = read_report(root / "reports/load.json")
 
     def value(name: str, metric: str, run: str = "ramp") -> float:
         return report.value(name, metric, run=run)
@@ -190,7 +161,8 @@ def fill(text: str, root: Path, parts: Sequence[str] = tuple(PARTS)) -> str:
     """``text`` with what lies between ``<!-- NAME: … -->`` and ``<!-- end -->`` made anew.
 
     Raises:
-        ConfigError: a part has no place in the text, or a figure of it no row in a report.
+        ConfigError: a part has no place in the text.
+        PipelineError: a figure of it has no row in a report.
     """
     for name in parts:
         before, mark, rest = text.partition(f"<!-- {name}: python -m pipeline.readme -->\n")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.docs.markdown import code, table
-from pipeline.report.write import REQUIRED, STATISTICS
+from pipeline.report.rows import conditions as row_conditions
 
 # Where a report says how it is measured, in the words that its Markdown repeats.
 NOTES = {
+    "fusion": "pipeline.stages.fuse",
     "benchmark": "pipeline.benchmark.report",
     "int8_targets": "pipeline.studies.targets",
     "load": "pipeline.studies.load.report",
@@ -26,9 +27,9 @@ NOTES = {
 _ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the
 same name for people. A row has `variant`, `metric`, `value`, `unit` and its conditions; `min` and
 `max` span the repeats, `low` and `high` a 95 % interval. `reports/metrics.json` holds one value
-for each variant and rule of `conf/release`, for `dvc metrics diff`; `reports/release.json` is the
-last accepted release. In MLflow unit and conditions are part of the name:
-`kl_divergence_nat/head_all`."""
+for each variant and rule of `conf/release`, in the units of the tables, for `dvc metrics diff`;
+`reports/release.json` is the last accepted release. In MLflow unit and conditions are part of the
+name: `kl_divergence_nat/head_all`."""
 
 
 def render(root: Path) -> str:
@@ -49,7 +50,7 @@ def metrics_table(rows: Iterable[Mapping[str, Any]]) -> str:
     found: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         conditions = found.setdefault((row["metric"], row["unit"]), {})
-        conditions.update((key, None) for key in row if key not in (*REQUIRED, *STATISTICS))
+        conditions.update(dict.fromkeys(row_conditions(row)))
     lines = [
         (code(metric), unit, ", ".join(map(code, conditions)))
         for (metric, unit), conditions in found.items()

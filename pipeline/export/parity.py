@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pipeline.core.errors import ExportError
 from pipeline.export.common import GraphSpec, to_numpy
+from pipeline.graphs.facts import GRAPHS
 
 Array = NDArray[Any]
 LEVELS = {
@@ -27,8 +28,6 @@ LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
-# codes come from rounding: an error in the last digit moves a value over the edge of a cell
-MAX_CODE_MISMATCH = 0.01
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def check_parity(
         ]
         absolute, relative = (max(kind) for kind in zip(*errors, strict=True))
         rows.append(ParityRow(spec.name, level, len(cases), absolute, relative))
-        limit = MAX_CODE_MISMATCH if spec.name == "dvae_encode" else tolerance
+        limit = (GRAPHS[spec.name].tolerance if spec.name in GRAPHS else None) or tolerance
         if not relative <= limit:
             raise ExportError(
                 f"graph '{spec.name}' at optimization level '{level}': found a relative error of "

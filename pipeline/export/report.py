@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.export.run import ExportResult
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
 
 VARIANT = "plain"
 NOTE = """\

@@ -11,15 +11,19 @@ from pipeline.fidelity.forcing import ForcedBatch
 from pipeline.fidelity.metrics import log_spectral_distance, mel_l1, snr_db
 from pipeline.fidelity.models import Array, AudioFormat, Candidate
 from pipeline.fidelity.spectra import log_mel, magnitude_spectrogram
-from pipeline.report.write import Row, make_row
+from pipeline.report.metrics import Metric, by_name
+from pipeline.report.rows import Row
 
-METRICS: dict[str, tuple[str, ...]] = {
-    "code_agreement": ("component",),
-    "mel_l1": ("component",),
-    "log_spectral_distance": ("component",),
-    "snr_db": ("component",),
-}
-UNITS = {"code_agreement": "share", "mel_l1": "ln", "log_spectral_distance": "dB", "snr_db": "dB"}
+_BY = ("component",)
+METRICS = (
+    Metric(name="code_agreement", unit="share", better="higher", best=1.0, conditions=_BY),
+    Metric(
+        name="mel_l1", unit="ln", better="lower", best=0.0, conditions=_BY, title="mel L1",
+        digits=".2g",
+    ),
+    Metric(name="log_spectral_distance", unit="dB", better="lower", best=0.0, conditions=_BY),
+    Metric(name="snr_db", unit="dB", better="higher", conditions=_BY),
+)  # fmt: skip
 SPOKEN = "decoder+vocos"
 SNR_CEILING_DB = 200.0
 """Stands for an exact match: beyond float64's own precision for any pair that differs."""
@@ -99,9 +103,14 @@ def decode_rows(
             for metric, value in figures.items():
                 found[metric, component].append(value)
     return [
-        make_row(variant, metric, float(np.mean(values)), UNITS[metric], component=component)
+        component_row(variant, metric, values, component)
         for (metric, component), values in sorted(found.items())
     ]
+
+
+def component_row(variant: str, metric: str, values: list[float], component: str) -> Row:
+    """The mean over utterances of one of :data:`METRICS`."""
+    return by_name(METRICS)[metric].row(variant, float(np.mean(values)), component=component)
 
 
 def waveform_metrics(expected: Array, heard: Array, audio: AudioFormat) -> dict[str, float]:

@@ -12,17 +12,26 @@ import numpy as np
 
 from pipeline.fidelity.metrics import Floats, cosine_similarity, kl_divergence, top1_agreement
 from pipeline.fidelity.models import Array, Candidate, Spoken, SpokenPrompt, pad_left
-from pipeline.report.write import Row, make_row
+from pipeline.report.metrics import Metric
+from pipeline.report.rows import Row
 
 TEXT_POSITIONS = 64
 """Hidden states a batch that the text head is judged on: its 21 178 logits each take memory."""
 
-METRICS: dict[str, tuple[str, ...]] = {
-    "kl_divergence": ("head",),
-    "top1_agreement": ("head",),
-    "hidden_cosine": (),
-    "hidden_cosine_min": (),
-}
+KL = Metric(
+    name="kl_divergence", unit="nat", better="lower", best=0.0, conditions=("head",),
+    title="KL", where={"head": "all"}, factor=1e3, shown="mnat", digits=".3g",
+)  # fmt: skip
+TOP1 = Metric(
+    name="top1_agreement", unit="share", better="higher", best=1.0, conditions=("head",),
+    title="top-1", where={"head": "all"}, factor=100.0, shown="%", digits=".2f",
+)  # fmt: skip
+COSINE = Metric(
+    name="hidden_cosine", unit="cosine", better="higher", best=1.0, title="hidden cosine",
+    digits=".5f",
+)  # fmt: skip
+WORST_COSINE = Metric(name="hidden_cosine_min", unit="cosine", better="higher", best=1.0)
+METRICS = (KL, TOP1, COSINE, WORST_COSINE)
 
 
 @dataclass(frozen=True)
@@ -101,20 +110,22 @@ def forced_rows(variant: str, model: Candidate, batches: list[ForcedBatch]) -> l
     cosine = np.concatenate(cosines)
     text_pair = np.concatenate([b.text_logits for b in batches]), np.concatenate(text)
     return [
-        *_head_rows(variant, "kl_divergence", "nat", np.concatenate(divergences)),
-        _mean_row(variant, "kl_divergence", "nat", "text", kl_divergence(*text_pair)),
-        *_head_rows(variant, "top1_agreement", "share", np.concatenate(agreements)),
-        _mean_row(variant, "top1_agreement", "share", "text", top1_agreement(*text_pair)),
-        make_row(variant, "hidden_cosine", float(cosine.mean()), "cosine"),
-        make_row(variant, "hidden_cosine_min", float(cosine.min()), "cosine"),
+        *_head_rows(KL, variant, np.concatenate(divergences), kl_divergence(*text_pair)),
+        *_head_rows(TOP1, variant, np.concatenate(agreements), top1_agreement(*text_pair)),
+        COSINE.row(variant, float(cosine.mean())),
+        WORST_COSINE.row(variant, float(cosine.min())),
     ]
 
 
-def _head_rows(variant: str, metric: str, unit: str, values: Floats) -> list[Row]:
-    """A row over all heads and one for each; ``values`` [steps, num_vq]."""
-    heads = [("all", values)] + [(str(i), values[:, i]) for i in range(values.shape[1])]
-    return [_mean_row(variant, metric, unit, head, chosen) for head, chosen in heads]
+def _head_rows(metric: Metric, variant: str, values: Floats, text: Floats) -> list[Row]:
+    """A row over all code heads, one for each, one of the text head.
 
-
-def _mean_row(variant: str, metric: str, unit: str, head: str, values: Floats) -> Row:
-    return make_row(variant, metric, float(values.mean()), unit, head=head)
+    Args:
+        metric: what was measured.
+        variant: of whom.
+        values: of the code heads, [steps, num_vq].
+        text: of the text head, [positions].
+    """
+    single = {str(i): values[:, i] for i in range(values.shape[1])}
+    heads = {"all": values, **single, "text": text}
+    return [metric.row(variant, float(v.mean()), head=head) for head, v in heads.items()]

@@ -12,13 +12,13 @@ from chattts_onnx.audio.wav import to_bytes
 from chattts_onnx.errors import GenerationError
 from pipeline.fidelity.metrics import identical_share
 from pipeline.fidelity.models import Candidate, Spoken, SpokenPrompt
-from pipeline.report.write import Row, make_row
+from pipeline.report.metrics import Metric
+from pipeline.report.rows import Row
 
-METRICS: dict[str, tuple[str, ...]] = {
-    "generated_steps": (),
-    "finished_share": (),
-    "identical_codes": (),
-}
+STEPS = Metric(name="generated_steps", unit="steps")
+FINISHED = Metric(name="finished_share", unit="share", better="higher", best=1.0)
+IDENTICAL = Metric(name="identical_codes", unit="share", better="higher", best=1.0)
+METRICS = (STEPS, FINISHED, IDENTICAL)
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,10 @@ def free_rows(variant: str, spoken: list[Spoken], expected: list[Spoken]) -> lis
         for theirs, ours in zip(spoken, expected, strict=True)
     ]
     return [
-        make_row(
-            variant, "generated_steps", float(np.mean(steps)), "steps",
-            min=min(steps), max=max(steps),
-        ),
-        make_row(
-            variant, "finished_share", float(np.mean([s.finished for s in spoken])), "share"
-        ),
-        make_row(variant, "identical_codes", float(np.mean(shares)), "share"),
-    ]  # fmt: skip
+        STEPS.row(variant, float(np.mean(steps)), min=min(steps), max=max(steps)),
+        FINISHED.row(variant, float(np.mean([item.finished for item in spoken]))),
+        IDENTICAL.row(variant, float(np.mean(shares))),
+    ]
 
 
 def write_samples(

@@ -16,10 +16,11 @@ from pipeline.fidelity.free import FreeRun, free_rows, write_samples
 from pipeline.fidelity.half_range import check_range
 from pipeline.fidelity.models import AudioFormat, Candidate, Spoken, SpokenPrompt
 from pipeline.report.gates import NOT_FINITE
-from pipeline.report.write import Row, make_row
+from pipeline.report.metrics import by_name
+from pipeline.report.rows import Row
 
-METRICS: dict[str, tuple[str, ...]] = {**forcing.METRICS, **audio.METRICS, **free.METRICS}
-"""Every metric of the validation report, with the condition columns of its rows."""
+METRICS = by_name((*forcing.METRICS, *audio.METRICS, *free.METRICS))
+"""Every metric of the validation report."""
 
 REFERENCE = "reference"
 
@@ -87,7 +88,7 @@ def judge_variant(variant: str, model: Candidate, expected: Expected, trial: Tri
         ]
     except NonFiniteError as error:
         names = {"graph": error.graph, "output": error.output, "place": " of ".join(error.place)}
-        return [make_row(variant, NOT_FINITE, 1.0, "graphs", **names)]
+        return [NOT_FINITE.row(variant, 1.0, **names)]
 
 
 def validate(reference: Candidate, openers: dict[str, Opener], trial: Trial) -> list[Row]:

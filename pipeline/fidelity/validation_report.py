@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.report.figure import Panel, draw_panels
 from pipeline.report.gates import GateResult, gates_section
+from pipeline.report.rows import select
 from pipeline.report.write import markdown_table
 
 NOTES = """\
@@ -56,16 +57,13 @@ def placement_table(placement: Mapping[str, Any]) -> str:
 def draw_validation(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw ``reports/validation.png``."""
 
-    def chosen(metric: str) -> list[Mapping[str, Any]]:
-        return [row for row in rows if row["metric"] == metric]
-
-    distances = [{**row, "value": 1.0 - row["value"]} for row in chosen("hidden_cosine_min")]
+    distances = [{**row, "value": 1.0 - row["value"]} for row in select(rows, "hidden_cosine_min")]
     panels = [
-        Panel("KL(reference ‖ variant)", chosen("kl_divergence"), group="head", log=True),
-        Panel("same most likely code", chosen("top1_agreement"), group="head"),
+        Panel("KL(reference ‖ variant)", select(rows, "kl_divergence"), group="head", log=True),
+        Panel("same most likely code", select(rows, "top1_agreement"), group="head"),
         Panel("1 - hidden cosine, worst step", distances, log=True),
-        Panel("log-mel distance", chosen("mel_l1"), group="component", log=True),
-        Panel("log-spectral distance", chosen("log_spectral_distance"), group="component"),
-        Panel("signal to noise", chosen("snr_db"), group="component"),
+        Panel("log-mel distance", select(rows, "mel_l1"), group="component", log=True),
+        Panel("log-spectral distance", select(rows, "log_spectral_distance"), group="component"),
+        Panel("signal to noise", select(rows, "snr_db"), group="component"),
     ]
     draw_panels(path, "Variants against the FP32 reference", panels)

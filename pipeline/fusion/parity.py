@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from chattts_onnx import open_bundle
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.core.errors import FusionError
-from pipeline.export.parity import MAX_CODE_MISMATCH
+from pipeline.graphs.facts import GRAPHS
 
 Array = NDArray[Any]
 GPT = "gpt"
-PROMPT, STEPS, FRAMES = 23, 31, 120
+PROMPT, STEPS = 23, 31
 
 
 def check_fused(
@@ -34,29 +34,23 @@ def check_fused(
     """
     rng = np.random.default_rng(seed)
     errors = {GPT: _gpt_error(plain, bundle, dims, rng)}
-    hidden = rng.standard_normal((2, FRAMES // 2, dims.hidden_size), dtype=np.float32)
-    codes = rng.integers(0, dims.num_audio_tokens - 1, (2, FRAMES // 2, dims.num_vq))
-    feeds: dict[str, Array] = {
-        "decoder": hidden,
-        "dvae_decode": codes,
-        "vocos": rng.standard_normal((2, dims.num_mels, FRAMES), dtype=np.float32),
-        "text_head": hidden[0],
-        "dvae_encode": 0.1 * rng.standard_normal((2, FRAMES * dims.hop_length), dtype=np.float32),
-    }
-    unknown = {path.stem for path in bundle.glob("*.onnx")} - {GPT, *feeds}
+    unknown = {path.stem for path in bundle.glob("*.onnx")} - set(GRAPHS)
     if unknown:
         raise FusionError(
-            f"found the graphs {', '.join(sorted(unknown))}, expected {', '.join([GPT, *feeds])}; "
-            "teach pipeline/fusion/parity.py their inputs"
+            f"found the graphs {', '.join(sorted(unknown))}, expected {', '.join(GRAPHS)}; "
+            "teach pipeline/graphs/facts.py their inputs"
         )
-    for name, feed in feeds.items():
-        expected, found = (_run(folder / f"{name}.onnx", feed) for folder in (plain, bundle))
-        errors[name] = _error(found, expected)
+    for name, facts in GRAPHS.items():
+        if facts.random is not None:
+            feed = facts.random(dims, rng)
+            expected, found = (_run(folder / f"{name}.onnx", feed) for folder in (plain, bundle))
+            errors[name] = _error(found, expected)
     for name, error in errors.items():
-        if not error <= (MAX_CODE_MISMATCH if name == "dvae_encode" else tolerance):
+        allowed = GRAPHS[name].tolerance or tolerance
+        if not error <= allowed:
             raise FusionError(
                 f"graph '{name}': found a relative error of {error:.3g} after fusion, expected at "
-                f"most {tolerance:g}"
+                f"most {allowed:g}"
             )
     return errors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chattts_onnx.format.manifest import Manifest
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 
 
 def size_rows(variant: str, fp32: Manifest, made: Manifest) -> list[Row]:

@@ -23,11 +23,11 @@ from pipeline.release.card import model_card
 from pipeline.release.config import ReleaseConfig
 from pipeline.release.licences import Weights, weights_licence
 from pipeline.release.provenance import statement
-from pipeline.release.reports import read_measured
 from pipeline.release.sbom import sbom
 from pipeline.release.triton.config import TritonConfig
 from pipeline.release.triton.repository import write_repository
 from pipeline.release.wheel import bundle_wheel
+from pipeline.report.measured import read_measured
 
 BUNDLES = Path("bundles")
 TRITON = "triton"

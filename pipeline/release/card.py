@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from chattts_onnx.format.abilities import LANGUAGES, OPTIONS, Abilities
 from chattts_onnx.format.manifest import Manifest
 from pipeline.graphs.products import product_table
+from pipeline.headline import PLAIN_COLUMNS, SPEECH_COLUMNS
 from pipeline.release.licences import CODE_LICENCE, Weights
-from pipeline.release.reports import Measured
-from pipeline.report.write import format_value, markdown_table
-from pipeline.summary import COLUMNS, find
-
-# Shown where the speech stage measured them: metric, heading.
-SPEECH = (
-    ("word_error_rate", "English WER, %"),
-    ("pinyin_error_rate", "Mandarin syllables wrong, %"),
-    ("dnsmos_p808", "DNSMOS P.808"),
-    ("failure_rate", "failed, %"),
-    ("speaker_similarity", "same speaker, cosine"),
-)
+from pipeline.report.gates import gates_table
+from pipeline.report.measured import Measured
+from pipeline.report.metrics import metrics_table
+from pipeline.report.rows import Rows, select, variants_of
+from pipeline.report.write import markdown_table
 
 
 def model_card(
@@ -50,7 +43,7 @@ def model_card(
         _arithmetic(measured),
         _speech(bundles, measured),
         _machine(measured),
-        "## Gates\n\n" + _gates(bundles, measured),
+        "## Gates\n\n" + gates_table([g for v in bundles for g in measured.gates_of(v)]),
         "## Limits\n\n" + _limits(measured),
         "## Licences\n\n" + _licences(weights),
         "## Files\n\n" + _files(files),
@@ -117,18 +110,18 @@ def _what(bundles: Mapping[str, Manifest], measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def _shown(bundles: Mapping[str, Manifest], rows: Rows) -> list[str]:
+    measured = variants_of(rows)
+    return [variant for variant in ("reference", *bundles) if variant in measured]
+
+
 def _table(bundles: Mapping[str, Manifest], measured: Measured) -> str:
-    shown = [v for v in ("reference", *bundles) if any(r["variant"] == v for r in measured.rows)]
-    lines = []
-    for variant in shown:
-        values = [(column, find(measured.rows, variant, column)) for column in COLUMNS]
-        lines.append([f"`{variant}`", *("–" if v is None else c.show(v) for c, v in values)])
-    table = markdown_table(["variant", *(column.title for column in COLUMNS)], lines)
+    table = metrics_table(measured.rows, PLAIN_COLUMNS, _shown(bundles, measured.rows))
     note = (
         "`reference` is eager FP32 PyTorch. Steps/s are those of batch 1 (real time is 46.875); "
-        "RTF is seconds of work for a second of audio; KL in nats, top-1 is the share of steps "
-        "with the same most likely code, both over all code books and under teacher forcing; mel "
-        "L1 is of the decoded audio."
+        "RTF is seconds of work for a second of audio; KL in thousandths of a nat, top-1 is the "
+        "share of steps with the same most likely code, both over all code books and under "
+        "teacher forcing; mel L1 is of the decoded audio."
     )
     return f"{table}\n\n{note}"
 
@@ -144,26 +137,15 @@ def _arithmetic(measured: Measured) -> str:
 
 
 def _speech(bundles: Mapping[str, Manifest], measured: Measured) -> str:
-    rows = [row for row in measured.rows if row["metric"] in dict(SPEECH)]
-    shown = [
-        (metric, title) for metric, title in SPEECH if any(r["metric"] == metric for r in rows)
-    ]
+    rows = [row for metric in SPEECH_COLUMNS for row in select(measured.rows, metric.name)]
     if not rows:
         return ""
-    lines = []
-    for variant in (v for v in ("reference", *bundles) if any(r["variant"] == v for r in rows)):
-        own = [row for row in rows if row["variant"] == variant]
-        cells = [_first(own, metric) for metric, _ in shown]
-        lines.append([f"`{variant}`", *cells])
-    table = markdown_table(["variant", *(title for _, title in shown)], lines)
+    table = metrics_table(rows, SPEECH_COLUMNS, _shown(bundles, rows))
     return (
         f"## What a listener notices\n\n{table}\n\nHeard by machines: a speech recogniser and a "
-        "network trained on people's scores, not by people. Intervals are in `reports/speech.md`."
+        "network trained on people's scores (DNSMOS P.808), not by people. Intervals are in "
+        "`reports/speech.md`."
     )
-
-
-def _first(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
-    return next((format_value(row["value"]) for row in rows if row["metric"] == metric), "–")
 
 
 def _machine(measured: Measured) -> str:
@@ -175,20 +157,6 @@ def _machine(measured: Measured) -> str:
         f"{f' ({isa})' if isa else ''}, {machine.get('os')}, Python {machine.get('python')}; "
         f"{versions}. Speed differs between machines; `chattts-onnx doctor` says what yours has."
     )
-
-
-def _gates(bundles: Mapping[str, Manifest], measured: Measured) -> str:
-    lines = []
-    for gate in (gate for gate in measured.gates if gate["variant"] in bundles):
-        bound = "≤" if gate["direction"] == "max" else "≥"
-        verdict = gate.get("verdict") or ("kept" if gate.get("passed") else "broken")
-        limit = f"{bound} {gate['limit']:g}"
-        lines.append(
-            [f"`{gate['variant']}`", gate["metric"], format_value(gate["value"]), limit, verdict]
-        )
-    if not lines:
-        return "None."
-    return markdown_table(["variant", "metric", "value", "limit", "verdict"], lines)
 
 
 def _limits(measured: Measured) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.command import command
 from pipeline.core.errors import ReleaseError
 
 # Missing ones are outputs that git does not keep.
@@ -58,13 +59,10 @@ def read_status(folder: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+@command("lock")
 def main() -> int:
     """Entry point: exit status 1 and what differs where the lock file is stale."""
-    try:
-        found = stale(read_status(Path.cwd()))
-    except ReleaseError as error:
-        print(f"lock: {error}", file=sys.stderr)
-        return 2
+    found = stale(read_status(Path.cwd()))
     for line in found:
         print(line)
     if found:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +16,13 @@ import yaml
 
 from chattts_onnx.format.files import hash_file
 from pipeline.core.errors import ReleaseError
+from pipeline.core.source import read_source
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:chattts-onnx:dvc-repro:v1"
 # Stages that come after what is released, or are it.
 LATER_STAGES = frozenset({"release", "track"})
-# What the pipeline itself rewrites while it runs is no change of its source.
-RESULTS = ("reports", "dvc.lock")
-
-
-@dataclass(frozen=True)
-class Source:
-    """The code that ran.
-
-    Attributes:
-        commit: hex, or ``unknown`` outside git.
-        changed: tracked files that differ from it, results left out.
-    """
-
-    commit: str
-    changed: list[str]
-
-
-def read_source(folder: Path) -> Source:
-    """The commit that is checked out and what differs from it; never raises."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return Source("unknown", [])
-    outside = [f":(exclude,top){name}" for name in RESULTS]
-    status = _git(folder, "status", "--porcelain", "-uno", "--", ":(top)", *outside) or ""
-    return Source(commit.strip(), sorted(line[3:] for line in status.splitlines() if line))
 
 
 def upstream_lock_hash(path: Path) -> str | None:
@@ -116,13 +90,3 @@ def statement(
             "runDetails": {"builder": {"id": "pipeline.stages.release"}},
         },
     }
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout

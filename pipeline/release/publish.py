@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chattts_onnx.archive.folder import check_archive
 from chattts_onnx.archive.sums import Sums
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.core.errors import ReleaseError
 from pipeline.release.build import INDEX, PROVENANCE
 
@@ -61,6 +61,7 @@ def _check_tag(folder: Path, tag: str, version: str) -> None:
         )
 
 
+@command("publish", OSError, ValueError, KeyError)
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: print the files to upload; exit status 2 for a refusal."""
     parser = argparse.ArgumentParser(
@@ -72,11 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--allow-non-commercial", action="store_true", help="publish CC BY-NC weights and the like"
     )
     given = parser.parse_args(arguments)
-    try:
-        files = check_release(given.folder, given.tag, given.allow_non_commercial)
-    except (ChatTTSError, OSError, ValueError, KeyError) as error:
-        print(f"publish: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    files = check_release(given.folder, given.tag, given.allow_non_commercial)
     print("\n".join(str(given.folder / name) for name in files))
     return 0
 

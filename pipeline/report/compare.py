@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pipeline.report.rows import select, variants_of
+
 Figures = Mapping[str, float]
 """Value of each rule's :attr:`Rule.key`, for one variant."""
 
@@ -80,9 +82,9 @@ class Change:
 def figures(rows: Iterable[Mapping[str, Any]], variant: str, rules: Sequence[Rule]) -> Figures:
     """The worst value of each rule among a variant's rows; rules without a row are left out."""
     found: dict[str, float] = {}
-    own = [row for row in rows if row.get("variant") == variant and row.get("value") is not None]
+    own = [row for row in select(rows, variant=variant) if row["value"] is not None]
     for rule in rules:
-        values = [float(row["value"]) for row in own if _matches(row, rule)]
+        values = [float(row["value"]) for row in select(own, rule.metric, **rule.where)]
         if values:
             found[rule.key] = max(values) if rule.better == "lower" else min(values)
     return found
@@ -92,8 +94,7 @@ def flat_figures(
     rows: Sequence[Mapping[str, Any]], rules: Sequence[Rule]
 ) -> dict[str, dict[str, float]]:
     """The figures of every variant, the reference included; variants without any are left out."""
-    variants = dict.fromkeys(str(row["variant"]) for row in rows if row.get("variant"))
-    found = {variant: dict(figures(rows, variant, rules)) for variant in variants}
+    found = {variant: dict(figures(rows, variant, rules)) for variant in variants_of(rows)}
     return {variant: values for variant, values in found.items() if values}
 
 
@@ -115,12 +116,6 @@ def same_machine(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None)
     if not one or not other:
         return False
     return all(one.get(key) == other.get(key) for key in MACHINE_KEYS)
-
-
-def _matches(row: Mapping[str, Any], rule: Rule) -> bool:
-    if row.get("metric") != rule.metric:
-        return False
-    return all(str(row.get(name)) == str(value) for name, value in rule.where.items())
 
 
 def _verdict(rule: Rule, old: float | None, new: float | None, same_machine: bool) -> Verdict:

@@ -57,8 +57,12 @@ def draw_panels(path: Path, title: str, panels: Sequence[Panel]) -> None:
     figure.suptitle(title)
     for index, panel in enumerate(drawn, start=1):
         _draw(figure.add_subplot(lines, columns, index), panel)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write the PNG in one rename; the same rows give the same bytes."""
     buffer = io.BytesIO()
-    # Without the Software entry the same rows give the same bytes.
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
     write_bytes(path, buffer.getvalue())
 

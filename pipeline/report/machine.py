@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ def tool_versions(names: Sequence[str] = TOOLS) -> dict[str, str]:
 def machine_load() -> float | None:
     """Processes that wanted a core during the last minute, None where that is not known."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def busy_note(context: Mapping[str, Any]) -> list[str]:
+    """Markdown that warns where other processes took cores from a measurement; [] if none did."""
+    load, cores = context.get("load"), context.get("machine", {}).get("cores", 1)
+    if load is None or load <= cores / 2:
+        return []
+    return [
+        f"**Busy machine**: when this began, {load:g} processes wanted its {cores} cores. "
+        "The figures are low, and ratios uncertain; measure again on an idle one."
+    ]
 
 
 def peak_memory_bytes() -> int:

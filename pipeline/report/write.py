@@ -1,8 +1,7 @@
 """Reports that machines and people read: one JSON, and a Markdown of the same name.
 
-The JSON is ``{"context": {...}, "rows": [...]}``; a row is
-``{"variant", "metric", "value", "unit", ...conditions}``.  Every stage that measures something
-writes its report through :func:`write_report`.
+Every stage that measures something writes its report through :func:`write_report`; see
+:mod:`pipeline.report.rows` for what is in it.
 """
 
 from __future__ import annotations
@@ -15,32 +14,7 @@ from typing import Any
 
 from pipeline.core.atomic import write_json, write_text
 from pipeline.report.machine import machine_context, tool_versions
-
-__all__ = [
-    "checkpoint_context",
-    "condition_text",
-    "machine_context",
-    "make_row",
-    "markdown_table",
-    "render_markdown",
-    "report_context",
-    "tool_versions",
-    "write_report",
-]
-
-Row = dict[str, Any]
-
-REQUIRED = ("variant", "metric", "value", "unit")
-STATISTICS = ("min", "max", "repeats", "low", "high")
-"""Columns that qualify a value instead of naming the conditions it was measured under.
-
-``min`` and ``max`` span the repeats, ``low`` and ``high`` a confidence interval.
-"""
-
-
-def make_row(variant: str, metric: str, value: float, unit: str, **conditions: Any) -> Row:
-    """One row of a report; ``conditions`` become its further columns."""
-    return {"variant": variant, "metric": metric, "value": value, "unit": unit, **conditions}
+from pipeline.report.rows import REQUIRED, Row, conditions, select
 
 
 def checkpoint_context(described: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +91,7 @@ def render_markdown(
     """The report as Markdown: context, the given sections, then a table a metric."""
     parts = [f"# {title}", _context_lines(context), *sections]
     for metric in dict.fromkeys(row["metric"] for row in rows):
-        chosen = [row for row in rows if row["metric"] == metric]
+        chosen = select(rows, metric)
         parts.append(f"## {metric} ({chosen[0]['unit']})\n\n{_metric_table(chosen)}")
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
@@ -144,8 +118,15 @@ def format_value(value: Any, digits: int = 4) -> str:
 
 def condition_text(row: Mapping[str, Any]) -> str:
     """The conditions of a row as one phrase, for example ``batch 4, length 72``."""
-    skipped = {*REQUIRED, *STATISTICS}
-    return ", ".join(f"{key} {format_value(row[key])}" for key in row if key not in skipped)
+    return ", ".join(f"{key} {format_value(value)}" for key, value in conditions(row).items())
+
+
+def with_interval(row: Mapping[str, Any], digits: int = 4) -> str:
+    """``value [low … high]`` of a row; the value alone where there is no interval."""
+    text = format_value(row["value"], digits)
+    if row.get("low") is None or row["low"] == row["high"]:
+        return text
+    return f"{text} [{format_value(row['low'], digits)} … {format_value(row['high'], digits)}]"
 
 
 def _metric_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -159,12 +140,10 @@ def _metric_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    text = format_value(row["value"])
     if "min" in row and "max" in row and row["min"] != row["max"]:
-        text += f" ({format_value(row['min'])} … {format_value(row['max'])})"
-    if row.get("low") is not None and row["low"] != row["high"]:
-        text += f" [{format_value(row['low'])} … {format_value(row['high'])}]"
-    return text
+        span = f"({format_value(row['min'])} … {format_value(row['max'])})"
+        return f"{format_value(row['value'])} {span}"
+    return with_interval(row)
 
 
 def _context_lines(context: Mapping[str, Any], indent: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.fidelity.validate import METRICS
 from pipeline.graphs.files import load_graph
 from pipeline.graphs.layers import find_layers
 from pipeline.graphs.probe import TensorProbe
@@ -15,25 +16,22 @@ from pipeline.quantization.calibration.thresholds import activation_range
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.integers import activation_scale, quantize_weight
 from pipeline.quantization.targets import TARGETS
-from pipeline.report.write import Row
+from pipeline.report.rows import Row, select
 from pipeline.search.evaluate import Evaluator
 from pipeline.search.space import FLOAT, LayerInfo, with_form
 
 Array = NDArray[Any]
 
-LOSS = {
-    "kl_divergence": 1.0, "mel_l1": 1.0, "code_agreement": -1.0, "log_spectral_distance": 1.0,
-}  # fmt: skip
-"""Metrics that say how much is lost, best first; -1 where more is better."""
+LOSS = ("kl_divergence", "mel_l1", "code_agreement", "log_spectral_distance")
+"""Metrics that say how much is lost, best first."""
 
 
 def loss_of(rows: Sequence[Row]) -> float:
     """One number for how much a component lost: mean logit KL, mel error, or codes that differ."""
-    for metric, sign in LOSS.items():
-        values = [float(row["value"]) for row in rows if row["metric"] == metric]
+    for metric in LOSS:
+        values = [float(row["value"]) for row in select(rows, metric)]
         if values:
-            mean = float(np.mean(values))
-            return 1 - mean if sign < 0 else mean
+            return abs(float(np.mean(values)) - (METRICS[metric].best or 0.0))
     return 0.0
 
 

@@ -23,7 +23,7 @@ from pipeline.quantization.sizes import graph_hashes
 from pipeline.quantization.targets import check_machine
 from pipeline.report.gates import GateConfig
 from pipeline.report.machine import machine_context
-from pipeline.report.write import Row
+from pipeline.report.rows import Row, select
 from pipeline.search.config import SearchConfig
 from pipeline.search.journal import Entry, Journal
 from pipeline.search.judge import Judge, graphs_of
@@ -185,7 +185,7 @@ class Evaluator:
 
 
 def _line(entry: Entry) -> str:
-    kl = next((row for row in entry["rows"] if row["metric"] == "kl_divergence"), None)
+    kl = next(iter(select(entry["rows"], "kl_divergence")), None)
     worst = f", KL {kl['value']:.3g}" if kl else ""
     return (
         f"{entry['component']}: {entry['step']}: {entry['cost'] / 1e6:.2f} MB, "

@@ -14,14 +14,14 @@ from chattts_onnx.bundle import Bundle, open_bundle
 from chattts_onnx.speech.requests import make_prompt
 from pipeline.core.errors import ConfigError
 from pipeline.core.sentences import load_sentences
-from pipeline.fidelity.audio import UNITS, Decoded, decode_reference, waveform_metrics
+from pipeline.fidelity.audio import Decoded, component_row, decode_reference, waveform_metrics
 from pipeline.fidelity.bundle_model import BundleModel
 from pipeline.fidelity.forcing import ForcedBatch, force_reference, forced_rows
 from pipeline.fidelity.free import FreeRun
 from pipeline.fidelity.metrics import mel_l1
 from pipeline.fidelity.models import Array, AudioFormat, Spoken, SpokenPrompt
 from pipeline.quantization.calibration.recorder import PROVIDERS
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row
 from pipeline.search.config import SearchConfig
 
 GPT, TEXT_HEAD, ENCODE = "gpt", "text_head", "dvae_encode"
@@ -103,8 +103,7 @@ class Judge:
             for metric, value in self._compare(model, component, theirs).items():
                 found.setdefault(metric, []).append(value)
         return [
-            make_row(variant, metric, sum(values) / len(values), UNITS[metric], component=component)
-            for metric, values in found.items()
+            component_row(variant, metric, values, component) for metric, values in found.items()
         ]
 
     def _compare(self, model: BundleModel, component: str, theirs: Decoded) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.atomic import write_bytes
+from pipeline.report.figure import save_figure
 from pipeline.report.gates import GateResult
 from pipeline.report.write import format_value, markdown_table
 from pipeline.search.effect import loss_of
@@ -108,6 +107,4 @@ def draw_front(
     if speeds:
         text = ", ".join(f"{name} {value:.0f}" for name, value in speeds.items())
         axes.set_title(f"steps/s at batch 1: {text}", fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path)

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pipeline.graphs.facts import GRAPHS
 from pipeline.graphs.files import load_graph
 from pipeline.graphs.layers import find_layers
 from pipeline.quantization.config import Int8Config, RepairConfig
 from pipeline.quantization.kv_cache import CacheConfig
-
-GRAPHS = ("gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos")
-"""Graphs of a bundle, with whose names patterns may begin."""
 
 STATIC, BLOCKS, FLOAT = "static", "blocks", "float"
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ConfigError
 from pipeline.fidelity.validate import METRICS
-from pipeline.report.gates import GateConfig, GateResult, check_gate_names, judge
-from pipeline.report.write import Row
+from pipeline.report.gates import GateConfig, GateResult, check_gates, judge
+from pipeline.report.rows import Row, select
 
-SHARES = ("top1_agreement", "code_agreement", "hidden_cosine", "hidden_cosine_min")
-"""Metrics whose best value is 1."""
+CONFIG = "conf/search"
 
 
 @dataclass(frozen=True)
@@ -53,31 +52,22 @@ def chosen_gates(
         )
     merged = {(g.metric, tuple(sorted(g.where.items()))): g for g in gates[variant]}
     merged |= {(g.metric, tuple(sorted(g.where.items()))): g for g in stricter}
-    check_gate_names({variant: list(merged.values())}, [variant], METRICS)
+    check_gates({variant: list(merged.values())}, [variant], METRICS, CONFIG)
     return [_tightened(gate, margin) for gate in merged.values()]
 
 
 def _tightened(gate: GateConfig, margin: float) -> GateConfig:
-    if gate.direction == "max":
-        return replace(gate, limit=gate.limit * (1 - margin))
-    if gate.metric in SHARES:
-        return replace(gate, limit=gate.limit + margin * (1 - gate.limit))
-    return replace(gate, limit=gate.limit * (1 + margin))
+    sign = 1 if gate.direction == "max" else -1
+    return replace(gate, limit=gate.limit - sign * margin * _allowed(gate.metric, gate.limit))
 
 
 def verdict(rows: Sequence[Row], gates: Sequence[GateConfig], variant: str) -> Verdict:
     """Judge ``rows`` by those gates that concern them."""
     results: list[GateResult] = []
     for gate in gates:
-        if any(_matches(row, gate) for row in rows):
-            results += judge(rows, {variant: [gate]})
+        if select(rows, gate.metric, **gate.where):
+            results += judge(rows, {variant: [gate]}, CONFIG)
     return Verdict(results, sum(_excess(result) for result in results))
-
-
-def _matches(row: Row, gate: GateConfig) -> bool:
-    if row["metric"] != gate.metric:
-        return False
-    return all(str(row.get(key)) == str(value) for key, value in gate.where.items())
 
 
 def _excess(result: GateResult) -> float:
@@ -85,5 +75,11 @@ def _excess(result: GateResult) -> float:
         return 0.0
     if result.value is None:
         return math.inf
-    allowed = 1 - result.limit if result.metric in SHARES else abs(result.limit)
+    allowed = _allowed(result.metric, result.limit)
     return abs(result.value - result.limit) / max(allowed, 1e-9)
+
+
+def _allowed(metric: str, limit: float) -> float:
+    """How far from an exact match the limit is; from 0 where no value stands for one."""
+    best = METRICS[metric].best if metric in METRICS else None
+    return abs(limit - (best or 0.0))

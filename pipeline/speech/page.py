@@ -10,8 +10,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from pipeline.report.write import with_interval
 from pipeline.speech.config import PageConfig
-from pipeline.speech.drawing import with_interval
 from pipeline.speech.figures import MEASURES, Judgement, overall
 from pipeline.speech.scoring import canonical_words, score
 from pipeline.speech.sound import audio_uri, spectrogram_uri
@@ -70,15 +70,14 @@ def render_page(
 def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
     """A table of all metrics; intervals in brackets."""
     cells = {(row["variant"], row["metric"]): row for row in overall(rows)}
-    chosen = [name for name in MEASURES if any((v, name) in cells for v in variants)]
+    chosen = [m for m in MEASURES if any((v, m.name) in cells for v in variants)]
     head = "".join(
-        f"<th>{escape(name.replace('_', ' '))} ({escape(MEASURES[name].unit)})</th>"
-        for name in chosen
+        f"<th>{escape(m.name.replace('_', ' '))} ({escape(m.unit)})</th>" for m in chosen
     )
     body = "".join(
         f"<tr><th>{escape(variant)}</th>"
         + "".join(
-            f"<td>{escape(with_interval(cells[variant, name], digits=3))}</td>" for name in chosen
+            f"<td>{escape(with_interval(cells[variant, m.name], digits=3))}</td>" for m in chosen
         )
         + "</tr>"
         for variant in variants

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.write import markdown_table
-from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
-from pipeline.speech.figures import ALL, CHANGE, MEASURES, OVER_TEACHER, overall
-from pipeline.speech.gates import SpeechVerdict, verdicts_section
+from pipeline.report.figure import save_figure
+from pipeline.report.gates import GateResult, gates_section
+from pipeline.report.metrics import Metric
+from pipeline.report.rows import find, select, variants_of
+from pipeline.report.write import markdown_table, with_interval
+from pipeline.speech.drawing import colour, error_bar, number
+from pipeline.speech.figures import ALL, CHANGES, MEASURES, OVER_TEACHERS, overall
 
 CONTROL_SUFFIX = "_other_seeds"
 
@@ -40,7 +43,7 @@ RANDOM = (
 def sections(
     context: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-    verdicts: Sequence[SpeechVerdict],
+    verdicts: Sequence[GateResult],
 ) -> list[str]:
     """Markdown blocks of ``reports/speech.md``."""
     blocks = [] if context["speaks"] else [RANDOM]
@@ -52,47 +55,34 @@ def sections(
         )
     return [
         *blocks,
-        f"## Figures [95 %]\n\n{figures_table(overall(rows), list(MEASURES))}",
-        f"## Changes [95 %]\n\n{figures_table(overall(rows), _with(CHANGE))}",
+        f"## Figures [95 %]\n\n{figures_table(overall(rows), MEASURES)}",
+        f"## Changes [95 %]\n\n{figures_table(overall(rows), CHANGES)}",
         *_parts(rows),
-        verdicts_section(verdicts),
+        gates_section(verdicts),
         f"## How it is measured\n\n{NOTES}",
     ]
 
 
-def _with(suffix: str) -> list[str]:
-    return [f"{name}{suffix}" for name in MEASURES]
-
-
 def _parts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """A section for each language and set that has rows of its own."""
-    metrics = [*MEASURES, *_with(CHANGE), *_with(OVER_TEACHER)]
+    metrics = [*MEASURES, *CHANGES, *OVER_TEACHERS]
     blocks = []
-    for part in dict.fromkeys((row["language"], row["set"]) for row in rows):
-        if part != (ALL, ALL):
-            chosen = [row for row in rows if (row["language"], row["set"]) == part]
-            name = part[0] if part[1] == ALL else f"{part[0]}, {part[1]}"
-            blocks.append(f"## {name} [95 %]\n\n{figures_table(chosen, metrics)}")
+    for language, name in dict.fromkeys((row["language"], row["set"]) for row in rows):
+        if (language, name) != (ALL, ALL):
+            chosen = select(rows, language=language, set=name)
+            title = language if name == ALL else f"{language}, {name}"
+            blocks.append(f"## {title} [95 %]\n\n{figures_table(chosen, metrics)}")
     return blocks
 
 
-def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> str:
-    """One line a variant, one column a metric that was measured."""
-    cells = {(row["variant"], row["metric"]): row for row in rows}
-    units = {row["metric"]: row["unit"] for row in rows if row["metric"] in metrics}
-    chosen = [name for name in metrics if name in units]
-    variants = dict.fromkeys(row["variant"] for row in rows if row["metric"] in units)
-    header = ["variant", *(f"{name} ({units[name]})" for name in chosen)]
-    lines = [
-        [
-            str(variant),
-            *(
-                with_interval(cells[variant, name]) if (variant, name) in cells else "–"
-                for name in chosen
-            ),
-        ]
-        for variant in variants
-    ]
+def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
+    """One line a variant, one column a metric that was measured, with intervals."""
+    metrics = [metric for metric in metrics if select(rows, metric.name)]
+    header = ["variant", *(f"{metric.name} ({metric.unit})" for metric in metrics)]
+    lines = []
+    for variant in variants_of([row for metric in metrics for row in select(rows, metric.name)]):
+        found = [find(rows, variant, metric.name) for metric in metrics]
+        lines.append([variant, *("–" if row is None else with_interval(row) for row in found)])
     return markdown_table(header, lines)
 
 
@@ -102,8 +92,8 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
 
     figure = Figure(figsize=(13.5, 6.4), layout="constrained")
     figure.suptitle(title)
-    for index, (name, measure) in enumerate(MEASURES.items(), start=1):
-        chosen = [row for row in overall(rows) if row["metric"] == name]
+    for index, measure in enumerate(MEASURES, start=1):
+        chosen = select(overall(rows), measure.name)
         axes = figure.add_subplot(2, math.ceil(len(MEASURES) / 2), index)
         for place, row in enumerate(chosen):
             axes.errorbar(
@@ -112,7 +102,7 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
             )  # fmt: skip
         names = [str(row["variant"]).replace("_", "\n") for row in chosen]
         axes.set_xticks(range(len(chosen)), names, fontsize=7)
-        axes.set_title(name.replace("_", " "), fontsize=10)
+        axes.set_title(measure.name.replace("_", " "), fontsize=10)
         axes.set_ylabel(measure.unit)
         axes.margins(x=0.15, y=0.2)
     save_figure(figure, path)

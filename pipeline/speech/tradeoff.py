@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.write import format_value, markdown_table
-from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
+from pipeline.report.figure import save_figure
+from pipeline.report.rows import select, variants_of
+from pipeline.report.write import format_value, markdown_table, with_interval
+from pipeline.speech.drawing import colour, error_bar, number
 from pipeline.speech.figures import overall
 
 Row = Mapping[str, Any]
 
 SPEED = "sentences_per_second"
-SPEED_CONDITIONS = {"batch": 1}
 QUALITY = {
     "dnsmos_p808": "predicted MOS (P.808)",
     "word_error_rate": "WER %",
@@ -54,10 +55,8 @@ def collect(speech: Sequence[Row], benchmark: Sequence[Row], baseline: str) -> l
     """One point for each variant that both reports have, in the order of the speech report."""
     speeds = {
         str(row["variant"]): float(row["value"])
-        for row in benchmark
-        if row["metric"] == SPEED
-        and row["value"]
-        and all(row.get(key) == value for key, value in SPEED_CONDITIONS.items())
+        for row in select(benchmark, SPEED, batch=1)
+        if row["value"]
     }
     if baseline not in speeds:
         return []
@@ -68,9 +67,9 @@ def collect(speech: Sequence[Row], benchmark: Sequence[Row], baseline: str) -> l
             variant,
             speeds[variant] / speeds[baseline],
             speeds[variant] / pytorch if pytorch else None,
-            {row["metric"]: row for row in whole if row["variant"] == variant},
+            {row["metric"]: row for row in select(whole, variant=variant)},
         )
-        for variant in dict.fromkeys(str(row["variant"]) for row in speech)
+        for variant in variants_of(speech)
         if variant in speeds
     ]
 

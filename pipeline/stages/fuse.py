@@ -7,18 +7,30 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from pipeline.bundles import GRAPHS, finish_bundle
+from pipeline.bundles import finish_bundle
 from pipeline.checkpoint.dims import load_dims
+from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core import atomic
 from pipeline.core.errors import ConfigError, FusionError
 from pipeline.fusion import balance
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
-from pipeline.fusion.report import write_fusion_report
 from pipeline.fusion.rule import all_rules
-from pipeline.fusion.run import RuleCount, fuse_graph
+from pipeline.fusion.run import fuse_graph
+from pipeline.graphs.facts import GRAPHS
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
+
+VARIANT = "fp32"
+REPORT = Path("reports/fusion.json")
+NOTES = """\
+- `nodes` of each graph, as exported and as fused.
+- `rule_count` says how often each rule fired; a count that differs from what the layers demand
+  stops the stage.
+- `fusion_error` is the largest error of the fused graph against the exported one, relative to the
+  largest output (or 1, if that is larger); of `dvae_encode` the share of codes that differ."""
 
 
 def run(params: Params, workspace: Path) -> None:
@@ -27,28 +39,31 @@ def run(params: Params, workspace: Path) -> None:
     dims = load_dims(checkpoint)
     check_disabled(params.fuse)
     check_exported(plain)
-    counts: list[RuleCount] = []
-    nodes = {}
-    with atomic.output_directory(workspace / "bundles" / "fp32") as folder:
+    rows: list[Row] = []
+    with atomic.output_directory(workspace / "bundles" / VARIANT) as folder:
         for name in GRAPHS:
             model = ir.load(plain / f"{name}.onnx")
-            before = model.graph.num_nodes()
-            counts += fuse_graph(model, name, dims, params.fuse.disabled)
-            nodes[name] = (before, model.graph.num_nodes())
+            rows.append(_nodes(model, name, "exported"))
+            for count in fuse_graph(model, name, dims, params.fuse.disabled):
+                where = {"graph": name, "rule": count.rule}
+                rows.append(make_row(VARIANT, "rule_count", count.found, "matches", **where))
+            rows.append(_nodes(model, name, "fused"))
             ir.save(
                 model,
                 folder / f"{name}.onnx",
                 external_data=f"{name}.onnx.data",
                 size_threshold_bytes=1024,
             )
-        finish_bundle(folder, "fp32", checkpoint, params.tools)
+        finish_bundle(folder, VARIANT, checkpoint, params.tools)
         errors = check_fused(plain, folder, dims, params.fuse.tolerance, params.seed)
-    report = {
-        "nodes": {name: {"plain": a, "fused": b} for name, (a, b) in nodes.items()},
-        "rules": [asdict(count) for count in counts],
-        "relative_error": errors,
-    }
-    write_fusion_report(workspace / "reports" / "fusion.json", report)
+    rows += [make_row(VARIANT, "fusion_error", e, "share", graph=g) for g, e in errors.items()]
+    context = report_context(asdict(read_record(checkpoint)), "CPUExecutionProvider")
+    blocks = [f"## What is compared\n\n{NOTES}"]
+    write_report(workspace / REPORT, context, rows, title="Fusion", sections=blocks)
+
+
+def _nodes(model: ir.Model, graph: str, form: str) -> Row:
+    return make_row(VARIANT, "nodes", model.graph.num_nodes(), "nodes", graph=graph, form=form)
 
 
 def check_exported(folder: Path) -> None:
@@ -61,7 +76,7 @@ def check_exported(folder: Path) -> None:
     if found != set(GRAPHS):
         raise FusionError(
             f"{folder}: found the graphs {', '.join(sorted(found))}, expected "
-            f"{', '.join(GRAPHS)}; a further one has to be named in pipeline/bundles.py"
+            f"{', '.join(GRAPHS)}; a further one has to be named in pipeline/graphs/facts.py"
         )
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from pipeline.config import Params
 from pipeline.core.atomic import output_directory, write_json
+from pipeline.headline import METRICS
 from pipeline.release.build import build_release
-from pipeline.release.reports import read_measured
 from pipeline.report.compare import flat_figures
+from pipeline.report.measured import read_measured
+from pipeline.report.metrics import Metric
 from pipeline.stages._runner import stage_main
 
 DIST = Path("dist")
-METRICS = Path("reports/metrics.json")
+FLAT = Path("reports/metrics.json")
 
 
 def run(params: Params, workspace: Path) -> None:
@@ -30,7 +32,22 @@ def run(params: Params, workspace: Path) -> None:
     rows = read_measured(workspace).rows
     with output_directory(workspace / DIST) as folder:
         build_release(workspace, params.release, params.tools, folder)
-    write_json(workspace / METRICS, flat_figures(rows, params.release.rules))
+    found = flat_figures(rows, params.release.rules)
+    named = {rule.key: METRICS.get(rule.metric) for rule in params.release.rules}
+    write_json(
+        workspace / FLAT,
+        {
+            variant: dict(_shown(key, value, named[key]) for key, value in figures.items())
+            for variant, figures in found.items()
+        },
+    )
+
+
+def _shown(key: str, value: float, metric: Metric | None) -> tuple[str, float]:
+    """A figure in the unit of tables: DVC shows five decimals, as which a small one is none."""
+    if metric is None or not metric.shown:
+        return key, value
+    return f"{key}, {metric.shown}", value * metric.factor
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ from pipeline.core.atomic import write_text
 from pipeline.core.errors import ConfigError
 from pipeline.core.sentences import Sentence, load_sentences
 from pipeline.core.tools import check_tools
-from pipeline.report.machine import usable_cores
-from pipeline.report.write import has_random_weights, report_context, tool_versions, write_report
+from pipeline.report.gates import Gates, check_gates, enforce, judge
+from pipeline.report.machine import tool_versions, usable_cores
+from pipeline.report.write import has_random_weights, report_context, write_report
 from pipeline.speech.config import SpeechConfig
-from pipeline.speech.figures import Judgement, Judges, speech_rows
-from pipeline.speech.gates import check_gates, enforce_speech, judge_speech
+from pipeline.speech.figures import ALL, METRICS, Judgement, Judges, speech_rows
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder
 from pipeline.speech.page import render_page
 from pipeline.speech.report import CONTROL_SUFFIX, draw_speech, sections
@@ -39,6 +39,7 @@ from pipeline.stages._runner import stage_main
 BUNDLES = Path("bundles")
 REPORT = Path("reports/speech.json")
 PAGE = Path("listen.html")
+CONFIG = "conf/speech"
 TITLE = "What a listener notices"
 # Seeds of the control lie far from those of the sentences.
 CONTROL_SEEDS = 1_000_000
@@ -63,7 +64,7 @@ def run(params: Params, workspace: Path) -> None:
         GateError: a variant broke a gate; the report is written first.
     """
     config = params.speech
-    check_gates(config.gates)
+    check_gates(config.gates, config.variants, METRICS, CONFIG)
     check_tools(config.tools)
     for variant in config.variants:
         Manifest.load(workspace / BUNDLES / variant, verify=False)
@@ -80,7 +81,7 @@ def run(params: Params, workspace: Path) -> None:
     with _progress(len(task.lines) * (len(config.variants) + config.control)) as advance:
         judged, steps = judge_all(workspace, config, task, judges, advance)
     rows = speech_rows(judged, config.baseline, config.resamples, params.seed, taught)
-    verdicts = judge_speech(rows, config.gates) if config.speaks else []
+    verdicts = judge(rows, whole_gates(config.gates), CONFIG) if config.speaks else []
     context = report_context(
         checkpoint,
         sorted({step["provider"] for step in steps.values()}),
@@ -104,7 +105,16 @@ def run(params: Params, workspace: Path) -> None:
         f"{checkpoint.get('name')}: {TITLE.lower()}", rows, judged, config.page, not config.speaks
     )
     write_text(workspace / PAGE, page)
-    enforce_speech(verdicts)
+    enforce(verdicts, "reports/speech.md and listen.html", CONFIG)
+
+
+def whole_gates(gates: Gates) -> Gates:
+    """Gates over all sentences, where they name no language or set."""
+    whole = {"language": ALL, "set": ALL}
+    return {
+        variant: [replace(gate, where={**whole, **gate.where}) for gate in limits]
+        for variant, limits in gates.items()
+    }
 
 
 def choose_sentences(path: Path, config: SpeechConfig) -> tuple[list[Sentence], list[str]]:

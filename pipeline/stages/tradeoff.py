@@ -5,13 +5,11 @@ Writes ``reports/tradeoff.{md,png}``; nothing is measured here.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pipeline.config import Params
 from pipeline.core.atomic import write_text
-from pipeline.core.errors import PipelineError
+from pipeline.report.rows import read_report
 from pipeline.speech.tradeoff import collect, draw_tradeoff, render_tradeoff
 from pipeline.stages._runner import stage_main
 
@@ -28,19 +26,12 @@ def run(params: Params, workspace: Path) -> None:
         PipelineError: a report is missing or damaged.
     """
     baseline, random_weights = params.speech.baseline, not params.speech.speaks
-    points = collect(_rows(workspace / SPEECH), _rows(workspace / BENCHMARK), baseline)
+    points = collect(
+        read_report(workspace / SPEECH).rows, read_report(workspace / BENCHMARK).rows, baseline
+    )
     title = f"{TITLE} (random weights: noise)" if random_weights else TITLE
     write_text(workspace / REPORT, render_tradeoff(points, baseline, random_weights))
     draw_tradeoff((workspace / REPORT).with_suffix(".png"), points, baseline, title)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return list(json.loads(path.read_text(encoding="utf-8"))["rows"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PipelineError(
-            f"{path}: found no report ({error}), expected {{context, rows}}; run `dvc repro`"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pipeline.fidelity.reference_model import ReferenceModel
 from pipeline.fidelity.validate import METRICS, Opener, Trial, validate
 from pipeline.fidelity.validation_report import draw_validation, sections
 from pipeline.graphs.products import product_rows, product_table
-from pipeline.report.gates import check_gate_names, enforce, judge
+from pipeline.report.gates import check_gates, enforce, judge
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
@@ -37,6 +37,7 @@ BUNDLES = Path("bundles")
 REPORT = Path("reports/validation.json")
 SAMPLES = Path("samples")
 ARITHMETIC = "Integers and floats, shares of the weights that products read"
+CONFIG = "conf/validate"
 TITLE = "Validation against the FP32 reference"
 
 
@@ -49,7 +50,7 @@ def run(params: Params, workspace: Path) -> None:
         GateError: a variant failed, or gave NaN or infinity; the report is written first.
     """
     config = params.validate
-    check_gate_names(config.gates, config.variants, METRICS)
+    check_gates(config.gates, config.variants, METRICS, CONFIG)
     sentences = load_sentences(workspace / config.sentences, config.prompts)[: config.prompts]
     for variant in config.variants:
         Manifest.load(workspace / BUNDLES / variant, verify=False)
@@ -75,7 +76,7 @@ def run(params: Params, workspace: Path) -> None:
         rows = validate(reference, openers, trial)
     for variant in config.variants:
         rows += product_rows(variant, workspace / BUNDLES / variant)
-    results = judge(rows, config.gates)
+    results = judge(rows, config.gates, CONFIG)
     provider = sorted({entry["providers"][0] for entry in placement.values()})
     context = report_context(
         asdict(read_record(workspace / CHECKPOINT)),
@@ -88,7 +89,7 @@ def run(params: Params, workspace: Path) -> None:
     blocks = [*sections(context, results), f"## {ARITHMETIC}\n\n{product_table(rows)}"]
     write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks)
     draw_validation((workspace / REPORT).with_suffix(".png"), rows)
-    enforce(results)
+    enforce(results, "reports/validation.md", CONFIG)
 
 
 @contextmanager

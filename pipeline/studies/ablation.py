@@ -23,14 +23,8 @@ from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.targets import check_machine
 from pipeline.report.machine import machine_context
-from pipeline.report.write import (
-    Row,
-    format_value,
-    make_row,
-    markdown_table,
-    report_context,
-    write_report,
-)
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import format_value, markdown_table, report_context, write_report
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import Evaluator
 from pipeline.search.judge import COMPONENTS, component_of

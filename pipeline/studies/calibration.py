@@ -8,7 +8,6 @@ The FP32 bundle speaks all sentences of ``conf/calibration`` once; ranges of sev
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,19 +17,13 @@ import numpy as np
 from rich.console import Console
 
 from pipeline.config import Params
-from pipeline.core.atomic import write_bytes
 from pipeline.core.sentences import load_sentences
 from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import graph_feeds
 from pipeline.quantization.calibration.statistics import GraphStatistics, collect
-from pipeline.report.write import (
-    Row,
-    format_value,
-    make_row,
-    markdown_table,
-    report_context,
-    write_report,
-)
+from pipeline.report.figure import save_figure
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import format_value, markdown_table, report_context, write_report
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import SOURCE
 from pipeline.search.space import everything_quantized
@@ -166,9 +159,7 @@ def _draw(path: Path, losses: dict[str, dict[int, list[float]]]) -> None:
     axes.set_xlabel("sentences calibrated on")
     axes.set_ylabel("KL(FP32 ‖ INT8), nat")
     axes.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.config import Params, load_params
-
-EXIT_USER_ERROR = 2
+from pipeline.core.command import command
 
 
 def workspace_command(
@@ -22,13 +19,13 @@ def workspace_command(
     """Run ``run`` in the current folder (the workspace, which holds ``params.yaml``).
 
     Returns:
-        Exit status: 0, or 2 with a message on stderr for a named error.
+        Exit status; see :func:`pipeline.core.command.command`.
     """
     argparse.ArgumentParser(prog=name, description=description).parse_args(arguments)
-    workspace = Path.cwd()
-    try:
-        run(load_params(workspace / "params.yaml"), workspace)
-    except ChatTTSError as error:
-        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    return 0
+
+    @command(name)
+    def main() -> int:
+        run(load_params(Path.cwd() / "params.yaml"), Path.cwd())
+        return 0
+
+    return main()

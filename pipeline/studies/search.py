@@ -17,13 +17,14 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.config import Params, load_params
 from pipeline.core.atomic import write_json, write_text
+from pipeline.core.command import command
 from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.report.machine import peak_memory_bytes
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.search.evaluate import SOURCE, Evaluator, search_inputs
 from pipeline.search.greedy import Greedy, Outcome
 from pipeline.search.journal import Journal
@@ -138,6 +139,7 @@ def _yaml(config: Int8Config) -> str:
     return f"# Found by `make search WRITE=1`; reports/search.md says how.\n{body}"
 
 
+@command("search")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 1 where gates stay broken, 2 with a message for a named error."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.studies.search", description=__doc__)
@@ -149,15 +151,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--components", nargs="+", choices=COMPONENTS, default=list(COMPONENTS))
     options = parser.parse_args(arguments)
     here = Path.cwd()
-    try:
-        params = load_params(here / "params.yaml")
-        outcome = run(params, here, options.components, options.minutes)
-        if options.write and all(outcome.passed.values()) and outcome.spent is None:
-            name = f"{params.checkpoint.name}.yaml"
-            write_text(here / ADOPTED / name, (here / FOUND).read_text(encoding="utf-8"))
-    except ChatTTSError as error:
-        print(f"search: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    params = load_params(here / "params.yaml")
+    outcome = run(params, here, options.components, options.minutes)
+    if options.write and all(outcome.passed.values()) and outcome.spent is None:
+        name = f"{params.checkpoint.name}.yaml"
+        write_text(here / ADOPTED / name, (here / FOUND).read_text(encoding="utf-8"))
     if outcome.spent:
         print(f"search: {outcome.spent}", file=sys.stderr)
     return 0 if outcome.spent is None and all(outcome.passed.values()) else 1

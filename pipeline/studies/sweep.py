@@ -21,21 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.config import Params, load_params
+from pipeline.core.command import command
 from pipeline.core.errors import ConfigError, PipelineError
+from pipeline.core.process import own_environment
 from pipeline.core.strict import parse_strictly
 from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.kv_cache import CacheConfig
-from pipeline.report.write import (
-    Row,
-    format_value,
-    make_row,
-    markdown_table,
-    report_context,
-    write_report,
-)
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import format_value, markdown_table, report_context, write_report
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import SOURCE, Evaluator
 from pipeline.search.search_report import draw_front
@@ -160,7 +155,7 @@ def run(params: Params, workspace: Path, storage: str, trials: int, workers: int
         subprocess.Popen(
             [sys.executable, "-m", "pipeline.studies.sweep", "--worker", str(index), "--storage",
              storage, "--trials", str(share)],
-            cwd=workspace,
+            cwd=workspace, env=own_environment(),
         )
         for index, share in enumerate(shares) if share
     ]  # fmt: skip
@@ -253,6 +248,7 @@ def _search_entries(workspace: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
 
 
+@command("sweep")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 2 with a message for a named error."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.studies.sweep", description=__doc__)
@@ -262,17 +258,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     here = Path.cwd()
-    try:
-        params = load_params(here / "params.yaml")
-        trials = options.trials or params.search.trials
-        if options.worker is not None:
-            work(params, here, options.storage, trials, params.seed + options.worker)
-        else:
-            workers = options.workers or params.search.workers
-            run(params, here, options.storage, trials, workers)
-    except ChatTTSError as error:
-        print(f"sweep: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    params = load_params(here / "params.yaml")
+    trials = options.trials or params.search.trials
+    if options.worker is not None:
+        work(params, here, options.storage, trials, params.seed + options.worker)
+    else:
+        workers = options.workers or params.search.workers
+        run(params, here, options.storage, trials, workers)
     return 0
 
 

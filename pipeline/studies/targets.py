@@ -21,7 +21,8 @@ from pipeline.quantization.int8.bundle import Int8Builder, opened_builder
 from pipeline.quantization.targets import CPU, TARGETS, Target
 from pipeline.quantization.weight_only.graph import quantize_weights
 from pipeline.quantization.weight_only.matmul_nbits import OP_TYPE
-from pipeline.report.write import Row, make_row, markdown_table, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import markdown_table, report_context, write_report
 from pipeline.search.evaluate import CALIBRATION, SOURCE
 from pipeline.search.space import everything_quantized
 from pipeline.studies.command import workspace_command

@@ -24,17 +24,18 @@ import numpy as np
 from rich.console import Console
 
 from chattts_onnx.bundle import Bundle, open_bundle
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.format.manifest import MANIFEST_NAME, Manifest
 from chattts_onnx.text.prompts import Prompt
 from pipeline.config import Params, load_params
+from pipeline.core.command import command
 from pipeline.fidelity.bundle_model import BundleModel
 from pipeline.fidelity.forcing import ForcedBatch, force_reference, forced_rows
 from pipeline.graphs.probe import Feeds
 from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import Recording, graph_feeds
 from pipeline.quantization.weight_only.graph import quantize_weights
-from pipeline.report.write import Row, checkpoint_context, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import checkpoint_context, report_context, write_report
 from pipeline.search.judge import speak_sentences
 from pipeline.studies.weight_only_cases import Case, cases
 
@@ -156,17 +157,14 @@ def run(params: Params, workspaces: list[Path], destination: Path) -> None:
             write_report(destination, context, rows, title=TITLE)
 
 
+@command("weight_only_ablation")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 2 with a message for a named error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspaces", nargs="*", type=Path, default=[], help="further workspaces")
     options = parser.parse_args(arguments)
     here = Path.cwd()
-    try:
-        run(load_params(here / "params.yaml"), [here, *options.workspaces], here / REPORT)
-    except ChatTTSError as error:
-        print(f"weight_only_ablation: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    run(load_params(here / "params.yaml"), [here, *options.workspaces], here / REPORT)
     return 0
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Statistics of the same measurement: metrics beside the value, not conditions of it.
-STATISTICS = ("min", "max", "mean", "median", "std", "p50", "p90", "p95", "p99", "low", "high")
-NOT_CONDITIONS = frozenset({"variant", "metric", "value", "unit", "repeats", *STATISTICS})
+from pipeline.report.rows import STATISTICS
+from pipeline.report.rows import conditions as row_conditions
+
 # MLflow allows letters, digits, "_", "-", ".", " ", ":" and "/" in a name of at most 250; some are
 # kept for the statistic that may follow.
 REFUSED = re.compile(r"[^\w.\-]+", re.ASCII)
@@ -50,9 +50,8 @@ def metric_name(row: Mapping[str, Any]) -> str:
     """Name of a row's metric with its unit, then its condition columns in the row's order."""
     conditions = [
         f"{_clean(column)}_{_clean(value)}"
-        for column, value in row.items()
-        if column not in NOT_CONDITIONS
-        and value is not None
+        for column, value in row_conditions(row).items()
+        if value is not None
         # a speech metric over all sentences keeps its plain name
         and not (column in ("language", "set") and value == "all")
     ]
@@ -65,7 +64,7 @@ def named_metrics(rows: Iterable[Mapping[str, Any]]) -> Iterator[NamedMetric]:
     seen: Counter[str] = Counter()
     for row in rows:
         name = metric_name(row)
-        statistics = {f"{name}/{key}": row.get(key) for key in STATISTICS}
+        statistics = {f"{name}/{key}": row.get(key) for key in STATISTICS if key != "repeats"}
         for full_name, value in {name: row["value"], **statistics}.items():
             if _is_number(value):
                 yield NamedMetric(full_name, float(value), seen[full_name])

@@ -20,15 +20,16 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import TrackingError
+from pipeline.headline import COLUMNS
+from pipeline.report.metrics import metrics_table, table_cells
+from pipeline.report.rows import find_value
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.database import SQLITE, make_database
 from pipeline.tracking.datasets import dataset_input
-from pipeline.tracking.earlier import earlier_run, log_changes
 from pipeline.tracking.models import log_model
 from pipeline.tracking.naming import named_metrics
 from pipeline.tracking.registry import Judged, forget, model_name, register
 from pipeline.tracking.results import Results, Variant, flatten
-from pipeline.tracking.tables import as_markdown, make_tables
 
 T = TypeVar("T")
 
@@ -125,14 +126,12 @@ def _write(
         "mlflow.source.git.commit": results.git_commit,
         "mlflow.source.name": "pipeline.stages.track",
     }
-    earlier = earlier_run(client, experiment, checkpoint, CONTENT_TAG)
     parent = client.create_run(
         experiment,
         tags={**tags, CONTENT_TAG: results.content_hash},
         run_name=f"{checkpoint} {results.content_hash[:8]}",
     ).info.run_id
-    params = flatten(results.params)
-    _log_params(client, parent, params)
+    _log_params(client, parent, flatten(results.params))
     _log_metrics(client, parent, results.rows)
     inputs = [dataset_input(workspace / p, p, use) for use, p in config.datasets.items()]
     if inputs:
@@ -140,9 +139,7 @@ def _write(
     for path in results.files:
         folder = "reports" if path.parent.name == "reports" else None
         client.log_artifact(parent, str(path), folder)
-    _log_tables(client, parent, results)
-    if earlier is not None:
-        log_changes(client, experiment, parent, earlier, params, results.variants)
+    _log_headlines(client, parent, results)
     for variant in results.variants:
         _write_variant(client, experiment, parent, variant, tags, results, config)
     # The status says that nothing is missing, so it comes last.
@@ -150,14 +147,24 @@ def _write(
     return str(parent)
 
 
-def _log_tables(client: MlflowClient, run: str, results: Results) -> None:
-    """Tables that MLflow shows, and as the run's description."""
+def _log_headlines(client: MlflowClient, run: str, results: Results) -> None:
+    """The headline figures of all variants: as metrics by which runs are compared, as a table."""
     rows = [row for variant in results.variants for row in variant.rows]
-    tables = make_tables(rows)
-    for name, table in tables.items():
-        client.log_table(run, table, f"tables/{name}.json")
-    if tables:
-        client.set_tag(run, NOTE_TAG, "\n".join(as_markdown(t) for t in tables.values()))
+    now = int(time.time() * 1000)
+    entities = [
+        Metric(f"{variant.name}.{metric.name}", value, now, 0)
+        for variant in results.variants
+        for metric in COLUMNS
+        if (value := find_value(variant.rows, variant.name, metric.name, **metric.where))
+        is not None
+    ]
+    for batch in _batches(entities, METRICS_PER_BATCH):
+        client.log_batch(run, metrics=batch)
+    if entities:
+        header, *lines = table_cells(rows, COLUMNS)
+        columns = dict(zip(header, map(list, zip(*lines, strict=True)), strict=True))
+        client.log_table(run, columns, "tables/variants.json")
+        client.set_tag(run, NOTE_TAG, metrics_table(rows, COLUMNS))
 
 
 def _write_variant(

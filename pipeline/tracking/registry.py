@@ -12,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from pipeline.report.compare import Figures, compare, figures, same_machine
+from pipeline.report.gates import BROKEN
 from pipeline.tracking.config import RegistryConfig
 
 CANDIDATE = "candidate"
@@ -40,7 +41,7 @@ class Judged:
     @property
     def broken(self) -> list[str]:
         """Names of the gates that do not hold."""
-        return [str(gate["metric"]) for gate in self.gates if not _holds(gate)]
+        return [str(gate["metric"]) for gate in self.gates if gate["verdict"] == BROKEN]
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,3 @@ def _ensure(client: MlflowClient, name: str) -> None:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         client.create_registered_model(name)
-
-
-def _holds(gate: Mapping[str, Any]) -> bool:
-    """The speech stage says kept, undecided or broken; the validation says passed or not."""
-    if "verdict" in gate:
-        return gate["verdict"] != "broken"
-    return bool(gate.get("passed"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,13 @@ from typing import Any
 import yaml
 
 from pipeline.core.errors import TrackingError
+from pipeline.core.source import read_source
 from pipeline.core.strict import read_yaml
 
 REPORT_SUFFIXES = (".json", ".md", ".png")
 LISTENING_PAGE = "listen.html"
 # The last release's figures are no result of this run.
 BASELINE = "release.json"
-# Rewritten while the pipeline runs, so no change of the code.
-REWRITTEN = ("reports", "dvc.lock")
 # The track stage writes its own entry after it has run, so a hash with it would never repeat.
 OWN_STAGE = "track"
 
@@ -66,7 +64,7 @@ def read_results(workspace: Path) -> Results:
     Raises:
         TrackingError: there are no reports, or one is damaged.
     """
-    reports = sorted(_reports(workspace / "reports"))
+    reports = sorted(_reports(workspace))
     rows = [row for path in reports if path.suffix == ".json" for row in _rows(path)]
     reported = {row["variant"] for row in rows if row.get("variant")}
     names = sorted(reported | _folders(workspace))
@@ -81,7 +79,7 @@ def read_results(workspace: Path) -> Results:
         variants=variants,
         rows=[row for row in rows if not row.get("variant")],
         contexts={path.stem: _context(path) for path in reports if path.suffix == ".json"},
-        git_commit=git_commit(workspace),
+        git_commit=str(read_source(workspace)),
         lock_hash=lock_hash,
         content_hash=_content_hash(workspace, [*files, *owned], lock_hash),
     )
@@ -95,16 +93,6 @@ def dvc_lock_hash(path: Path) -> str:
     stages = {name: entry for name, entry in lock.get("stages", {}).items() if name != OWN_STAGE}
     text = json.dumps({**lock, "stages": stages}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def git_commit(folder: Path) -> str:
-    """Commit that is checked out, ``-dirty`` when its code differs, ``unknown`` outside git."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return "unknown"
-    code = (":(top)", *(f":(exclude,top){name}" for name in REWRITTEN))
-    changed = _git(folder, "status", "--porcelain", "-uno", "--", *code)
-    return f"{commit}-dirty" if changed else commit
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -121,23 +109,21 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _reports(folder: Path) -> Iterable[Path]:
+def _reports(workspace: Path) -> Iterable[Path]:
+    """The reports that stages wrote; studies and other machines leave theirs in the same folder."""
+    folder = workspace / "reports"
     if not folder.is_dir():
         raise TrackingError(f"{folder}: found no reports, expected those of the earlier stages")
+    lock = workspace / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    outs = [str(out.get("path")) for stage in stages.values() for out in stage.get("outs", [])]
+    made = {Path(out).name for out in outs if out.startswith("reports/")}
     return (
         path
         for path in folder.iterdir()
-        if path.suffix in REPORT_SUFFIXES and path.name != BASELINE
+        if path.suffix in REPORT_SUFFIXES
+        and path.name != BASELINE
+        and (path.name in made or not made)
     )
 
 

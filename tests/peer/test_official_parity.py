@@ -24,9 +24,9 @@ from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, candidates,
 from chattts_onnx.text import TextTokenizer, code_prompt
 from chattts_onnx.text.prompts import left_pad, refine_prompt
 from chattts_onnx.voices.vectors import decode_speaker, encode_speaker
-from pipeline.compose import compose_params
 from pipeline.config import Params
 from pipeline.core.strict import parse_strictly
+from pipeline.params import compose_params
 from pipeline.reference.model import Reference, load_reference
 from pipeline.stages import checkpoint, export, fuse
 

@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.checkpoint.build import build
 from pipeline.checkpoint.config import CheckpointConfig
-from pipeline.compose import compose_params
 from pipeline.core.strict import parse_strictly
 from pipeline.export.config import ExportConfig
 from pipeline.export.run import export_all
+from pipeline.params import compose_params
 from pipeline.reference.load import Modules, load_modules
 from tests.pipeline.project import commit, copy_finished, copy_project, dvc, stages
 

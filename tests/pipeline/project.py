@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose_params, render
+from pipeline.params import compose_params, render
 from tools.drills.project import dvc, environment, locked, outputs, stages
 
 ROOT = Path(__file__).resolve().parents[2]

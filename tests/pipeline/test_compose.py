@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import compose
-from pipeline.compose import compose_params, main, render
+from pipeline import params
+from pipeline.compose import main
 from pipeline.core.errors import ConfigError
+from pipeline.params import compose_params, render
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINTS = sorted(path.stem for path in (ROOT / "conf/checkpoint").glob("*.yaml"))
@@ -83,7 +84,7 @@ def test_a_folder_is_keyed_by_its_content(tmp_path: Path, monkeypatch: pytest.Mo
         seen.append(folder)
         return "f" * 64
 
-    monkeypatch.setattr(compose, "fingerprint", fingerprint)
+    monkeypatch.setattr(params, "fingerprint", fingerprint)
     values = compose_params(["checkpoint=local", f"checkpoint.path={tmp_path}"])
     assert values["checkpoint"]["fingerprint"] == "f" * 64
     assert seen == [tmp_path]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.compose import compose_params
 from pipeline.config import Params, load_params
 from pipeline.core.errors import ConfigError
+from pipeline.params import compose_params
 
 ROOT = Path(__file__).resolve().parents[2]
 

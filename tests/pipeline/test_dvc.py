@@ -52,6 +52,8 @@ PLUMBING = frozenset(
         "pipeline/core/strict.py",
         "pipeline/core/tools.py",
         "pipeline/core/atomic.py",
+        "pipeline/core/command.py",
+        "pipeline/core/process.py",
         "pipeline/core/errors.py",
         "chattts_onnx/atomic_files.py",
         "chattts_onnx/errors.py",
@@ -103,7 +105,8 @@ def test_every_parameter_is_some_stages() -> None:
         *(f"precision.{name}" for name in params.pop("precision")),
         *params,
     }
-    assert used == leaves
+    # A list that groups of parameters take over; stages name those.
+    assert used == leaves - {"variants"}
 
 
 def test_reports_are_kept_in_git_and_the_rest_by_dvc() -> None:

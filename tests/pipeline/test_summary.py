@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.summary import main, read_rows
+from pipeline.report.measured import read_measured
+from pipeline.summary import main
 
 VALIDATION = [
     {"variant": "int8", "metric": "top1_agreement", "value": 0.25, "unit": "share", "head": "0"},
@@ -49,9 +50,9 @@ def test_table_and_wav_files(
         for line in printed.splitlines()
         if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) > 1
     }
-    assert lines["reference"] == ["–", "–", "9.5", *["–"] * 8]
+    assert lines["reference"] == ["–", "–", "9.5", *["–"] * 10]
     assert lines["int8"] == [
-        *("2.5 MB", "–", "54.2", "–", "–", "–", "98.76%", "–", "–", "4.3%", "3.41")
+        *("2.5", "–", "54.2", "–", "–", "–", "98.76", "–", "–", "4.3", "3.41", "–", "–")
     ]
     assert str(wav) in printed
     assert str(tmp_path / "listen.html") in printed
@@ -63,7 +64,7 @@ def test_speech_of_random_weights_is_not_shown(tmp_path: Path) -> None:
         rows = SPEECH if name == "speech" else []
         text = json.dumps({"context": {"speaks": False}, "rows": rows})
         (tmp_path / f"reports/{name}.json").write_text(text)
-    assert read_rows(tmp_path) == []
+    assert read_measured(tmp_path).rows == []
 
 
 def test_missing_reports_are_a_message(
@@ -71,4 +72,4 @@ def test_missing_reports_are_a_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main() == 2
-    assert "benchmark.json: found no report" in capsys.readouterr().out.replace("\n", "")
+    assert "benchmark.json: found no report" in capsys.readouterr().err

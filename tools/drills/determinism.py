@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.format.manifest import Manifest
+from pipeline.core.command import command
 from tools.drills.attempts import Attempts
 from tools.drills.project import clone, commit_of, cores_only
 from tools.drills.record import FOLDER, write_record
@@ -26,17 +26,14 @@ VARIANTS = ["fp32", "fp16", "int8", "w8", "w4"]
 CLONES = ("determinism-1", "determinism-2 of another name")
 
 
+@command("drills")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 1 when two files differ, 2 for an error."""
     parser = argparse.ArgumentParser(prog="python -m tools.drills.determinism", description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="override", help="experiment=smoke, …")
     parser.add_argument("--scratch", type=Path, default=SCRATCH)
     options = parser.parse_args(arguments)
-    try:
-        attempts = drill(options.scratch.absolute(), options.overrides)
-    except ChatTTSError as error:
-        print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    attempts = drill(options.scratch.absolute(), options.overrides)
     command = " ".join(["python -m tools.drills.determinism", *options.overrides])
     print(write_record("determinism", [attempts.row(command)], FOLDER))
     for problem in attempts.broken:

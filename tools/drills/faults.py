@@ -16,8 +16,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.core.atomic import write_json
+from pipeline.core.command import command
 from pipeline.core.strict import parse_strictly
 from tools.drills import fault_clock, fault_downloads, fault_services, fault_storage
 from tools.drills.attempts import Attempts
@@ -35,6 +35,7 @@ PAIRS = ["checkpoint", "fp16", "int8", "w8"]
 COMMAND = "python -m tools.drills.faults"
 
 
+@command("drills")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 1 when a promise was broken, 2 for an error."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
@@ -44,12 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="FAULT")
     parser.add_argument("--faketime", type=Path, default=fault_clock.LIBRARY)
     options = parser.parse_args(arguments)
-    try:
-        with cores_only(CORES):
-            rows = drill(options.scratch.absolute(), options)
-    except ChatTTSError as error:
-        print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    with cores_only(CORES):
+        rows = drill(options.scratch.absolute(), options)
     print(write_record("faults", rows, FOLDER))
     return int(any(row.broken for row in rows))
 

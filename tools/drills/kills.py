@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.search.journal import Journal
 from tools.drills.kill_rounds import kill_round
 from tools.drills.project import clone, commit_of, cores_only, stages
@@ -41,6 +41,7 @@ FEWEST = 3
 SERVED = 20
 
 
+@command("drills")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 1 when a promise was broken, 2 for an error."""
     parser = argparse.ArgumentParser(prog="python -m tools.drills.kills", description=__doc__)
@@ -49,12 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, default=CORES, help="how many to use (%(default)s)")
     parser.add_argument("--scratch", type=Path, default=SCRATCH)
     options = parser.parse_args(arguments)
-    try:
-        with cores_only(options.cores):
-            entries = drill(options.scratch.absolute(), options.rounds, options.seed)
-    except ChatTTSError as error:
-        print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    with cores_only(options.cores):
+        entries = drill(options.scratch.absolute(), options.rounds, options.seed)
     rows = promises(entries, options.rounds, options.seed)
     print(write_record("kills", rows, FOLDER))
     return int(any(row.broken for row in rows))

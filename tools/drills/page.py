@@ -6,8 +6,8 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.core.atomic import write_text
+from pipeline.core.command import command
 from tools.drills.record import FOLDER, Promise, read_records
 
 PAGE = Path("docs/reliability.md")
@@ -46,13 +46,10 @@ def render(promises: list[Promise]) -> str:
     return "\n".join(blocks)
 
 
+@command("drills")
 def main() -> int:
     """Entry point; exit status 2 for an error."""
-    try:
-        write_text(PAGE, render(read_records(FOLDER)))
-    except ChatTTSError as error:
-        print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    write_text(PAGE, render(read_records(FOLDER)))
     print(PAGE)
     return 0
 

@@ -16,8 +16,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from chattts_onnx.format.files import hash_file
-from pipeline.compose import compose_params, render
 from pipeline.core.errors import PipelineError
+from pipeline.params import compose_params, render
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # What DVC remembers of earlier runs; with it, outputs would come back instead of being made.

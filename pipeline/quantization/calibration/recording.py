@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chattts_onnx.format.manifest import ModelInfo
 from pipeline.core.errors import QuantizationError
+from pipeline.graphs.facts import GRAPHS
 
 Array = NDArray[Any]
 
@@ -83,20 +84,14 @@ def graph_feeds(graph: str, model: ModelInfo, recording: Recording) -> Iterator[
         # the last code predicts nothing that was generated
         codes = recording.codes[:-1]
         yield gpt_feeds(model, recording.text_ids, codes, recording.speaker, selected)
-    elif graph == "text_head":
-        yield {"hidden": recording.text_hidden}
-    elif graph == "decoder":
-        yield {"hidden": recording.hidden[None]}
-    elif graph == "dvae_decode":
-        yield {"codes": recording.codes[None]}
-    elif graph == "dvae_encode":
-        yield {"waveform": recording.waveform[None]}
-    elif graph == "vocos":
-        yield {"mel": recording.mel[None]}
+    elif graph in GRAPHS:
+        facts = GRAPHS[graph]
+        value = getattr(recording, facts.recorded)
+        yield {facts.input: value[None] if facts.batched else value}
     else:
         raise QuantizationError(
-            f"found graph {graph!r} in the bundle, expected gpt, text_head, decoder, dvae_decode, "
-            "dvae_encode or vocos; teach pipeline/quantization/calibration/recording.py its inputs"
+            f"found graph {graph!r} in the bundle, expected one of {', '.join(GRAPHS)}; teach "
+            "pipeline/graphs/facts.py its inputs"
         )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.quantization.calibration.histogram import Histogram
 from pipeline.quantization.calibration.statistics import GraphStatistics
 from pipeline.quantization.calibration.thresholds import activation_range
-from pipeline.report.write import Row, make_row, markdown_table
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import markdown_table
 
 VARIANT = "fp32"
 WIDEST = 20

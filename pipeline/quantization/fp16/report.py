@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from chattts_onnx.format.manifest import Manifest
 from pipeline.quantization.fp16.graph import Fp16Graph
 from pipeline.quantization.sizes import size_rows
-from pipeline.report.write import Row, format_value, make_row, markdown_table
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import format_value, markdown_table
 
 VARIANT = "fp16"
 

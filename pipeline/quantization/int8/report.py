@@ -9,7 +9,8 @@ from chattts_onnx.format.manifest import Manifest
 from pipeline.quantization.int8.graph import Int8Graph
 from pipeline.quantization.sizes import size_rows
 from pipeline.quantization.targets import Target
-from pipeline.report.write import Row, make_row, markdown_table
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import markdown_table
 
 VARIANT = "int8"
 

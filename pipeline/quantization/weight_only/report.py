@@ -10,7 +10,8 @@ from pipeline.quantization.sizes import size_rows
 from pipeline.quantization.weight_only.config import WeightOnlyConfig
 from pipeline.quantization.weight_only.graph import WeightOnlyGraph, format_text
 from pipeline.quantization.weight_only.matmul_nbits import OP_TYPE
-from pipeline.report.write import Row, make_row, markdown_table
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import markdown_table
 
 PROVIDERS_NOTE = """\
 `MatMulNBits`, `Gather`, `Cast` and `Mul` are all that is new against the FP32 bundle. The CPU and

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.release.triton.config import SpeechModelConfig, TritonConfig, VocoderModelConfig
 from pipeline.release.triton.repository import write_repository
 
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@command("triton")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: exit status 2 for an error."""
     given = parser().parse_args(arguments)
@@ -57,11 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             threads=given.threads,
         ),
     )
-    try:
-        write_repository(given.bundle, given.out, config)
-    except ChatTTSError as error:
-        print(f"triton: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    write_repository(given.bundle, given.out, config)
     print(f"{given.out}: start it with tritonserver --model-repository={given.out}")
     return 0
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.core.errors import ConfigError
 from pipeline.studies.gpu import report
 from pipeline.studies.gpu.plan import Task, builds, measurements
@@ -81,6 +81,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@command("gpu_check")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; exit status 2 for a named error, 1 where a task failed."""
     options = parse(arguments)
@@ -92,11 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = options.work.resolve()
     setups = [Setup(options.device, work, name, size) for name in names.split(",")]
     only = [name for name in options.only.split(",") if name]
-    try:
-        outcomes = check(options.out, setups, options.budget, only)
-    except ChatTTSError as error:
-        print(f"gpu_check: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    outcomes = check(options.out, setups, options.budget, only)
     return int(any(outcome.status in ("failed", "stopped") for outcome in outcomes))
 
 

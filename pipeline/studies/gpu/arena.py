@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from chattts_onnx import open_bundle
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.device import captured_log, providers, used_memory
 from pipeline.studies.gpu.setup import Setup
 

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 
 from chattts_onnx.format.manifest import Manifest
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.setup import Setup
 
 MULTIPLIED = ("MatMul", "MatMulNBits", "DequantizeLinear", "Gemm")

@@ -13,7 +13,7 @@ from chattts_onnx.format.manifest import ModelInfo
 from pipeline.config import Params
 from pipeline.core.tools import installed_version
 from pipeline.graphs.probe import Feeds
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.setup import Setup
 from pipeline.workspace import REPOSITORY
 
@@ -38,8 +38,8 @@ FLOAT_CACHE = tuple(f"precision.{name}.cache.bits=null" for name in ("int8", "w8
 
 def load_params(setup: Setup) -> Params:
     """Parameters of the checkpoint with the versions that are installed."""
-    from pipeline.compose import compose_params
     from pipeline.core.strict import parse_strictly
+    from pipeline.params import compose_params
 
     chosen = (
         ["experiment=smoke"]

@@ -15,7 +15,7 @@ from chattts_onnx.decoding.slots import SlotDecoder
 from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.text import Prompt, TextTokenizer, code_prompt
 from chattts_onnx.voices.vectors import random_speaker
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.bandwidth import step_bytes
 from pipeline.studies.gpu.device import open_on, used_memory
 from pipeline.studies.gpu.placement import step_pool

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.device import open_model
 from pipeline.studies.gpu.setup import Setup
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.atomic import write_bytes
-from pipeline.report.write import Row
+from pipeline.report.figure import save_figure
+from pipeline.report.rows import Row, select
 
 Curves = dict[str, list[tuple[float, float]]]
 
@@ -22,11 +21,11 @@ def draw(out: Path, rows: Sequence[Row]) -> list[Path]:
         matplotlib.use("Agg")
     except ImportError:
         return []
-    speeds = [r for r in rows if r["metric"] == "steps_per_second"]
+    speeds = select(rows, "steps_per_second")
     if not speeds:
         return []
     checkpoint = speeds[0]["checkpoint"]
-    speeds = [r for r in speeds if r["checkpoint"] == checkpoint]
+    speeds = select(speeds, checkpoint=checkpoint)
     shortest = min(r["length"] for r in speeds)
     smallest = min(r["batch"] for r in speeds)
     by_batch = _curves([r for r in speeds if r["length"] == shortest], "batch")
@@ -57,8 +56,6 @@ def _plot(path: Path, curves: Curves, title: str, axis: str) -> Path:
     plot.set(title=title, xlabel=axis, ylabel="steps/s, all rows together")
     plot.grid(True, which="both", alpha=0.3)
     plot.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    save_figure(figure, path)
     pyplot.close(figure)
-    write_bytes(path, buffer.getvalue())
     return path

@@ -19,7 +19,7 @@ from chattts_onnx.graphs.sessions import (
     plain_providers,
     session_options,
 )
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.device import captured_log, providers
 from pipeline.studies.gpu.setup import Setup
 

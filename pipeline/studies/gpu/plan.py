@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.report.write import Row
+from pipeline.report.rows import Row
 from pipeline.studies.gpu.arena import ARENAS
 from pipeline.studies.gpu.setup import Setup
 

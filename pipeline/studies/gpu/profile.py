@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.decode import Engine
 from pipeline.studies.gpu.setup import Setup
 

@@ -9,7 +9,8 @@ from typing import Any
 import onnxruntime as ort
 
 from pipeline.report.machine import machine_context, tool_versions
-from pipeline.report.write import Row, format_value, markdown_table, write_report
+from pipeline.report.rows import Row
+from pipeline.report.write import format_value, markdown_table, write_report
 from pipeline.studies.gpu.device import describe
 from pipeline.studies.gpu.runner import Outcome
 from pipeline.studies.gpu.setup import Setup

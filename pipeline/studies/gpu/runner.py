@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pipeline.report.write import Row
+from pipeline.core.process import own_environment
+from pipeline.report.rows import Row
 from pipeline.studies.gpu.plan import Task
 from pipeline.studies.gpu.setup import Setup
 
@@ -105,7 +106,7 @@ class Runner:
             stderr=log,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**own_environment(), "PYTHONUNBUFFERED": "1"},
         )
         request = {
             "task": task.name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chattts_onnx.decoding.params import GenerationParams
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.device import open_on
 from pipeline.studies.gpu.setup import SENTENCE, Setup
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipeline.reference.gpt import KeyValue
 from pipeline.reference.load import load_modules
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.setup import Setup
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}

@@ -10,7 +10,7 @@ from chattts_onnx.decoding.device_sampler import PREFIX, settings_columns, stand
 from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, sample
 from chattts_onnx.format.manifest import Manifest
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.gpu.device import open_model, open_on
 from pipeline.studies.gpu.setup import Setup
 

@@ -12,9 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from pipeline.core.errors import LoadError
 from pipeline.core.strict import parse_strictly, read_yaml
+from pipeline.report.gates import enforce
+from pipeline.studies.load.analysis import CONFIG
 from pipeline.studies.load.config import LoadConfig
 from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, SOAK, load_runs, measure
 from pipeline.studies.load.report import report
@@ -51,7 +53,8 @@ def run(config: LoadConfig, runs: list[tuple[str, str, str]], folder: Path, path
     """Make ``runs``, keep them in ``folder``, and write the report.
 
     Raises:
-        LoadError: a run could not be made, or a gate is not kept (the report is written first).
+        LoadError: a run could not be made.
+        GateError: a gate is not kept; the report is written first.
     """
     known = {target.name: target for target in config.targets}
     for name, system, kind in runs:
@@ -62,11 +65,11 @@ def run(config: LoadConfig, runs: list[tuple[str, str, str]], folder: Path, path
         raise LoadError(f"{folder}: found no run, expected some; begin with `ramp`")
     judged = report(path, kept, config)
     for verdict in judged:
-        print(verdict)
-    if failed := [str(verdict) for verdict in judged if verdict.passed is False]:
-        raise LoadError(f"{'; '.join(failed)}. See {path.with_suffix('.md')}.")
+        print(f"{verdict.verdict}: {verdict.describe()}")
+    enforce(judged, str(path.with_suffix(".md")), CONFIG)
 
 
+@command("load")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Load the server with users and report.")
@@ -78,17 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("build/load"))
     parser.add_argument("--report", type=Path, default=Path("reports/load.json"))
     options = parser.parse_args(arguments)
-    try:
-        config = parse_strictly(read_yaml(options.config), LoadConfig)
-        if options.soak_seconds is not None:
-            config = dataclasses.replace(config, soak_seconds=options.soak_seconds)
-        runs = plan(config, options.part, options.target, SYSTEMS[options.system])
-        if options.part == "all":
-            shutil.rmtree(options.runs, ignore_errors=True)
-        run(config, runs, options.runs, options.report)
-    except ChatTTSError as error:
-        print(f"load: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    config = parse_strictly(read_yaml(options.config), LoadConfig)
+    if options.soak_seconds is not None:
+        config = dataclasses.replace(config, soak_seconds=options.soak_seconds)
+    runs = plan(config, options.part, options.target, SYSTEMS[options.system])
+    if options.part == "all":
+        shutil.rmtree(options.runs, ignore_errors=True)
+    run(config, runs, options.runs, options.report)
     return 0
 
 

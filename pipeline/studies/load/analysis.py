@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
-from pipeline.report.write import Row, make_row
+from pipeline.report.gates import GateConfig, GateResult, judge
+from pipeline.report.rows import Row, make_row
 from pipeline.studies.load.config import LoadConfig
 from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, Run
 
+CONFIG = "conf/load"
 PERCENTILES = (50, 95, 99)
 
 
@@ -83,46 +83,13 @@ def memory_growth(run: Run) -> float | None:
     return None if second is None or last is None else last / second - 1
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One gate: ``value`` against ``limit``; ``passed`` None where it was not measured."""
-
-    gate: str
-    value: float | None
-    limit: float
-    passed: bool | None
-
-    def __str__(self) -> str:
-        if self.passed is None:
-            return f"{self.gate}: not measured"
-        sign = "kept" if self.passed else "FAILED"
-        return f"{self.gate}: {sign}, {self.value:.4g} against at most {self.limit:.4g}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the report's context."""
-        return asdict(self)
-
-
-def verdicts(runs: Iterable[Run], config: LoadConfig) -> list[Verdict]:
+def verdicts(runs: Iterable[Run], config: LoadConfig) -> list[GateResult]:
     """The gates of ``config`` over the product's runs of their target."""
     gates = config.gates
-    judged = [r for r in runs if r.target == gates.target and r.system == CONTINUOUS]
-    ramp = next((run for run in judged if run.kind == RAMP), None)
-    soak = next((run for run in judged if run.kind == SOAK), None)
-    failures = p99 = growth = None
-    if judged:
-        failures = float(sum(r["error"] is not None for run in judged for r in run.requests))
-    if ramp is not None:
-        heard = [r["first_audio"] for r in ramp.requests if r["error"] is None]
-        p99 = percentile(heard, 99)
-    if soak is not None:
-        growth = memory_growth(soak)
-    return [
-        _verdict("failed requests", failures, gates.failures),
-        _verdict("first audio P99, s", p99, gates.first_audio_p99_seconds),
-        _verdict("growth of memory over the soak", growth, gates.memory_growth),
+    limits = [
+        GateConfig("failures", "max", gates.failures),
+        GateConfig("first_audio_p99_seconds", "max", gates.first_audio_p99_seconds, {"run": RAMP}),
+        GateConfig("memory_growth", "max", gates.memory_growth, {"run": SOAK}),
     ]
-
-
-def _verdict(gate: str, value: float | None, limit: float) -> Verdict:
-    return Verdict(gate, value, limit, None if value is None else value <= limit)
+    rows = [row for run in runs for row in run_rows(run)]
+    return judge(rows, {gates.target: limits}, CONFIG, partial=True)

@@ -16,10 +16,10 @@ from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.serve.variants import revision_of
 from pipeline.core.atomic import write_json
 from pipeline.core.errors import LoadError
+from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly
 from pipeline.studies.load.config import LoadConfig, TargetConfig
 from pipeline.studies.load.process import ServerProcess, continuous, locked
-from pipeline.tracking.results import git_commit
 
 CONTINUOUS, NAIVE = "continuous batching", "lock per request"
 RAMP, SOAK = "ramp", "soak"
@@ -99,7 +99,7 @@ def measure(config: LoadConfig, target: TargetConfig, system: str, kind: str) ->
         server=[list(sample) for sample in server.samples],
         sample_rate=rate,
         metrics=metrics,
-        code=git_commit(Path(__file__).parent),
+        code=str(read_source(Path(__file__).parent)),
         bundle=revision_of(bundle),
     )
 

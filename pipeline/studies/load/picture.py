@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.atomic import write_bytes
+from pipeline.report.figure import save_figure
 from pipeline.studies.load.analysis import variant_name
 from pipeline.studies.load.config import LoadConfig
 from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, Run
@@ -34,10 +33,7 @@ def draw_load(path: Path, runs: Sequence[Run], config: LoadConfig) -> None:
     if soak:
         _points(figure.add_subplot(grid[1, :2]), soak, config)
         _memory(figure.add_subplot(grid[1, 2]), [soak], "memory over the soak", 60.0)
-    buffer = io.BytesIO()
-    # Without the Software entry the same runs give the same bytes.
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": ""})
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _shares(axes: Any, runs: Sequence[Run], key: str, title: str, config: LoadConfig) -> None:

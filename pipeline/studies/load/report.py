@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.report.gates import GateResult, gates_section
 from pipeline.report.machine import machine_load
+from pipeline.report.rows import select
 from pipeline.report.write import (
     format_value,
     has_random_weights,
@@ -14,7 +16,7 @@ from pipeline.report.write import (
     report_context,
     write_report,
 )
-from pipeline.studies.load.analysis import Verdict, run_rows, variant_name, verdicts
+from pipeline.studies.load.analysis import run_rows, variant_name, verdicts
 from pipeline.studies.load.config import LoadConfig
 from pipeline.studies.load.measure import NAIVE, RAMP, SOAK, Run
 from pipeline.studies.load.picture import draw_load
@@ -35,7 +37,7 @@ _METRICS = {
 }
 
 
-def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[Verdict]:
+def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[GateResult]:
     """Write ``path`` (.json), the Markdown and the picture; returns the gates' verdicts."""
     ordered = sorted(runs, key=lambda run: _place(run, config))
     judged = verdicts(ordered, config)
@@ -45,6 +47,7 @@ def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[Verdict]
         target.checkpoint,
         "CPUExecutionProvider",
         load=machine_load(),
+        commit=max({run.code for run in ordered}, key=[run.code for run in ordered].count),
         users=config.users,
         spawn_rate=config.spawn_rate,
         seconds=config.seconds,
@@ -79,7 +82,10 @@ def _served(run: Run, config: LoadConfig) -> dict[str, Any]:
 
 
 def _sections(
-    runs: Sequence[Run], rows: Sequence[Mapping[str, Any]], judged: Sequence[Verdict], picture: str
+    runs: Sequence[Run],
+    rows: Sequence[Mapping[str, Any]],
+    judged: Sequence[GateResult],
+    picture: str,
 ) -> list[str]:
     """Markdown blocks before the metric tables; ``picture`` is a file beside the report."""
     random = sorted({run.target for run in runs if has_random_weights(run.checkpoint)})
@@ -89,8 +95,7 @@ def _sections(
             f"**Random weights** ({', '.join(random)}): utterances are cut off at their limit of "
             "steps; figures of speed and memory, not of speech."
         )
-    gates = "\n".join(f"- {verdict}" for verdict in judged)
-    blocks.append(f"## Gates\n\n{gates}")
+    blocks.append(gates_section(judged))
     for kind, title in ((RAMP, "Ramp"), (SOAK, "Soak")):
         chosen = [run for run in runs if run.kind == kind]
         if chosen:
@@ -129,11 +134,8 @@ def _table(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> str:
         header += ["2nd minute MB", "last minute MB", "growth"]
     lines = []
     for run in runs:
-        found = {
-            row["metric"]: row["value"]
-            for row in rows
-            if row["variant"] == variant_name(run) and row["run"] == run.kind
-        }
+        own = select(rows, variant=variant_name(run), run=run.kind)
+        found = {row["metric"]: row["value"] for row in own}
         cells = [variant_name(run), *(format_value(found[m]) for m in ("requests", "failures"))]
         metrics = [metric for names in _METRICS.values() for metric in names]
         metrics += ["stall_p99_seconds", "requests_per_second", "speech_per_second"]

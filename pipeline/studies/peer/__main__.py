@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from chattts_onnx import open_bundle
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.graphs.sessions import available_cores
 from pipeline.benchmark.bandwidth import read_bandwidth, step_bytes
 from pipeline.benchmark.client import COMMAND, Worker
@@ -24,13 +23,16 @@ from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.progress import progress_bar
-from pipeline.benchmark.summary import find_value, summarize
+from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
+from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.reference.model import load_reference
 from pipeline.report.machine import machine_load
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, find_value, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.studies.peer.parity import official_outputs, parity_rows
 from pipeline.studies.peer.report import OFFICIAL, draw_peer, peer_sections
 
@@ -65,6 +67,7 @@ def run(workspace: Path, python: Path, config: BenchmarkConfig, report: Path, se
     context = report_context(
         asdict(read_record(checkpoint)),
         sorted({str(entry["provider"]) for entry in samples.descriptions.values()}),
+        commit=str(read_source(Path(__file__).parent)),
         threads=threads,
         load=load,
         engines=samples.descriptions,
@@ -150,6 +153,7 @@ def compare(workspace: Path, python: Path, config: BenchmarkConfig) -> list[Row]
     return rows
 
 
+@command("bench")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Time every variant beside the official package.")
@@ -159,14 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, default=Path("reports/peer.json"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    try:
-        config = parse_strictly(read_yaml(options.config), BenchmarkConfig)
-        # not resolved: a virtual environment's interpreter is a link
-        python = Path.cwd() / options.python
-        run(options.workspace, python, config, options.report, options.seed)
-    except ChatTTSError as error:
-        print(f"bench: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    config = parse_strictly(read_yaml(options.config), BenchmarkConfig)
+    # not resolved: a virtual environment's interpreter is a link
+    python = Path.cwd() / options.python
+    run(options.workspace, python, config, options.report, options.seed)
     return 0
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import BenchmarkError
 from pipeline.fidelity.models import SpeechModel
-from pipeline.report.write import Row, make_row
+from pipeline.report.rows import Row, make_row
 
 Array = NDArray[Any]
 

@@ -27,15 +27,17 @@ from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.decoder import Decoder
 from chattts_onnx.decoding.request import Request
 from chattts_onnx.decoding.slots import SlotDecoder
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.graphs.sessions import create_session, plain_providers, session_options
 from chattts_onnx.native.choice import NATIVE
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
 from pipeline.graphs.products import EXECUTED
+from pipeline.core.command import command
+from pipeline.core.source import read_source
 from pipeline.report.machine import machine_load
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
 from pipeline.studies.profile.products import PRODUCTS, cached_rate, multiplications
 from pipeline.studies.profile.report import profile_sections
 
@@ -242,11 +244,13 @@ def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> N
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         load=load, steps=steps, memory_bytes_per_second=bandwidth,
+        commit=str(read_source(Path(__file__).parent)),
     )  # fmt: skip
     sections = profile_sections(rows, context)
     write_report(report, context, rows, title="What bounds a step", sections=sections)
 
 
+@command("profile")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Show what a decode step spends its time on.")
@@ -255,11 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--report", type=Path, default=Path("reports/profile.json"))
     parser.add_argument("--steps", type=int, default=24)
     options = parser.parse_args(arguments)
-    try:
-        run(options.workspace, options.variants, options.report, options.steps)
-    except ChatTTSError as error:
-        print(f"profile: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    run(options.workspace, options.variants, options.report, options.steps)
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.machine import busy_note
+from pipeline.report.rows import Rows, find_value, variants_of
 from pipeline.report.write import format_value, markdown_table
-
-Rows = Sequence[Mapping[str, Any]]
 
 PARTS = ("native", "library", "whole", "products", "attention", "others", "between", "host")
 
@@ -31,10 +31,7 @@ def profile_sections(rows: Rows, context: Mapping[str, Any]) -> list[str]:
     """Markdown blocks of ``profile.md``."""
     rate = context["memory_bytes_per_second"] / 1e9
     cases = list(dict.fromkeys((row["requests"], row["length"]) for row in rows))
-    blocks = []
-    load, cores = context.get("load"), context.get("machine", {}).get("cores", 1)
-    if load is not None and load > cores / 2:
-        blocks.append(f"**Busy machine**: {load:g} processes wanted its {cores} cores.")
+    blocks = busy_note(context)
     blocks.append(f"Memory: {rate:.1f} GB/s with {context['threads']} threads.")
     for requests, length in cases:
         table = _table(rows, {"requests": requests, "length": length})
@@ -45,22 +42,17 @@ def profile_sections(rows: Rows, context: Mapping[str, Any]) -> list[str]:
 def _table(rows: Rows, where: Mapping[str, Any]) -> str:
     header = ["variant", *PARTS, "weights", "cache", "from cache", "GB/s", "× threads"]
     lines = []
-    for variant in dict.fromkeys(str(row["variant"]) for row in rows):
-        chosen = {"variant": variant, **where}
-        parts = [_value(rows, "step_ms", part=part, **chosen) for part in PARTS]
-        memory = [_value(rows, "memory_ms", read=name, **chosen) for name in ("weights", "cache")]
-        cached = _value(rows, "cached_products_ms", **chosen)
-        weights, products = _value(rows, "weight_bytes", **chosen), parts[1]
+    for variant in variants_of(rows):
+
+        def value(metric: str, variant: str = variant, **further: str) -> float | None:
+            return find_value(rows, variant, metric, **where, **further)
+
+        parts = [value("step_ms", part=part) for part in PARTS]
+        memory = [value("memory_ms", read=name) for name in ("weights", "cache")]
+        cached = value("cached_products_ms")
+        weights, products = value("weight_bytes"), parts[1]
         rate = weights / products / 1e6 if weights and products else None
-        gain = _value(rows, "thread_gain", **chosen)
+        gain = value("thread_gain")
         numbers = [*parts, *memory, cached, rate, gain]
         lines.append([variant, *map(format_value, numbers)])
     return markdown_table(header, lines)
-
-
-def _value(rows: Rows, metric: str, **conditions: Any) -> float | None:
-    wanted = {"metric": metric, **conditions}
-    for row in rows:
-        if all(row.get(key) == value for key, value in wanted.items()):
-            return float(row["value"])
-    return None

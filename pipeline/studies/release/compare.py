@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.config import load_params
 from pipeline.core.atomic import write_text
+from pipeline.core.command import command
 from pipeline.core.errors import GateError, ReleaseError
-from pipeline.release.reports import Measured, read_measured
 from pipeline.report.compare import Change, compare, same_machine
 from pipeline.report.gates import GateResult, judge
+from pipeline.report.measured import Measured, read_measured
 from pipeline.report.write import format_value, markdown_table
 from pipeline.studies.release.baseline import BASELINE, Baseline, present_figures, read_baseline
 
@@ -87,7 +87,7 @@ def compare_with(baseline: Baseline, measured: Measured, tools: Mapping[str, str
             if baseline.tools.get(name) != tools.get(name)
         ],
         changes=changes,
-        gates=judge(measured.rows, gates),
+        gates=judge(measured.rows, gates, str(BASELINE)),
         missing=[variant for variant in baseline.figures if variant not in present],
     )
 
@@ -118,6 +118,7 @@ def _line(change: Change) -> list[str]:
     return [change.variant, change.rule.key, *values, share, change.verdict]
 
 
+@command("compare")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: 0 when the result may be released, 1 when not, 2 for an error."""
     parser = argparse.ArgumentParser(
@@ -146,9 +147,6 @@ def main(arguments: list[str] | None = None) -> int:
     except GateError as error:
         print(f"compare: {type(error).__name__}: {error}", file=sys.stderr)
         return STOPPED
-    except ChatTTSError as error:
-        print(f"compare: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
     return 0
 
 

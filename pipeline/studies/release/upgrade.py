@@ -13,8 +13,8 @@ import re
 import sys
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.core.atomic import write_text
+from pipeline.core.command import command
 from pipeline.core.errors import ConfigError
 
 CONF = Path("conf/tools/default.yaml")
@@ -59,6 +59,7 @@ def _replace(path: Path, text: str) -> list[Path]:
     return [path]
 
 
+@command("upgrade", OSError)
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: list the files that were changed."""
     parser = argparse.ArgumentParser(
@@ -67,12 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name", help="a distribution of conf/tools, such as onnxruntime")
     parser.add_argument("version", help="exact version, such as 1.32.0")
     given = parser.parse_args(arguments)
-    try:
-        for path in upgrade(Path.cwd(), given.name, given.version):
-            print(path)
-    except (ChatTTSError, OSError) as error:
-        print(f"upgrade: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    for path in upgrade(Path.cwd(), given.name, given.version):
+        print(path)
     print("next: make lock && make repro && python -m pipeline.studies.release.compare")
     return 0
 

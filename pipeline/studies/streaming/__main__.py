@@ -20,12 +20,14 @@ from statistics import median
 import numpy as np
 
 from chattts_onnx import Bundle, StreamOptions, open_bundle
-from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.speech.windows import AudioStream
+from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.source import read_source
 from pipeline.fidelity.models import Array
 from pipeline.report.machine import machine_load
-from pipeline.report.write import Row, make_row, report_context, write_report
+from pipeline.report.rows import Row, make_row, select
+from pipeline.report.write import report_context, write_report
 from pipeline.studies.streaming.report import draw_streaming, streaming_section
 
 LENGTHS = (128, 256, 512, 1024, 2048)
@@ -79,9 +81,9 @@ def fits(rows: Sequence[Row]) -> Iterator[Row]:
 
     A slope of 1 is linear, of 2 quadratic.
     """
-    times = [row for row in rows if row["metric"] == "stream_seconds"]
+    times = select(rows, "stream_seconds")
     for mode in dict.fromkeys(row["mode"] for row in times):
-        own = [row for row in times if row["mode"] == mode]
+        own = select(times, mode=mode)
         steps = np.array([row["steps"] for row in own], dtype=np.float64)
         seconds = np.array([row["value"] for row in own])
         if len(own) < 2:
@@ -138,6 +140,7 @@ def _error(variant: str, mode: str, steps: int, value: float) -> Row:
     return make_row(variant, "max_error", value, "", mode=mode, steps=steps)
 
 
+@command("streaming")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Time streams of growing length.")
@@ -148,16 +151,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--again-up-to", type=int, default=1024)
     options = parser.parse_args(arguments)
-    try:
-        bundle, load = open_bundle(options.bundle, huge_pages=True), machine_load()
-        chosen = (options.lengths, options.look_ahead, options.rounds, options.again_up_to)
-        rows = measure(bundle, *chosen)
-    except ChatTTSError as error:
-        print(f"streaming: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    bundle, load = open_bundle(options.bundle, huge_pages=True), machine_load()
+    chosen = (options.lengths, options.look_ahead, options.rounds, options.again_up_to)
+    rows = measure(bundle, *chosen)
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         load=load, look_ahead=options.look_ahead, rounds=options.rounds,
+        commit=str(read_source(Path(__file__).parent)),
     )  # fmt: skip
     section = streaming_section(rows, context)
     write_report(options.report, context, rows, title="Streams by length", sections=section)

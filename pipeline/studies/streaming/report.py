@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.atomic import write_bytes
+from pipeline.report.figure import save_figure
+from pipeline.report.machine import busy_note
+from pipeline.report.rows import Rows, select
 from pipeline.report.write import format_value, markdown_table
-
-Rows = Sequence[Mapping[str, Any]]
 
 NOTES = """\
 - Seconds to turn the states of an utterance into audio, without the GPT; the states are random
@@ -40,10 +39,7 @@ def streaming_section(rows: Rows, context: Mapping[str, Any]) -> list[str]:
         for mode in modes
     ]
     blocks = [f"## Cost\n\n{markdown_table(header, lines)}\n\n![](streaming.png)"]
-    load, cores = context.get("load"), context.get("machine", {}).get("cores", 1)
-    if load is not None and load > cores / 2:
-        blocks.append(f"**Busy machine**: {load:g} processes wanted its {cores} cores.")
-    return [*blocks, f"## How it is measured\n\n{NOTES}"]
+    return [*blocks, *busy_note(context), f"## How it is measured\n\n{NOTES}"]
 
 
 def draw_streaming(path: Path, rows: Rows) -> None:
@@ -54,7 +50,7 @@ def draw_streaming(path: Path, rows: Rows) -> None:
     figure.suptitle("Audio of a stream: time against steps")
     for index, log in enumerate((False, True), start=1):
         axes = figure.add_subplot(1, 2, index)
-        times = [row for row in rows if row["metric"] == "stream_seconds"]
+        times = select(rows, "stream_seconds")
         for mode in dict.fromkeys(str(row["mode"]) for row in times):
             own = sorted((row["steps"], row["value"]) for row in times if row["mode"] == mode)
             slope = _cell(rows, "slope", mode=mode)
@@ -65,15 +61,9 @@ def draw_streaming(path: Path, rows: Rows) -> None:
         axes.set_xlabel("steps")
         axes.set_ylabel("s")
         axes.legend(fontsize=7)
-    buffer = io.BytesIO()
-    # Without the Software entry the same rows give the same bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": ""})
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path)
 
 
 def _cell(rows: Rows, metric: str, **conditions: Any) -> str:
-    wanted = {"metric": metric, **conditions}
-    for row in rows:
-        if all(row.get(key) == value for key, value in wanted.items()):
-            return format_value(row["value"])
-    return "–"
+    found = select(rows, metric, **conditions)
+    return format_value(found[0]["value"]) if found else "–"

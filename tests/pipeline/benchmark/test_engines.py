@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from chattts_onnx.text import TextTokenizer
-from pipeline.benchmark.engine import Engine, EngineSpec, open_engine
+from pipeline.benchmark.engine import Engine, EngineSpec
 from pipeline.benchmark.inputs import text_ids
+from pipeline.benchmark.worker import open_engine
 from pipeline.checkpoint import layout
 from pipeline.core.errors import BenchmarkError
 from tests.chattts_onnx import tiny_bundle

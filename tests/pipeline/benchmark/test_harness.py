@@ -11,8 +11,9 @@ from pipeline.benchmark.engine import Timing
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.report import article_table, draw_benchmark, sections
-from pipeline.benchmark.summary import find_value, summarize
+from pipeline.benchmark.summary import summarize
 from pipeline.core.errors import ConfigError
+from pipeline.report.rows import find_value
 
 
 class Machine:

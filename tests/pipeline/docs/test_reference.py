@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.docs import cli_page, comments, conf_page, http_page, python_page, readme_parts
 from pipeline.docs.command import made, main
 from pipeline.docs.markdown import docstring
 from pipeline.docs.pipeline_graph import Stage, needs
+from pipeline.report.rows import read_report
 from tests.pipeline.project import ROOT
 
 
@@ -127,5 +128,5 @@ def test_a_part_without_a_place_or_a_figure_is_an_error(tmp_path: Path) -> None:
     assert made.endswith("<!-- end -->\nrest") and "old" not in made
     report = tmp_path / "speech.json"
     report.write_text('{"context": {}, "rows": []}')
-    with pytest.raises(ConfigError, match="which the README shows"):
-        readme_parts.Report(report).value("int8", "rtf")
+    with pytest.raises(PipelineError, match="which is to be shown"):
+        read_report(report).value("int8", "rtf")

@@ -13,7 +13,6 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pipeline.bundles import derive_bundle
-from pipeline.compose import compose_params
 from pipeline.core.errors import GateError
 from pipeline.core.strict import parse_strictly
 from pipeline.fidelity.bundle_model import BundleModel, opened_bundle
@@ -21,10 +20,11 @@ from pipeline.fidelity.forcing import force_reference
 from pipeline.fidelity.free import FreeRun
 from pipeline.fidelity.models import Array, Spoken, SpokenPrompt
 from pipeline.fidelity.validate import METRICS, Trial, validate
+from pipeline.params import compose_params
 from pipeline.quantization.config import Fp16Config
 from pipeline.quantization.fp16.graph import convert_graph
 from pipeline.report.gates import NOT_FINITE, GateConfig, enforce, judge
-from pipeline.report.write import Row
+from pipeline.report.rows import Row, select
 from tests.chattts_onnx import tiny_bundle
 from tests.pipeline.fidelity.conftest import AUDIO
 
@@ -44,14 +44,8 @@ def judged(
 
 
 def value(rows: list[Row], variant: str, metric: str, **conditions: str) -> float:
-    (found,) = [
-        row["value"]
-        for row in rows
-        if row["variant"] == variant
-        and row["metric"] == metric
-        and all(row[key] == wanted for key, wanted in conditions.items())
-    ]
-    return float(found)
+    (found,) = select(rows, metric, variant, **conditions)
+    return float(found["value"])
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +69,7 @@ def test_every_metric_has_rows_with_its_conditions(rows: tuple[list[Row], Path])
     assert {row["metric"] for row in found} == set(METRICS)
     for row in found:
         extra = set(row) - {"variant", "metric", "value", "unit", "min", "max"}
-        assert extra == set(METRICS[row["metric"]])
+        assert extra == set(METRICS[row["metric"]].conditions)
 
 
 def test_an_exact_variant_is_exact(rows: tuple[list[Row], Path]) -> None:
@@ -91,11 +85,9 @@ def test_an_exact_variant_is_exact(rows: tuple[list[Row], Path]) -> None:
 
 def test_the_damaged_gpt_is_stopped_and_named(rows: tuple[list[Row], Path]) -> None:
     found = rows[0]
-    results = judge(found, {"same": GATES, "bad_gpt": GATES})
-    with pytest.raises(
-        GateError, match=r"bad_gpt: kl_divergence is .*expected at most 0\.001"
-    ) as e:
-        enforce(results)
+    results = judge(found, {"same": GATES, "bad_gpt": GATES}, "conf")
+    with pytest.raises(GateError, match=r"bad_gpt: kl_divergence is .*expected ≤ 0\.001") as e:
+        enforce(results, "report", "conf")
     assert "same:" not in str(e.value)
     # The decoder sees the reference's hidden states, so a damaged GPT leaves its figures alone.
     assert value(found, "bad_gpt", "mel_l1", component="decoder+vocos") < 1e-4
@@ -104,7 +96,7 @@ def test_the_damaged_gpt_is_stopped_and_named(rows: tuple[list[Row], Path]) -> N
 def test_the_damaged_vocoder_is_stopped_and_named(rows: tuple[list[Row], Path]) -> None:
     found = rows[0]
     with pytest.raises(GateError, match=r"bad_vocos: mel_l1 \(component decoder\+vocos\)"):
-        enforce(judge(found, {"bad_vocos": GATES}))
+        enforce(judge(found, {"bad_vocos": GATES}, "conf"), "report", "conf")
     assert value(found, "bad_vocos", "kl_divergence", head="all") < 1e-9
     assert value(found, "bad_vocos", "mel_l1", component="decoder") < 1e-5
     assert value(found, "bad_vocos", "snr_db", component="vocos") < 40
@@ -179,9 +171,9 @@ def test_a_variant_that_cannot_speak_is_a_row_and_not_a_crash(
     values.tofile(data)
     Manifest.load(broken, verify=False).write(broken)
     found = judged(bundle_folder, {"broken": broken}, prompts[:2], tmp_path / "samples")
-    assert {row["metric"] for row in found if row["variant"] == "broken"} == {NOT_FINITE}
+    assert {row["metric"] for row in found if row["variant"] == "broken"} == {NOT_FINITE.name}
     with pytest.raises(GateError, match=r"broken: not_finite \(graph gpt, output hidden"):
-        enforce(judge(found, {"broken": GATES[:1]}))
+        enforce(judge(found, {"broken": GATES[:1]}, "conf"), "report", "conf")
 
 
 def test_placement_counts_nodes(
@@ -247,7 +239,7 @@ def test_an_overflow_that_the_fp16_stage_did_not_see_is_stopped_and_named(
     derive_bundle(full, half, "fp16")
     found = judged(full, {"fp32": full, "fp16": half}, prompts, tmp_path / "samples")
     with pytest.raises(GateError, match=r"fp16: not_finite \(graph vocos, output waveform"):
-        enforce(judge(found, {}))
+        enforce(judge(found, {}, "conf"), "report", "conf")
     assert value(found, "fp32", "kl_divergence", head="all") < 1e-9
     # The CPU's own arithmetic hides it: without the check it would have passed.
     hidden = np.random.default_rng(0).standard_normal((1, 9, tiny_bundle.HIDDEN))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose_params
 from pipeline.config import Params
 from pipeline.core.errors import ConfigError
 from pipeline.core.strict import parse_strictly
+from pipeline.params import compose_params
 from pipeline.quantization.targets import TARGETS
 
 

@@ -34,7 +34,7 @@ def workspace(tmp_path: Path, tiny: Path) -> Path:
         edit_checkpoint(folder, **CHECKPOINT, license="none (random weights)")
     gates = [
         {"variant": v, "metric": "kl_divergence", "where": {}, "direction": "max", "limit": 0.05,
-         "value": 0.01, "passed": True}
+         "value": 0.01, "verdict": "kept"}
         for v in VARIANTS
     ]  # fmt: skip
     rows = [row(v, "kl_divergence", 0.01, "nat", head="all") for v in VARIANTS]

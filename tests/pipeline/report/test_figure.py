@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from pipeline.report.figure import Panel, draw_panels
-from pipeline.report.write import make_row
+from pipeline.report.rows import make_row
 
 
 def test_gaps_zeros_and_empty_panels_are_drawn(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.report.rows import make_row
 from pipeline.report.write import (
     checkpoint_context,
     condition_text,
     format_value,
-    make_row,
     report_context,
     write_report,
 )

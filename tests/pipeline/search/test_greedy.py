@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pipeline import bundles
 from pipeline.core.errors import PipelineError
 from pipeline.quantization.config import Int8Config
 from pipeline.search.evaluate import BudgetSpentError, Measured
@@ -17,7 +16,6 @@ from pipeline.search.journal import Journal
 from pipeline.search.space import (
     BLOCKS,
     FLOAT,
-    GRAPHS,
     STATIC,
     LayerInfo,
     cost,
@@ -166,5 +164,4 @@ def test_candidates_are_parameters() -> None:
     assert key_of(other, ["gpt"], "gpt") == key_of(config, ["gpt"], "gpt")
     assert key_of(other, ["vocos"], "vocos") != key_of(config, ["vocos"], "vocos")
     assert everything_quantized(replace(BASE, exclude_names=["*istft*", "gpt/*"])) == BASE
-    assert GRAPHS == bundles.GRAPHS
     assert cost(config, LAYERS) == 6 * 1000 + 4000 + 1125

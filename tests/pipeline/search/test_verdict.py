@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import ConfigError
 from pipeline.report.gates import GateConfig
-from pipeline.report.write import make_row
+from pipeline.report.rows import make_row
 from pipeline.search.config import SearchConfig
 from pipeline.search.verdict import chosen_gates, verdict
 

@@ -37,10 +37,10 @@ def test_a_good_variant_passes_and_is_reported(workspace: Path) -> None:
     assert context["checkpoint"]["weights"] == "random"
     assert context["provider"] == ["CPUExecutionProvider"]
     assert context["placement"]["fp32"]["nodes"]["vocos"]["CPUExecutionProvider"]["Conv"] > 2
-    assert [gate["passed"] for gate in context["gates"]] == [True, True]
+    assert [gate["verdict"] for gate in context["gates"]] == ["kept", "kept"]
     text = (workspace / "reports" / "validation.md").read_text()
     assert "Random weights" in text
-    assert "passed" in text
+    assert "kept" in text
     assert (workspace / "reports" / "validation.png").read_bytes().startswith(b"\x89PNG")
     for name in ("reference", "fp32"):
         wavs = sorted(path.name for path in (workspace / "samples" / name).iterdir())

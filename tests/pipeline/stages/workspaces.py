@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from chattts_onnx.format.manifest import Manifest
-from pipeline.compose import compose_params
 from pipeline.config import Params
 from pipeline.core.strict import parse_strictly
+from pipeline.params import compose_params
 from pipeline.stages import fuse
 
 DATA = Path(__file__).resolve().parents[3] / "calibration_data"

@@ -91,7 +91,7 @@ def speaking(workspace: Path, tiny: Path) -> Path:
     shutil.copytree(tiny, workspace / "bundles/int8")
     report = workspace / "reports/validation.json"
     value = json.loads(report.read_text(encoding="utf-8"))
-    gate = {"variant": "int8", "metric": "top1_agreement", "limit": 0.8, "passed": True}
+    gate = {"variant": "int8", "metric": "top1_agreement", "limit": 0.8, "verdict": "kept"}
     value["context"] = {"gates": [gate]}
     report.write_text(json.dumps(value), encoding="utf-8")
     return workspace

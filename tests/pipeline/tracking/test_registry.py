@@ -26,7 +26,7 @@ RULES = [
 REGISTRY = RegistryConfig(enabled=True, prefix="p", better=1, rules=RULES)
 CONFIG = TrackingConfig("sqlite:///mlflow.db", "mlruns", "test", registry=REGISTRY)
 MACHINE = {"cpu": "x", "cores": 2, "isa": []}
-HOLDS = {"metric": "kl_divergence", "passed": True}
+HOLDS = {"metric": "kl_divergence", "verdict": "kept"}
 
 
 def version(figures: dict[str, float], machine: dict[str, Any] = MACHINE) -> ModelVersion:
@@ -54,7 +54,7 @@ BEFORE = {"kl_divergence": 0.1, "steps_per_second[batch=1]": 100.0}
         ({"kl_divergence": 0.05}, [], False, "no gate"),
         (
             {"kl_divergence": 0.05},
-            [HOLDS, {"metric": "snr_db", "passed": False}],
+            [HOLDS, {"metric": "snr_db", "verdict": "broken"}],
             False,
             "do not hold: snr_db",
         ),
@@ -97,7 +97,7 @@ def set_results(workspace: Path, speed: float, passed: bool) -> None:
     path.write_text(json.dumps(report), encoding="utf-8")
     path = workspace / "reports/validation.json"
     report = json.loads(path.read_text(encoding="utf-8"))
-    report["context"]["gates"][0]["passed"] = passed
+    report["context"]["gates"][0]["verdict"] = "kept" if passed else "broken"
     path.write_text(json.dumps(report), encoding="utf-8")
 
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.core.errors import TrackingError
-from pipeline.tracking.results import dvc_lock_hash, flatten, git_commit, read_results
+from pipeline.tracking.results import dvc_lock_hash, flatten, read_results
 
 
 def test_rows_and_files_go_to_their_variant(workspace: Path) -> None:
@@ -23,6 +23,17 @@ def test_rows_and_files_go_to_their_variant(workspace: Path) -> None:
     assert int8.samples == [workspace / "samples/int8/00.wav"]
     assert results.variants[2].manifest is None
     assert [row["metric"] for row in results.rows] == ["prompts"]
+
+
+def test_reports_of_studies_are_no_result_of_the_run(workspace: Path) -> None:
+    lock = workspace / "dvc.lock"
+    outs = [{"path": f"reports/{name}.json"} for name in ("benchmark", "validation")]
+    lock.write_text(yaml.safe_dump({"stages": {"benchmark": {"outs": outs}}}))
+    other = '{"context": {}, "rows": [{"variant": "official", "metric": "rtf", "value": 1}]}'
+    (workspace / "reports/peer.json").write_text(other)
+    results = read_results(workspace)
+    assert set(results.contexts) == {"benchmark", "validation"}
+    assert "official" not in [variant.name for variant in results.variants]
 
 
 def test_content_hash_follows_every_recorded_file(workspace: Path) -> None:
@@ -44,18 +55,6 @@ def test_lock_hash_leaves_out_the_stage_that_records(
     edit_lock(workspace, "benchmark", "other")
     assert dvc_lock_hash(lock) != before
     assert dvc_lock_hash(workspace / "no.lock") == "none"
-
-
-def test_git_commit_says_whether_files_differ(tmp_path: Path) -> None:
-    assert git_commit(tmp_path) == "unknown"
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    (tmp_path / "a").write_text("1")
-    for command in (["init", "-q"], ["add", "a"], [*identity, "commit", "-qm", "a"]):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    clean = git_commit(tmp_path)
-    assert len(clean) == 40
-    (tmp_path / "a").write_text("2")
-    assert git_commit(tmp_path) == f"{clean}-dirty"
 
 
 def test_flatten_keeps_types_readable() -> None:

@@ -15,9 +15,9 @@ from chattts_onnx.serve.requests import SpeechRequest
 from chattts_onnx.text.lexicon import Lexicon
 from chattts_onnx.text.report import Report
 from pipeline.checkpoint.config import CheckpointConfig
-from pipeline.compose import compose_values
 from pipeline.core.sentences import load_sentences
 from pipeline.core.strict import parse_strictly, read_yaml
+from pipeline.params import compose_values
 from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_json_lines
 from tools.drills.fuzz.mutations import either, mutate_bytes, mutate_text
 from tools.drills.fuzz.reader import Prepared, Reader

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chattts_onnx.errors import ChatTTSError
+from pipeline.core.command import command
 from tools.drills.record import FOLDER, Promise, read_records, write_record
 from tools.drills.server import connections, contract, growth, hostile, overload, privacy, texts
 from tools.drills.server.target import build_bundle
@@ -34,17 +34,14 @@ DRILLS: dict[str, Callable[[Path], Promise]] = {
 }
 
 
+@command("drills")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: 0 when every promise held, 1 when one was broken, 2 for an error."""
     parser = argparse.ArgumentParser(description="Try to break the server.")
     parser.add_argument("--only", choices=DRILLS, help="run one, and replace its row")
     options = parser.parse_args(arguments)
-    try:
-        rows = _run([options.only] if options.only else list(DRILLS))
-        print(write_record("server", _replaced(rows[0]) if options.only else rows))
-    except ChatTTSError as error:
-        print(f"drills: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    rows = _run([options.only] if options.only else list(DRILLS))
+    print(write_record("server", _replaced(rows[0]) if options.only else rows))
     return int(any(row.broken for row in rows))
 
 

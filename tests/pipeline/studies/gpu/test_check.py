@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from chattts_onnx.format.manifest import Manifest
 from pipeline.core.errors import ConfigError
 from pipeline.quantization.cuda_bundles import attention_bundle
-from pipeline.report.write import make_row
+from pipeline.report.rows import make_row
 from pipeline.studies.gpu import __main__ as command
 from pipeline.studies.gpu import report
 from pipeline.studies.gpu.bandwidth import step_bytes, weight_bytes

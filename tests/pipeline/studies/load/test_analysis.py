@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.report.gates import UNMEASURED
 from pipeline.studies.load.analysis import memory_growth, percentile, run_rows, verdicts
 from pipeline.studies.load.measure import NAIVE, SOAK
 from tests.pipeline.studies.load.runs import made, request
@@ -46,9 +47,9 @@ def test_gates_judge_the_products_runs_of_their_target() -> None:
         made([request(9, 9), request(0, 1, "status 500")], system=NAIVE),
         made([request(9, 9), request(0, 1, "status 500")], target="seeded_full"),
     ]
-    assert [v.passed for v in verdicts([good, flat, *others], config)] == [True, True, True]
+    assert [v.verdict for v in verdicts([good, flat, *others], config)] == ["kept"] * 3
     slow = made([request(0.3, 1) for _ in range(50)] + [request(0.6, 1)] * 2)
     growing = made([request(0, 1, "status 500")], soak(1.04e8), SOAK, seconds=300)
-    assert [v.passed for v in verdicts([slow, growing], config)] == [False, False, False]
-    assert [v.passed for v in verdicts([good], config)] == [True, True, None]
-    assert [v.passed for v in verdicts(others, config)] == [None, None, None]
+    assert [v.verdict for v in verdicts([slow, growing], config)] == ["broken"] * 3
+    assert [v.verdict for v in verdicts([good], config)] == ["kept", "kept", UNMEASURED]
+    assert [v.verdict for v in verdicts(others, config)] == [UNMEASURED] * 3

@@ -59,7 +59,7 @@ def test_the_last_releases_gates_count_not_looser_ones(
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
     edit_report(released, "validation", kl_divergence=0.06)
     assert compare.main([]) == 1
-    assert "expected at most 0.05" in capsys.readouterr().err
+    assert "expected ≤ 0.05" in capsys.readouterr().err
 
 
 def test_better_and_slower_are_shown(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
