@@ -9,6 +9,8 @@ namespace {
 
 // Positions that go through a layer together: bounds the memory of a long prompt.
 constexpr int kChunk = 128;
+// Rows this few are prepared by each thread for itself, which is cheaper than to wait for another.
+constexpr int kFewRows = 2;
 
 size_t size(int count) { return static_cast<size_t>(count); }
 
@@ -18,32 +20,41 @@ std::vector<float> floats(int rows, int columns) {
 
 }  // namespace
 
-// What lies between the phases of a chunk, and each thread's scratch.
-struct Model::Workspace {
-  std::vector<float> x, normed, qkv, attended, inner, scales;
+// Rows of activations as a matrix reads them.
+struct Model::Prepared {
+  std::vector<float> normed, scales;
   std::vector<uint8_t> bytes;
   std::vector<int32_t> sums;
-  struct Scratch {
+
+  Prepared(const Sizes& s, int rows)
+      : normed(floats(rows, s.hidden)),
+        scales(floats(rows, widest(s) / kTile)),
+        bytes(size(rows) * size(widest(s))),
+        sums(scales.size()) {}
+
+  static int widest(const Sizes& s) { return std::max({s.hidden, s.heads * s.width, s.inner}); }
+};
+
+// What lies between the phases of a chunk, and what each thread has for itself.
+struct Model::Workspace {
+  std::vector<float> x, qkv, attended, inner;
+  Prepared shared;
+  struct Own {
+    Prepared few;
     std::vector<float> tile, second_tile, scores;
   };
-  std::vector<Scratch> scratch;
+  std::vector<Own> own;
 
   Workspace(const Sizes& s, int threads)
       : x(floats(kChunk, s.hidden)),
-        normed(floats(kChunk, s.hidden)),
         qkv(floats(kChunk, (s.heads + 2 * s.kv_heads) * s.width)),
         attended(floats(kChunk, s.heads * s.width)),
         inner(floats(kChunk, s.inner)),
-        scales(floats(kChunk, widest(s) / kTile)),
-        bytes(size(kChunk) * size(widest(s))),
-        sums(scales.size()) {
-    Scratch one;
-    one.tile = one.second_tile = floats(kChunk, kTile);
-    one.scores = floats(1, s.positions + 2 * kTile);
-    scratch.assign(size(threads), one);
+        shared(s, kChunk) {
+    const std::vector<float> tile = floats(kChunk, kTile);
+    const Own one{Prepared(s, kFewRows), tile, tile, floats(1, s.positions + 2 * kTile)};
+    own.assign(size(threads), one);
   }
-
-  static int widest(const Sizes& s) { return std::max({s.hidden, s.heads * s.width, s.inner}); }
 };
 
 struct Model::Chunk {
@@ -241,18 +252,23 @@ void Model::run_chunk(Chunk& chunk, int thread) {
   team_.parallel(thread, chunk.rows, [&](int row) { embed(chunk, row); });
   for (int layer = 0; layer < sizes_.layers; ++layer) run_layer(chunk, layer, thread);
   const int wanted = static_cast<int>(chunk.selected.size());
-  team_.parallel(thread, wanted, [&](int i) {
-    const float* x = &w.x[size(chunk.selected[size(i)]) * hidden];
-    kernels_.norm(x, norm_, epsilon_, sizes_.hidden, chunk.hidden + size(i) * hidden);
-    prepare(head_, i, chunk.hidden + size(i) * hidden);
-  });
-  multiply(head_, wanted, chunk.hidden, 1, thread, [&](int tile, const float* out, const float*) {
-    const int first = tile * kTile;
-    const int columns = std::min(kTile, head_.outputs - first);
-    for (int i = 0; i < wanted; ++i, out += kTile) {
-      std::copy(out, out + columns, chunk.logits + size(i) * size(head_.outputs) + first);
-    }
-  });
+  const Prepared& prepared = rows_for(wanted, thread);
+  multiply(
+      head_, wanted, 1, thread, prepared.normed.data(),
+      [&](Prepared& to, int i) {
+        const float* x = &w.x[size(chunk.selected[size(i)]) * hidden];
+        return normalize(to, i, x, norm_, epsilon_);
+      },
+      [&](int tile, const float* out, const float*) {
+        if (tile == 0) {
+          std::copy_n(prepared.normed.data(), size(wanted) * hidden, chunk.hidden);
+        }
+        const int first = tile * kTile;
+        const int columns = std::min(kTile, head_.outputs - first);
+        for (int i = 0; i < wanted; ++i, out += kTile) {
+          std::copy_n(out, columns, chunk.logits + size(i) * size(head_.outputs) + first);
+        }
+      });
 }
 
 void Model::run_layer(Chunk& chunk, int index, int thread) {
@@ -263,6 +279,7 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
   const size_t packed = size(layer.qkv.outputs);
   const size_t attended = size(layer.output.inputs);
   const size_t inner = size(sizes_.inner);
+  const Prepared& prepared = rows_for(rows, thread);
   const auto add_to_x = [&](int tile, const float* out, const float*) {
     for (int row = 0; row < rows; ++row, out += kTile) {
       float* x = &w.x[size(row) * hidden + size(tile) * kTile];
@@ -270,53 +287,70 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
     }
   };
 
-  team_.parallel(thread, rows, [&](int row) {
-    float* normed = &w.normed[size(row) * hidden];
-    kernels_.norm(&w.x[size(row) * hidden], layer.norm, layer.epsilon, sizes_.hidden, normed);
-    prepare(layer.qkv, row, normed);
-  });
-  multiply(layer.qkv, rows, w.normed.data(), 1, thread,
-           [&](int tile, const float* out, const float*) {
-             for (int row = 0; row < rows; ++row, out += kTile) {
-               std::copy(out, out + kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
-             }
-           });
+  multiply(
+      layer.qkv, rows, 1, thread, prepared.normed.data(),
+      [&](Prepared& to, int row) {
+        return normalize(to, row, &w.x[size(row) * hidden], layer.norm, layer.epsilon);
+      },
+      [&](int tile, const float* out, const float*) {
+        for (int row = 0; row < rows; ++row, out += kTile) {
+          std::copy_n(out, kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
+        }
+      });
   team_.parallel(thread, rows * sizes_.kv_heads, [&](int item) {
     rotate_and_store(chunk, index, item / sizes_.kv_heads, item % sizes_.kv_heads);
   });
   team_.parallel(thread, rows * sizes_.heads, [&](int item) {
     attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
   });
-  team_.parallel(thread, rows,
-                 [&](int row) { prepare(layer.output, row, &w.attended[size(row) * attended]); });
-  multiply(layer.output, rows, w.attended.data(), 1, thread, add_to_x);
-  team_.parallel(thread, rows, [&](int row) {
-    float* normed = &w.normed[size(row) * hidden];
-    kernels_.norm(&w.x[size(row) * hidden], layer.mlp_norm, layer.mlp_epsilon, sizes_.hidden,
-                  normed);
-    prepare(layer.gate_up, row, normed);
-  });
-  multiply(layer.gate_up, rows, w.normed.data(), 2, thread,
-           [&](int pair, const float* gate, const float* up) {
-             for (int row = 0; row < rows; ++row, gate += kTile, up += kTile) {
-               kernels_.gate(gate, up, kTile, &w.inner[size(row) * inner + size(pair) * kTile]);
-             }
-           });
-  team_.parallel(thread, rows,
-                 [&](int row) { prepare(layer.down, row, &w.inner[size(row) * inner]); });
-  multiply(layer.down, rows, w.inner.data(), 1, thread, add_to_x);
+  multiply(
+      layer.output, rows, 1, thread, w.attended.data(),
+      [&](Prepared&, int row) { return &w.attended[size(row) * attended]; }, add_to_x);
+  multiply(
+      layer.gate_up, rows, 2, thread, prepared.normed.data(),
+      [&](Prepared& to, int row) {
+        return normalize(to, row, &w.x[size(row) * hidden], layer.mlp_norm, layer.mlp_epsilon);
+      },
+      [&](int pair, const float* gate, const float* up) {
+        for (int row = 0; row < rows; ++row, gate += kTile, up += kTile) {
+          kernels_.gate(gate, up, kTile, &w.inner[size(row) * inner + size(pair) * kTile]);
+        }
+      });
+  multiply(
+      layer.down, rows, 1, thread, w.inner.data(),
+      [&](Prepared&, int row) { return &w.inner[size(row) * inner]; }, add_to_x);
 }
 
-// use(item, first tile's results, second one's) for each `tiles` neighbouring tiles.
-template <class Use>
-void Model::multiply(const Matrix& matrix, int rows, const float* values, int tiles, int thread,
-                     Use use) {
-  Workspace& w = *work_;
+Model::Prepared& Model::rows_for(int rows, int thread) {
+  return rows <= kFewRows ? work_->own[size(thread)].few : work_->shared;
+}
+
+const float* Model::normalize(Prepared& to, int row, const float* x, const float* gain,
+                              float epsilon) const {
+  float* normed = &to.normed[size(row) * size(sizes_.hidden)];
+  kernels_.norm(x, gain, epsilon, sizes_.hidden, normed);
+  return normed;
+}
+
+// Rows of activations lie one behind the other from `first_row` on, once values(prepared, row) has
+// been asked for each; use(item, first
+// tile's results, second one's) takes what each `tiles` neighbouring tiles gave.
+template <class Values, class Use>
+void Model::multiply(const Matrix& matrix, int rows, int tiles, int thread, const float* first_row,
+                     Values values, Use use) {
   if (!rows) return;
-  const Activations input{values, w.bytes.data(), w.scales.data(), w.sums.data()};
-  Workspace::Scratch& scratch = w.scratch[size(thread)];
-  float* out = scratch.tile.data();
-  float* second = scratch.second_tile.data();
+  Prepared& prepared = rows_for(rows, thread);
+  const auto prepare_row = [&](int row) { prepare(matrix, row, values(prepared, row), prepared); };
+  if (rows <= kFewRows) {
+    for (int row = 0; row < rows; ++row) prepare_row(row);
+  } else {
+    team_.parallel(thread, rows, prepare_row);
+  }
+  const Activations input{first_row, prepared.bytes.data(), prepared.scales.data(),
+                          prepared.sums.data()};
+  Workspace::Own& own = work_->own[size(thread)];
+  float* out = own.tile.data();
+  float* second = own.second_tile.data();
   team_.parallel(thread, matrix.tile_count() / tiles, [&](int item) {
     kernels_.product(matrix, item * tiles, input, rows, out);
     if (tiles == 2) kernels_.product(matrix, item * tiles + 1, input, rows, second);
@@ -324,16 +358,15 @@ void Model::multiply(const Matrix& matrix, int rows, const float* values, int ti
   });
 }
 
-void Model::prepare(const Matrix& matrix, int row, const float* values) {
-  Workspace& w = *work_;
-  uint8_t* bytes = &w.bytes[size(row) * size(matrix.inputs)];
+void Model::prepare(const Matrix& matrix, int row, const float* values, Prepared& to) const {
+  uint8_t* bytes = &to.bytes[size(row) * size(matrix.inputs)];
   if (matrix.format == Format::kStatic) {
     kernels_.quantize_static(values, matrix.inputs, matrix.input_scale, matrix.input_zero, bytes,
-                             &w.scales[size(row)]);
+                             &to.scales[size(row)]);
   } else if (matrix.format == Format::kBlocks) {
     const size_t first = size(row) * size(matrix.blocks());
-    kernels_.quantize_blocks(values, matrix.inputs, matrix.block, bytes, &w.scales[first],
-                             &w.sums[first]);
+    kernels_.quantize_blocks(values, matrix.inputs, matrix.block, bytes, &to.scales[first],
+                             &to.sums[first]);
   }
 }
 
@@ -418,7 +451,7 @@ void Model::attend(const Chunk& chunk, int layer, int row, int h, int thread) {
   }
   const size_t out = size(row * sizes_.heads + h) * size(width);
   kernels_.attend(head, chunk.place(row) + 1, queries + h * width,
-                  work_->scratch[size(thread)].scores.data(), &work_->attended[out]);
+                  work_->own[size(thread)].scores.data(), &work_->attended[out]);
 }
 
 }  // namespace chattts

@@ -106,6 +106,7 @@ class Model {
     Matrix down;
   };
   struct Chunk;
+  struct Prepared;
   struct Workspace;
 
   void pack(const ModelSource& source);
@@ -118,10 +119,13 @@ class Model {
   void run_layer(Chunk& chunk, int index, int thread);
   void embed(const Chunk& chunk, int row);
   void add_row(const Table& table, int64_t row, bool first, float* out) const;
-  void prepare(const Matrix& matrix, int row, const float* values);
-  template <class Use>
-  void multiply(const Matrix& matrix, int rows, const float* values, int tiles, int thread,
-                Use use);
+  Prepared& rows_for(int rows, int thread);
+  const float* normalize(Prepared& to, int row, const float* x, const float* gain,
+                         float epsilon) const;
+  void prepare(const Matrix& matrix, int row, const float* values, Prepared& to) const;
+  template <class Values, class Use>
+  void multiply(const Matrix& matrix, int rows, int tiles, int thread, const float* first_row,
+                Values values, Use use);
   void rotate_and_store(const Chunk& chunk, int layer, int row, int head);
   void attend(const Chunk& chunk, int layer, int row, int head, int thread);
 
