@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -175,7 +176,7 @@ def speech_rows(
     numbers = [item.utterance.line.number for item in judged[baseline]]
     bootstrap = Bootstrap(max(numbers) + 1, resamples, seed)
     known = {item.utterance.line.text: item for item in teacher}
-    rows = []
+    rows: list[Row] = []
     for part in slices(judged[baseline]):
         chosen = {name: list(filter(part.holds, items)) for name, items in judged.items()}
         for variant, items in chosen.items():
@@ -248,7 +249,7 @@ def _row(
     )  # fmt: skip
 
 
-def overall(rows: Iterable[Row]) -> list[Row]:
+def overall(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The rows over all languages and sets."""
     return [row for row in rows if (row["language"], row["set"]) == (ALL, ALL)]
 
