@@ -98,16 +98,22 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     bundle = open_named_bundle(parsed)
     progress = _Progress(bundle)
     options = _options(bundle, parsed)
-    # Of a file, which is read as it is spoken, what the options say.
-    for line in shortfalls(bundle.manifest, text if isinstance(text, str) else "", options):
-        print(f"warning: {line}", file=sys.stderr)
+    told: set[str] = set()
+
+    def warn(block: str) -> str:
+        for line in shortfalls(bundle.manifest, block, options):
+            if line not in told:
+                print(f"warning: {line}", file=sys.stderr)
+            told.add(line)
+        return block
+
     from ..speech.narrate import narrate
     from ..speech.windows import StreamOptions
 
     live = parsed.stream or parsed.output == "-" or parsed.play is not None
     chunks = narrate(
         bundle,
-        text,
+        warn(text) if isinstance(text, str) else map(warn, text),
         parsed.voice,
         stream=StreamOptions() if live else None,
         on_step=progress,

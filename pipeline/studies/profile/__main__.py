@@ -32,9 +32,9 @@ from chattts_onnx.native.choice import NATIVE
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
-from pipeline.graphs.products import EXECUTED
 from pipeline.core.command import command
 from pipeline.core.source import read_source
+from pipeline.graphs.products import EXECUTED
 from pipeline.report.machine import machine_load
 from pipeline.report.rows import Row, make_row
 from pipeline.report.write import report_context, write_report
