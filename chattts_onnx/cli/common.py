@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..format.installed import VARIABLE, find_bundle
+from ..native.choice import CHOICES, STEP_VARIABLE
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
@@ -45,6 +46,12 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", action="append", help="ONNX Runtime provider; may be repeated"
     )
+    parser.add_argument(
+        "--step",
+        choices=CHOICES,
+        help=f"what runs the GPT's steps: the compiled library or ONNX Runtime (default: "
+        f"${STEP_VARIABLE}, else auto, the library wherever it fits)",
+    )
     parser.add_argument("--no-verify", action="store_true", help="skip the sha256 check")
 
 
@@ -64,4 +71,5 @@ def open_named_bundle(parsed: argparse.Namespace, *, huge_pages: bool = False) -
         getattr(parsed, "threads", None),
         verify=not getattr(parsed, "no_verify", False),
         huge_pages=huge_pages,
+        step=getattr(parsed, "step", None),
     )

@@ -8,24 +8,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from ..charset import argument, read_blocks
 from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..text import TextOptions, TextTokenizer
 
-_BLOCK = 1 << 16
-
 
 def add_text(say: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     say.add_argument("text", nargs="?", help="the text; '-' or nothing reads standard input")
-    say.add_argument("-f", "--file", type=Path, help="read the text from this UTF-8 file")
+    say.add_argument("-f", "--file", type=Path, help="read the text from this file")
     add_reading(say)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Declare how a text is read."""
     group = parser.add_argument_group("reading")
+    group.add_argument(
+        "--encoding", help="of the text where it is not UTF-8: gb18030, big5, cp1252, utf-16-le, …"
+    )
     group.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
     group.add_argument(
         "--language", choices=("auto", "zh", "en"), default="auto", help="of numbers and formulas"
@@ -67,24 +69,21 @@ def read_text(parsed: argparse.Namespace) -> str | Iterable[str]:
         if parsed.text is not None:
             raise InputError("both a text and --file were given; expected one of them.")
         try:
-            stream = parsed.file.open(encoding="utf-8-sig")
+            stream = parsed.file.open("rb")
         except OSError as error:
             raise InputError(f"{parsed.file} cannot be read: {error.strerror or error}.") from error
-        return _blocks(stream, str(parsed.file))
+        return _blocks(stream, str(parsed.file), parsed.encoding)
     if parsed.text not in (None, "-"):
-        return str(parsed.text)
-    return _blocks(sys.stdin, "standard input")
+        return argument(parsed.text, "the text", parsed.encoding)
+    if not hasattr(sys.stdin, "buffer"):
+        return [sys.stdin.read()]
+    own = sys.stdin.encoding
+    return read_blocks(sys.stdin.buffer, "standard input", parsed.encoding, own)
 
 
-def _blocks(stream: IO[str], name: str) -> Iterator[str]:
-    try:
-        while block := stream.read(_BLOCK):
-            yield block
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text: {error}; convert it first.") from error
-    finally:
-        if stream is not sys.stdin:
-            stream.close()
+def _blocks(stream: IO[bytes], name: str, encoding: str | None) -> Iterator[str]:
+    with stream:
+        yield from read_blocks(stream, name, encoding)
 
 
 def dry_run(parsed: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import ChatTTSError
 from .access import KeyRing
 from .answers import error_response
+from .bodies import decoded
 from .errors import TooLargeError, without_message
 from .origin import Origins
 from .settings import ServeSettings
@@ -57,7 +58,7 @@ class Guard:
 
         try:
             self._admit(scope, limited.most)
-            await self._app(scope, limited.receive, watched)
+            await self._app(scope, await decoded(scope, limited.receive), watched)
             if limited.exceeded and not status:
                 await answer(_too_large(limited.most))
         except ChatTTSError as error:

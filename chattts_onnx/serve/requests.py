@@ -14,6 +14,7 @@ from ..speech.options import Options
 from ..text import TextOptions
 from ..text.choices import Code, Markup
 from ..voices import vectors as voices
+from ..voices.mixing import mix
 
 Floats = npt.NDArray[np.float32]
 
@@ -108,8 +109,17 @@ def find_voice(bundle: Bundle, voice: str | int | None) -> Floats | None:
         return bundle.speaker(names[voice])
     if len(voice) <= _LONGEST_VOICE and _is_text_form(voice):
         return voices.decode_speaker(voice, bundle.model.hidden_size)
+    if (mixed := mix(voice, lambda name: _part(bundle, name))) is not None:
+        return mixed
     listed = ", ".join(names) or "it has none"
     raise VoiceError(f"no such voice; expected a seed, a text form, or a name ({listed}).")
+
+
+def _part(bundle: Bundle, name: str) -> Floats:
+    found = find_voice(bundle, name)
+    if found is None:
+        raise VoiceError("a mix has a voice without a name; expected one such as joe(2)+ava(1).")
+    return found
 
 
 def _is_text_form(voice: str) -> bool:

@@ -48,6 +48,9 @@ class ServeSettings:
     max_length: int = _option(0, "tokens and steps of one piece; 0: all positions of the model")
     max_new_tokens: int = _option(2048, "most steps of one piece a request may ask for")
     threads: int = _option(0, "threads of the GPT; 0: the physical cores")
+    step: str = _option(
+        "", "what runs the GPT's steps: native, ort, or auto, the library wherever it fits", str
+    )
     audio_threads: int = _option(1, "threads that turn one request's states into audio")
     audio_workers: int = _option(1, "requests whose audio is decoded at the same time")
     first_chunk: int = _option(12, "steps of 21.3 ms in the first chunk of a stream")

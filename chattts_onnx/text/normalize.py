@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..charset import require_text
 from ..errors import InputError
 from . import pauses
 from .abbreviations import expand_abbreviations
@@ -36,10 +37,12 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     tag is left, and none is left out without an entry in the report.  A pause that markup asks for
     is a mark here; :func:`split_pieces` makes it.
 
-    Raises :class:`InputError` when ``text`` is no string, or wetext is asked for and missing.
+    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes, or wetext is
+    asked for and missing.
     """
     if not isinstance(text, str):
         raise InputError(f"text is {type(text).__name__}; expected a string.")
+    require_text(text, "the text")
     chosen, report = options or _DEFAULT, Report()
     plain = markup_reader(chosen, report).read(text)
     return Normalized(speak(pauses.as_marks(plain), chosen, report), report)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.speech.config import PageConfig
 from pipeline.speech.drawing import with_interval
-from pipeline.speech.figures import MEASURES, Judgement
+from pipeline.speech.figures import MEASURES, Judgement, overall
 from pipeline.speech.scoring import canonical_words, score
 from pipeline.speech.sound import audio_uri, spectrogram_uri
 
@@ -69,15 +69,16 @@ def render_page(
 
 def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
     """A table of all metrics; intervals in brackets."""
-    cells = {(row["variant"], row["metric"]): row for row in rows}
+    cells = {(row["variant"], row["metric"]): row for row in overall(rows)}
+    chosen = [name for name in MEASURES if any((v, name) in cells for v in variants)]
     head = "".join(
-        f"<th>{escape(name.replace('_', ' '))} ({escape(m.unit)})</th>"
-        for name, m in MEASURES.items()
+        f"<th>{escape(name.replace('_', ' '))} ({escape(MEASURES[name].unit)})</th>"
+        for name in chosen
     )
     body = "".join(
         f"<tr><th>{escape(variant)}</th>"
         + "".join(
-            f"<td>{escape(with_interval(cells[variant, name], digits=3))}</td>" for name in MEASURES
+            f"<td>{escape(with_interval(cells[variant, name], digits=3))}</td>" for name in chosen
         )
         + "</tr>"
         for variant in variants
@@ -107,24 +108,27 @@ def _take(index: int, variant: str, judgement: Judgement) -> str:
     head = f'<div class="v{index}"><h3>{escape(variant)}</h3>'
     if utterance.empty:
         return f'{head}<p class="bad">nothing to hear</p></div>'
+    wrong, total = errors.word_errors + errors.syllable_errors, errors.words + errors.syllables
     state = "" if utterance.finished else ' <span class="bad">ran to the limit</span>'
-    lang = LANG[utterance.line.language]
+    line = utterance.line
+    lang, heard = LANG[line.language], heard_html(line.text, judgement.heard, line.language)
     return (
         f'{head}<img src="{spectrogram_uri(utterance)}" alt="spectrogram">'
         f'<audio controls preload="none" data-variant="{index}" src="{audio_uri(utterance)}">'
-        f'</audio><p lang="{lang}">{heard_html(utterance.line.text, judgement.heard)}</p>'
-        f"<small>{errors.word_errors} of {errors.words} wrong, "
+        f'</audio><p lang="{lang}">{heard}</p>'
+        f"<small>{wrong} of {total} wrong, "
         f"P.808 {judgement.p808:.1f}, {utterance.seconds:.1f} s{state}</small></div>"
     )
 
 
-def heard_html(wanted: str, heard: str) -> str:
+def heard_html(wanted: str, heard: str, language: str = "en") -> str:
     """What was heard: words that differ from ``wanted`` are marked, missing ones struck out.
 
     Words are compared as they are scored (numbers in one form); a text without errors has no mark,
     however it is written.
     """
-    if not score(wanted, heard).word_errors:
+    errors = score(wanted, heard, language)
+    if not errors.word_errors + errors.syllable_errors:
         return escape(heard) or "–"
     reference, found = canonical_words(wanted), canonical_words(heard)
     parts: list[str] = []

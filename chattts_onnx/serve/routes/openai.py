@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 
 from ...audio.encode import MEDIA_TYPES, make_encoder
 from ...errors import InputError
+from ...voices.mixing import parse_mix
 from ..answers import SpeechResponse
 from ..requests import SpeechRequest
 from ..schemas import OpenAISpeechBody, audio, errors
@@ -115,8 +116,14 @@ def _variant(service: SpeechService, model: str) -> str | None:
 
 def _voice(service: SpeechService, body: OpenAISpeechBody) -> str | int:
     name = body.voice if isinstance(body.voice, str) else body.voice.id
-    variant = service.variants.find(_variant(service, body.model))
-    return VOICES[name] if name in VOICES and name not in variant.bundle.shelf.names else name
+    own = service.variants.find(_variant(service, body.model)).bundle.shelf.names
+    if name in own:
+        return name
+    terms = parse_mix(name)
+    if terms is None:
+        return VOICES.get(name, name)
+    known = {name: name if name in own else VOICES.get(name, name) for name, _ in terms}
+    return "+".join(f"{known[name]}({weight})" for name, weight in terms)
 
 
 def _event(kind: str, **values: Any) -> bytes:

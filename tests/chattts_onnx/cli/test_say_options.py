@@ -72,12 +72,6 @@ def test_compressed_formats(bundle: Bundle, bundle_path: Path, tmp_path: Path, f
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
 
 
-def test_format_overrides_the_suffix(bundle_path: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.flac"
-    assert say("hello", "-b", bundle_path, "-o", target, "--format", "wav", *SHORT) == 0
-    assert target.read_bytes()[:4] == b"RIFF"
-
-
 def test_standard_output_as_raw_and_as_wav(
     bundle_path: Path, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> None:

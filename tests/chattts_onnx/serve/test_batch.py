@@ -114,13 +114,23 @@ def test_a_line_that_fails_is_told_and_the_others_are_spoken(server: Running) ->
     assert "file" in good and bad["error"].startswith("VoiceError") and "file" not in bad
 
 
-def test_half_a_surrogate_pair_does_not_fail_the_other_lines(server: Running) -> None:
-    lines = r'{"text": "hello \ud800", "id": "\ud800"}' + '\n{"text": "hello"}\n'
-    job = upload(server, lines, "a.jsonl").json()
-    assert finished(server, job["id"])["state"] == "done"
-    with archive(server, job["id"]) as files:
-        first, second = json.loads(files.read("manifest.json"))["lines"]
-    assert (first["text"], first["id"]) == ("hello \ud800", "\ud800") and "file" in second
+def test_an_upload_may_say_its_encoding(server: Running) -> None:
+    data = "世界 hello\n".encode("gb18030")
+    for files, form in (
+        ({"file": ("a.txt", data, "text/plain; charset=gbk")}, {}),
+        ({"file": ("a.txt", data)}, {"encoding": "gb18030"}),
+        ({"file": ("a.txt", "世界 hello\n".encode("utf-16"))}, {}),
+    ):
+        job = HTTP.post(f"{server.url}/v1/batch", files=files, data=form).json()
+        assert finished(server, job["id"])["state"] == "done"
+        with archive(server, job["id"]) as zipped:
+            [line] = json.loads(zipped.read("manifest.json"))["lines"]
+        assert line["text"] == "世界 hello"
+    answer = HTTP.post(f"{server.url}/v1/batch", files={"file": ("a.txt", data)})
+    assert answer.status_code == 422 and "not UTF-8" in answer.json()["error"]["message"]
+    data = {"encoding": "klingon"}
+    answer = HTTP.post(f"{server.url}/v1/batch", files={"file": ("a.txt", b"x")}, data=data)
+    assert answer.status_code == 422 and "no encoding" in answer.json()["error"]["message"]
 
 
 def test_bad_uploads_are_refused_at_once(start_server: Start) -> None:
