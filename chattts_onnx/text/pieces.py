@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..errors import InputError
+from ..format.abilities import Abilities
 from ..format.manifest import Manifest
 from .language import Spoken, own_language
 from .markup import LONGEST
@@ -132,11 +133,12 @@ def piece_limit(manifest: Manifest, wanted: int | None = None) -> int:
 
 
 def bundle_reading(manifest: Manifest, options: TextOptions | None) -> TextOptions:
-    """``options`` with the bundle's language for texts without letters, as its manifest notes."""
-    chosen, language = options or TextOptions(), manifest.notes.get("language")
-    if chosen.default_language is not None or language not in ("zh", "en"):
+    """``options`` with the bundle's language for texts without letters, where it speaks one."""
+    chosen, abilities = options or TextOptions(), Abilities.of(manifest)
+    spoken = {"zh", "en"} & set(abilities.languages) if abilities else set()
+    if chosen.default_language is not None or len(spoken) != 1:
         return chosen
-    return replace(chosen, default_language=language)
+    return replace(chosen, default_language="en" if "en" in spoken else "zh")
 
 
 def sentences_apart(manifest: Manifest) -> bool:

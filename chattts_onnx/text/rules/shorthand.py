@@ -134,6 +134,8 @@ def bracketed(match: re.Match[str], place: Place) -> str | None:
     if _LABEL_BEFORE.search(before):
         reader = place.reader(*match.span())
         return reader.say("", " ") + reader.integer(match["n"]) + (match["kind"] or "")
+    if before.endswith("第"):
+        return chinese.cardinal(match["n"]) + (match["kind"] or "")
     if match["kind"] and re.search(r"第?[0-9一二三四五六七八九十百]+\s?[条款项]?$", before):
         return f"{chinese.cardinal(match['n'])}{match['kind']}"
     if re.search(r"第[0-9一二三四五六七八九十百]+[条款项]$", before):

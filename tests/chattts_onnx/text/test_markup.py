@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from chattts_onnx import InputError
-from chattts_onnx.text import Piece, Report, TextOptions, normalize, split_pieces
+from chattts_onnx import Bundle, InputError
+from chattts_onnx.text import (
+    Piece,
+    Report,
+    TextOptions,
+    bundle_reading,
+    normalize,
+    split_pieces,
+)
 from chattts_onnx.text.pauses import LONGEST
 from tools.drills.hostile_texts import families, seconds
 
@@ -90,6 +99,19 @@ def test_the_sentence_around_tells_the_language() -> None:
     assert [t for t, _ in cut("涨了。100%。")] == ["涨了。百分之一百。"]
     assert [t for t, _ in cut("100%")] == ["百分之一百"]
     assert [t for t, _ in cut("100%", default_language="en")] == ["one hundred percent"]
+
+
+@pytest.mark.parametrize(
+    ("languages", "default"), [(["en"], "en"), (["zh"], "zh"), (["zh", "en", "mixed"], None)]
+)
+def test_a_bundle_of_one_language_reads_digits_in_it(
+    bundle: Bundle, languages: list[str], default: str | None
+) -> None:
+    checkpoint = {**bundle.manifest.checkpoint, "abilities": {"languages": languages}}
+    manifest = dataclasses.replace(bundle.manifest, checkpoint=checkpoint)
+    assert bundle_reading(manifest, None).default_language == default
+    caller = TextOptions(default_language="zh")
+    assert bundle_reading(manifest, caller) is caller
 
 
 def test_every_change_says_why() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from chattts_onnx.text import TextOptions, chinese, english, normalize
 from chattts_onnx.text.readback import digits, numbers, same_quantity
-from tools.drills.spoken_values import KINDS, failures, main
+from tools.drills.spoken_cases import KINDS
+from tools.drills.spoken_values import failures, main
 
 
 @pytest.mark.parametrize("kind", KINDS)
