@@ -8,8 +8,12 @@ CHECKPOINT_DIR ?=
 CHECKPOINT ?= $(if $(CHECKPOINT_DIR),local,mini)
 OVERRIDES ?=
 
-BIN := $(abspath $(VENV))/bin
-export PATH := $(BIN):$(PATH)
+# The checkout may lie anywhere; make itself can't have a target with spaces in its name.
+ifneq ($(words $(VENV)),1)
+$(error VENV is '$(VENV)'; expected a path without spaces, from here or from the root)
+endif
+BIN := $(VENV)/bin
+export PATH := $(if $(filter /%,$(BIN)),,$(CURDIR)/)$(BIN):$(PATH)
 
 # ONNX Runtime is one import package in two builds; nvidia-smi decides which one is installed.
 BUILD := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -18,11 +22,14 @@ STAMP := $(VENV)/.installed-$(BUILD)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 REQUIREMENTS := requirements/torch.txt requirements/lock.txt requirements/$(BUILD).txt
 
-SELECT := $(if $(CHECKPOINT_DIR),checkpoint.path=$(abspath $(CHECKPOINT_DIR)))
+# The shell resolves it, since make splits a name at its spaces.
+export CHECKPOINT_DIR
+SELECT := $(if $(CHECKPOINT_DIR),"checkpoint.path=$$(realpath -- "$$CHECKPOINT_DIR")")
 ALL_OVERRIDES := $(if $(filter-out mini,$(CHECKPOINT)),checkpoint=$(CHECKPOINT)) $(SELECT) $(OVERRIDES)
 
-# The default checkpoint, as committed, runs at the top; all else runs in a folder of its own.
-ifeq ($(strip $(ALL_OVERRIDES)),)
+# The default checkpoint, as committed, runs at the top; all else runs in a folder of its own, and so
+# does it where there is no git, as in a source archive: DVC wants one at the top.
+ifeq ($(strip $(ALL_OVERRIDES))$(if $(wildcard .git),,archive),)
 WORKSPACE := .
 else
 WORKSPACE := workspaces/$(CHECKPOINT)
@@ -93,7 +100,8 @@ lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search
 	$(BIN)/mypy
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
 	$(BIN)/actionlint -shellcheck= .github/workflows/*.yml
-	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	@test -e .git || echo 'no git here: secrets are not looked for'
+	test ! -e .git || git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
 audit: setup ## Known holes in the pinned packages; asks PyPI
 	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip \

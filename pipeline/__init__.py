@@ -1,0 +1,8 @@
+"""The pipeline from a checkpoint to bundles."""
+
+import sys
+
+if sys.argv[:1] == ["-m"]:  # a command of this package is being started
+    from chattts_onnx.console import make_printable
+
+    make_printable()
