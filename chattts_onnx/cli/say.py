@@ -27,6 +27,7 @@ _EXAMPLES = """  chattts-onnx say "今天是2024年10月1日。" -b bundles/int8
   chattts-onnx say "Hello." -b bundles/int8 -o - | aplay -t raw -f S16_LE -r 24000
   chattts-onnx say "Hello." -b bundles/int8 -o me.wav --clone me.wav --transcript "What I said."
   chattts-onnx say "￥1,234.50" --dry-run
+  chattts-onnx say "Laser power is 5 mW." --explain
 """
 
 
@@ -57,6 +58,9 @@ def _add_output(say: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dry-run", action="store_true", help="print the normalised text and tokens, no speech"
     )
+    group.add_argument(
+        "--explain", action="store_true", help="as --dry-run, and why each thing is said as it is"
+    )
 
 
 def _add_voice(say: argparse.ArgumentParser) -> None:
@@ -81,19 +85,22 @@ def _add_voice(say: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Speak, or with ``--dry-run`` print what would be spoken."""
-    if parsed.dry_run:
+    if parsed.dry_run or parsed.explain:
         dry_run(parsed)
         return 0
     if parsed.output is None and parsed.play is None:
         raise InputError("nowhere to speak to; name a file with -o, or use --play or --dry-run.")
     _check_output(parsed.output, parsed.format)
     text = read_text(parsed)
+    from ..format.abilities import shortfalls
     from ..text import Report
 
     started, report = time.perf_counter(), Report()
     bundle = open_named_bundle(parsed)
     progress = _Progress(bundle)
     options = _options(bundle, parsed)
+    for line in shortfalls(bundle.manifest, text, options):
+        print(f"warning: {line}", file=sys.stderr)
     from ..speech.narrate import narrate
     from ..speech.windows import StreamOptions
 

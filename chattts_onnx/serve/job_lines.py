@@ -25,6 +25,8 @@ _COLUMNS: dict[str, type] = {
     "top_k": int,
     "max_new_tokens": int,
     "language": str,
+    "markup": str,
+    "code": str,
 }
 _UNSAFE = re.compile(r"[^\w.-]+")
 

@@ -12,6 +12,7 @@ from ..bundle import Bundle
 from ..errors import InputError, VoiceError
 from ..speech.options import Options
 from ..text import TextOptions
+from ..text.choices import Code, Markup
 from ..voices import vectors as voices
 from ..voices.mixing import mix
 
@@ -45,6 +46,8 @@ class SpeechRequest:
     break_: int | None = None
     normalize: bool = True
     language: Literal["auto", "zh", "en"] | None = None
+    markup: Markup | None = None
+    code: Code | None = None
 
     def options(self, bundle: Bundle, most_steps: int, seed: int) -> Options:
         """Options for the engine, with at most ``most_steps`` steps a piece.
@@ -78,8 +81,12 @@ class SpeechRequest:
             "break_": self.break_,
             "normalize": self.normalize,
         }
-        if self.language is not None:
-            options["text_options"] = TextOptions(language=self.language)
+        if any((self.language, self.markup, self.code)):
+            options["text_options"] = TextOptions(
+                language=self.language or "auto",
+                markup=self.markup or "auto",
+                code=self.code or "read",
+            )
         if self.refine:
             options["skip_refine"] = False
         return options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -63,6 +63,7 @@ def build(config: CheckpointConfig, seed: int, destination: Path) -> CheckpointR
             license=config.license,
             files=files,
             sentences_apart=config.sentences_apart,
+            abilities=asdict(config.abilities) if config.abilities else None,
         )
         write_record(scratch, record)
     return record

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from chattts_onnx import cli
-from chattts_onnx.archive.fetch import Fetch, fetch
+from chattts_onnx.archive.fetch import Fetch, _SafeRedirects, fetch
 from chattts_onnx.errors import ArchiveError
 from chattts_onnx.format.manifest import Manifest
 from tests.chattts_onnx.archive.test_folder import member, pack, write_sums
@@ -219,6 +221,24 @@ def test_redirects_stay_safe(server: Server, tmp_path: Path, target: str) -> Non
     server.redirect = target
     with pytest.raises(ArchiveError, match=r"expected an https URL|is not allowed"):
         fetch(server.url, tmp_path / "out", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("http://localhost/a.tar", "redirects from https"), ("https://example.com/a.tar", None)],
+)
+def test_https_never_becomes_http(target: str, message: str | None) -> None:
+    request = urllib.request.Request("https://example.org/a.tar")
+    handler = _SafeRedirects()
+
+    def follow() -> Any:
+        return handler.redirect_request(request, None, 302, "Found", Message(), target)
+
+    if message is None:
+        assert follow().full_url == target
+    else:
+        with pytest.raises(ArchiveError, match=message):
+            follow()
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a.tar", "file:///tmp/a.tar"])
