@@ -31,11 +31,14 @@ LOCKED := $(PIP) install --require-hashes --no-deps --no-build-isolation
 # Where torch comes from, if not from pip's own index: that has the CUDA build, 2.7 GB with its needs.
 TORCH_INDEX ?=
 
-SELECT := $(if $(CHECKPOINT_DIR),"checkpoint.path='$(shell realpath '$(CHECKPOINT_DIR)')'")
+# The shell resolves it, since make splits a name at its spaces.
+export CHECKPOINT_DIR
+SELECT := $(if $(CHECKPOINT_DIR),"checkpoint.path=$$(realpath -- "$$CHECKPOINT_DIR")")
 ALL_OVERRIDES := $(if $(filter-out mini,$(CHECKPOINT)),checkpoint=$(CHECKPOINT)) $(SELECT) $(OVERRIDES)
 
-# The default checkpoint, as committed, runs at the top; all else runs in a folder of its own.
-ifeq ($(strip $(ALL_OVERRIDES)),)
+# The default checkpoint, as committed, runs at the top; all else runs in a folder of its own, and so
+# does it where there is no git, as in a source archive: DVC wants one at the top.
+ifeq ($(strip $(ALL_OVERRIDES))$(if $(wildcard .git),,archive),)
 WORKSPACE := .
 else
 WORKSPACE := workspaces/$(CHECKPOINT)
@@ -120,7 +123,8 @@ lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search
 	$(BIN)/mypy
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows
 	$(BIN)/actionlint -shellcheck= .github/workflows/*.yml
-	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	@test -e .git || echo 'no git here: secrets are not looked for'
+	test ! -e .git || git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
 audit: setup ## Known holes in the pinned packages; asks PyPI
 	$(BIN)/pip-audit --strict --progress-spinner off --require-hashes --disable-pip \

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import sys
 from pathlib import Path
 
 import chattts_onnx  # noqa: F401  first, since it keeps ONNX Runtime off the network
@@ -21,3 +22,8 @@ try:
     getpass.getuser()
 except (KeyError, OSError):
     os.environ["USER"] = str(os.getuid())
+
+if sys.argv[:1] == ["-m"]:  # a command of this package is being started
+    from chattts_onnx.console import make_printable
+
+    make_printable()

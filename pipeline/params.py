@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -45,6 +47,33 @@ def compose_params(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[st
     return values
 
 
+def readable(overrides: list[str]) -> list[str]:
+    """Overrides as Hydra reads them: values such as paths with spaces, quotes or Chinese quoted.
+
+    Words without a ``=`` belong to the value before them, since ``make`` splits at spaces.
+    """
+    joined: list[str] = []
+    for word in overrides:
+        if joined and "=" not in word and not word.startswith("~"):
+            joined[-1] += f" {word}"
+        else:
+            joined.append(word)
+    return [_quoted(override) for override in joined]
+
+
+def _quoted(override: str) -> str:
+    try:
+        # A list of choices is for sweeps, which nothing here makes: it is a path with a comma.
+        if not OverridesParser.create().parse_override(override).is_sweep_override():
+            return override
+    except HydraException:
+        pass
+    key, separator, value = override.partition("=")
+    # In quotes, Hydra takes all but quotes and the backslashes before them as they are.
+    body = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), value)
+    return f"{key}='{body}'" if separator else override
+
+
 def compose_values(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[str, Any]:
     """Compose the Hydra configuration, with every interpolation resolved.
 
@@ -53,7 +82,7 @@ def compose_values(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[st
     """
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
-            config = compose("config", overrides)
+            config = compose("config", readable(overrides))
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except _REFUSALS as error:
         found = brief_text(" ".join(overrides)) or "no overrides"

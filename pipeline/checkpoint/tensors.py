@@ -198,12 +198,12 @@ def shards(path: Path, label: str) -> list[Path]:
     try:
         parts = set(parse_json(read_limited(index, MAX_HEADER_BYTES))["weight_map"].values())
         found = [path.with_name(part) for part in sorted(parts) if Path(part).name == part]
+        missing = [part.name for part in found if not part.is_file()]
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(
             f"{label}: found no usable index in {index.name} ({brief_text(error)}), expected the "
             "weight_map of transformers"
         ) from error
-    missing = [part.name for part in found if not part.is_file()]
     if missing or len(found) != len(parts) or not found:
         names = brief_text(", ".join(missing)) or "names that are no files beside it"
         raise CheckpointError(

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
-from pipeline.compose import compose_values
+from pipeline.params import compose_values
 from pipeline.core.errors import ConfigError
 from pipeline.core.strict import parse_strictly, read_yaml
 

@@ -71,9 +71,10 @@ def main() -> int:
     broken = row.broken
     for name in options.reader or ALL:
         reader = ALL[name]
-        guided = int(options.inputs * options.guided)
+        inputs = -(-options.inputs // reader.cost)
+        guided = int(inputs * options.guided)
         failures = options.failures / name
-        tally = attack(reader, options.inputs - guided, guided, options.seed, failures)
+        tally = attack(reader, inputs - guided, guided, options.seed, failures)
         row = promise(reader, tally)
         rows[row.promise] = row
         broken += row.broken

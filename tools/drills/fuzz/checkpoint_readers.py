@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from chattts_onnx.text.tokenizer import TextTokenizer
 from pipeline.checkpoint import gpt_config, layout
+from pipeline.checkpoint.lora import merge_adapter
 from pipeline.checkpoint.record import CheckpointRecord, FileRecord, read_record, write_record
 from pipeline.checkpoint.tensors import STORED, open_tensors
 from pipeline.checkpoint.tokenizer import (
@@ -122,7 +123,56 @@ def _record(folder: Path) -> Prepared:
     return Prepared((path.read_bytes(),), read, path)
 
 
+def _adapter(folder: Path) -> Prepared:
+    """A LoRA adapter's configuration, then (behind a zero byte) its weights."""
+    root, adapter = folder / "checkpoint", folder / "adapter"
+    (root / layout.GPT).parent.mkdir(parents=True)
+    adapter.mkdir()
+    weights: dict[str, Any] = {"layers.0.a.weight": np.ones((4, 3), np.float32)}
+    plain = save(weights)
+    name = "base_model.model.layers.0.a"
+    tensors: dict[str, Any] = {
+        f"{name}.lora_A.weight": np.ones((2, 3), np.float32),
+        f"{name}.lora_B.weight": np.ones((4, 2), np.float32),
+    }
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "bias": "none",
+              "rank_pattern": {"a": 2}, "alpha_pattern": {"layers.0.a": 3}}  # fmt: skip
+
+    def read(data: bytes) -> None:
+        head, _, tail = data.partition(b"\0")
+        (root / layout.GPT).write_bytes(plain)
+        (adapter / "adapter_config.json").write_bytes(head)
+        (adapter / "adapter_model.safetensors").write_bytes(tail or save(tensors))
+        merge_adapter(root, adapter)
+
+    return Prepared((dump(config), dump(config) + b"\0" + save(tensors)), read)
+
+
+def _shards(folder: Path) -> Prepared:
+    path = folder / "model.safetensors"
+    first: dict[str, Any] = {"model.a": np.ones(2, np.float32)}
+    second: dict[str, Any] = {"model.b": np.ones(3, np.float16)}
+    (folder / "1.safetensors").write_bytes(save(first))
+    (folder / "2.safetensors").write_bytes(save(second))
+    index = folder / "model.safetensors.index.json"
+
+    def read(data: bytes) -> None:
+        index.write_bytes(data)
+        found = open_tensors(path)
+        for name in found.names:
+            found.array(name)
+
+    weights = {"model.a": "1.safetensors", "model.b": "2.safetensors"}
+    return Prepared((dump({"metadata": {"total_size": 14}, "weight_map": weights}),), read, index)
+
+
 READERS = (
+    Reader(
+        "lora", "LoRA adapters", _adapter, either(mutate_json, mutate_bytes),
+    ),
+    Reader(
+        "shards", "indices of sharded checkpoints", _shards, mutate_json,
+    ),
     Reader(
         "safetensors", "safetensors headers and their tensors", _safetensors, mutate_safetensors,
     ),

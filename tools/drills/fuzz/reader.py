@@ -37,6 +37,7 @@ class Reader:
         mutate: a mutation that keeps most of the format intact.
         seconds: CPU time of this process that one input may take.
         memory: bytes that the process may grow by above its size with the seeds read.
+        cost: how many times as long as others an input takes; so many fewer are tried.
     """
 
     name: str
@@ -45,3 +46,4 @@ class Reader:
     mutate: Mutation
     seconds: float = 5.0
     memory: int = 512 << 20
+    cost: int = 1

@@ -9,6 +9,7 @@ import yaml
 
 from chattts_onnx.bulk.corpus import Corpus, scan
 from chattts_onnx.bulk.line import Defaults, parse_line
+from chattts_onnx.charset import decode, require_text
 from chattts_onnx.errors import InputError
 from chattts_onnx.serve.job_lines import read_lines
 from chattts_onnx.serve.requests import SpeechRequest
@@ -70,6 +71,22 @@ def _job_lines(name: str, seed: bytes) -> Prepared:
             assert ".." not in file
 
     return Prepared((seed,), read)
+
+
+def _charsets() -> Prepared:
+    """Text of standard input, files and bodies; the first byte chooses what it says it is."""
+    names = (None, "utf-8", "gb18030", "gb2312", "big5", "shift_jis", "utf-16", "utf-32", "cp1252",
+             "iso-2022-jp", "hz", "euc-kr", "utf-16-be")  # fmt: skip
+
+    def read(data: bytes) -> None:
+        name = names[data[0] % len(names)] if data else None
+        text = decode(data[1:], "the text", name)
+        assert text == require_text(text, "the text") and "\0" not in text
+
+    texts = ("hello 你好", "\ufeff世界", "plain")
+    seeds = [b"\0" + text.encode() for text in texts]
+    seeds += [b"\x02" + "世界，今天".encode("gb18030"), b"\0" + "世界".encode("utf-16")]
+    return Prepared(tuple(seeds), read)
 
 
 def _lexicon(folder: Path) -> Prepared:
@@ -136,6 +153,10 @@ def _sentences(folder: Path) -> Prepared:
 
 
 READERS = (
+    Reader(
+        "charset", "text in any encoding", lambda folder: _charsets(),
+        either(mutate_bytes, mutate_text),
+    ),
     Reader(
         "corpus-jsonl", "corpora in JSONL",
         lambda folder: _corpus(folder, "corpus.jsonl", (_LINES,)), mutate_json_lines,

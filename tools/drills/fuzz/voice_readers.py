@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,11 +14,12 @@ import numpy as np
 
 from chattts_onnx.audio.read import read_audio
 from chattts_onnx.audio.wav import to_bytes
+from chattts_onnx.errors import InputError
 from chattts_onnx.speech.cloning import check_recording, is_sample, load_sample
 from chattts_onnx.voices.collection import VoiceShelf
 from chattts_onnx.voices.vectors import encode_speaker, load_speaker
 from tools.drills.fuzz.binary_mutations import mutate_npy, mutate_wav
-from tools.drills.fuzz.json_mutations import dump, mutate_json
+from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_safetensors
 from tools.drills.fuzz.mutations import either, mutate_bytes, mutate_text
 from tools.drills.fuzz.reader import Prepared, Reader
 
@@ -32,7 +36,10 @@ def _text_form(folder: Path) -> Prepared:
     def read(data: bytes) -> None:
         shelf.vector(data.decode("utf-8", "surrogateescape"))
 
-    seeds = (encode_speaker(_LONG), "17", "anna", str(folder / "voices" / "anna.json"))
+    seeds = (
+        encode_speaker(_LONG), "17", "anna", str(folder / "voices" / "anna.json"),
+        "anna(2)+17(1)", f"spk = '{encode_speaker(_LONG)}'",
+    )  # fmt: skip
     return Prepared(tuple(seed.encode() for seed in seeds), read)
 
 
@@ -64,8 +71,73 @@ def _json(folder: Path) -> Prepared:
     forms: list[Any] = [
         numbers, [numbers], {"tensor": numbers, "name": "a"}, {"tensor": encode_speaker(_VOICE)},
         {"voices": {"a": numbers}}, {"a": {"emb": numbers}}, {"tensor": str(numbers)},
+        {"0": {str(i): v for i, v in enumerate(numbers)}}, [{"0": v} for v in numbers],
+        {"columns": [0], "index": list(range(_SIZE)), "data": [[v] for v in numbers]}, _forge(),
     ]  # fmt: skip
     return _file(folder, "voice.json", [dump(form) for form in forms])
+
+
+def _forge() -> dict[str, Any]:
+    data = base64.b64encode(_VOICE.astype("<f4").tobytes()).decode()
+    token = {"model_id": "chat-tts", "tokens": [{"_type": "torch.Tensor", "data": data}]}
+    return {"_type": "DcSpk", "data": {"token": [{"_type": "DcSpkVoiceToken", "data": token}]}}
+
+
+def _text_file(folder: Path) -> Prepared:
+    text = encode_speaker(_VOICE)
+    texts = (text, f"spk = '{text}'", str(_VOICE.tolist()), f"tensor({_VOICE.tolist()})")
+    return _file(folder, "voice.txt", [text.encode() for text in texts])
+
+
+def _npz(folder: Path) -> Prepared:
+    plain, packed = io.BytesIO(), io.BytesIO()
+    np.savez(plain, a=_VOICE)
+    np.savez_compressed(packed, a=_VOICE.astype("<f2"))
+    return _file(folder, "voice.npz", [plain.getvalue(), packed.getvalue()])
+
+
+def _safetensors(folder: Path) -> Prepared:
+    from safetensors.numpy import save
+
+    seeds = [save({"a": _VOICE}), save({"a": _VOICE.astype(np.float16)}, {"format": "pt"})]
+    return _file(folder, "voice.safetensors", seeds)
+
+
+def _workbook(folder: Path) -> Prepared:
+    """Sheets in a folder of parts that is zipped for each input, so that mutations reach them."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r0" '
+        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
+        '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
+        f'<Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/>'
+        "</Relationships>",
+    }
+    cells = "".join(
+        f'<row r="{i}"><c r="A{i}"><v>{v}</v></c></row>' for i, v in enumerate(_VOICE, 1)
+    )
+    sheet = f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
+    path = folder / "voice.xlsx"
+
+    def read(data: bytes) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in parts.items():
+                archive.writestr(name, text)
+            archive.writestr("xl/worksheets/sheet1.xml", data)
+        load_speaker(path, _SIZE)
+
+    return Prepared((sheet.encode(),), read)
+
+
+def _zipped_workbook(folder: Path) -> Prepared:
+    prepared = _workbook(folder)
+    prepared.read(prepared.seeds[0])
+    return _file(folder, "voice.xlsx", [(folder / "voice.xlsx").read_bytes()])
 
 
 def _csv(folder: Path) -> Prepared:
@@ -125,7 +197,63 @@ def _compressed(folder: Path) -> Prepared:
     return _recording(folder / "a.flac", tuple(seeds))
 
 
+_RECORDERS = (
+    ("ipod", "aac", 48_000),
+    ("webm", "libopus", 48_000),
+    ("adts", "aac", 48_000),
+    ("amr", "libopencore_amrnb", 8000),
+)
+
+
+def _media(folder: Path) -> Prepared:
+    """What phones and browsers record."""
+    import av
+
+    seeds = []
+    sound = (np.sin(np.arange(9600) / 5) * 0.5).astype("<f4")[None]
+    for container, codec, rate in _RECORDERS:
+        stream = io.BytesIO()
+        with av.open(stream, "w", format=container) as output:
+            track = output.add_stream(codec, rate=rate, layout="mono", bit_rate=12_200)
+            frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
+            frame.sample_rate = rate
+            size = track.codec_context.frame_size or 1024
+            shape = av.AudioResampler(track.codec_context.format, "mono", rate, size)
+            for part in [*shape.resample(frame), *shape.resample(None)]:
+                output.mux(track.encode(part))
+            output.mux(track.encode(None))
+        seeds.append(stream.getvalue())
+    path = folder / "a.m4a"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        check_recording(read_audio(path), "the recording")
+
+    return Prepared(tuple(seeds), lambda data: _short(read, data), path)
+
+
+def _short(read: Callable[[bytes], object], data: bytes) -> None:
+    """A seed lasts less than the second that cloning asks for."""
+    try:
+        read(data)
+    except InputError as error:
+        if " lasts " not in str(error):
+            raise
+
+
 READERS = (
+    Reader("voice-text-file", "voices in text files", _text_file, mutate_text),
+    Reader("voice-npz", "voices in `.npz`", _npz, mutate_bytes),
+    Reader("voice-safetensors", "voices in safetensors", _safetensors, mutate_safetensors),
+    Reader(
+        "voice-sheet", "sheets of workbooks with voices", _workbook, mutate_text, cost=100,
+    ),
+    Reader(
+        "voice-workbook", "workbooks with voices", _zipped_workbook, mutate_bytes, cost=100,
+    ),
+    Reader(
+        "media", "m4a, webm, aac and amr recordings", _media, mutate_bytes, cost=4,
+    ),
     Reader(
         "voice-string", "voices as strings: seeds, names, files, the text form",
         _text_form, mutate_text,
