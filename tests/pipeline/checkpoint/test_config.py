@@ -9,9 +9,9 @@ import yaml
 
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
-from pipeline.params import compose_values
 from pipeline.core.errors import ConfigError
 from pipeline.core.strict import parse_strictly, read_yaml
+from pipeline.params import compose_values
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "checkpoint"
 NAMES = ("chattts", "local", "mini", "seeded_full", "seeded_small")
