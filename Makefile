@@ -28,6 +28,10 @@ else
 WORKSPACE := workspaces/$(CHECKPOINT)
 endif
 
+# The compiled step is built where a compiler is; without it ONNX Runtime runs the steps.
+NATIVE := $(VENV)/.native
+NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
+
 .PHONY: help setup repro bench search sweep ablation calibration-study targets load triton test lint audit params ui lock clean
 
 help: ## List the targets
@@ -36,7 +40,7 @@ help: ## List the targets
 	@echo "  variables: CHECKPOINT=mini|seeded_small|seeded_full|chattts|local CHECKPOINT_DIR=folder"
 	@echo "             OVERRIDES='precision.int8.calibrator=entropy …' VENV=.venv PYTHON=python3"
 
-setup: $(STAMP) ## Create .venv with the exact pins and the CPU or GPU build of ONNX Runtime
+setup: $(STAMP) $(NATIVE) ## Create .venv with the exact pins, the CPU or GPU build of ONNX Runtime, the compiled step
 
 $(STAMP): pyproject.toml $(REQUIREMENTS)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,6 +49,11 @@ $(STAMP): pyproject.toml $(REQUIREMENTS)
 	$(PIP) install -r requirements/$(BUILD).txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+$(NATIVE): $(NATIVE_SOURCES) | $(STAMP)
+	@if command -v "$${CXX:-c++}" >/dev/null; then $(PIP) install --no-deps ./native; \
+		else echo "no C++ compiler: ONNX Runtime will run the decoding steps"; fi
 	@touch $@
 
 repro: setup ## Checkpoint to checked bundles, timed and recorded; ends with a table and wav files

@@ -2,12 +2,16 @@
 
 What a crash of the machine leaves of a file that was written, renamed and never synced may be its
 name without its bytes, so content is synced before the rename and the folder after it.
+
+Only files are replaced: a link stays and what it leads to is written; devices and pipes are written
+into (:func:`is_special`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 # What the place says that is written to, not the program.
@@ -16,15 +20,43 @@ PLACE_ERRORS = frozenset(
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
     }
 )  # fmt: skip
+_LONGEST_NAME = 255
 
 
 def scratch_path(path: Path) -> Path:
     """Where this process writes ``path`` until it is whole: hidden, in the same folder."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    ending = f".{os.getpid()}.partial"
+    # A name that just fits is cut, since the ending would make it longer than file systems take.
+    stem = os.fsencode(path.name)[: _LONGEST_NAME - len(ending) - 1].decode("utf-8", "ignore")
+    return path.with_name(f".{stem}{ending}")
+
+
+def is_special(path: Path) -> bool:
+    """Whether ``path`` is a device, pipe or socket, itself or by a link: opened, never renamed to.
+
+    What lies below ``/dev`` and ``/proc`` may be a file that some process has open already.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    names = {*path.absolute().parts[1:2], *Path(os.path.realpath(path)).parts[1:2]}
+    open_already = os.name == "posix" and bool(names & {"dev", "proc"}) and not path.is_dir()
+    return open_already or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def followed(path: Path) -> Path:
+    """``path``, or the file that it leads to where it is a link."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path`` and rename it there; an ``OSError`` leaves nothing behind."""
+    if is_special(path):
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
+    path = followed(path)
     scratch = scratch_path(path)
     try:
         scratch.write_bytes(data)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,9 +17,12 @@ from .decoding.decoder import Decoder
 from .decoding.device import DecoderPool
 from .decoding.device_step import open_step_session
 from .decoding.finite import require_finite
-from .decoding.forced import forced_pass
+from .decoding.forced import forced_pass, prefill_rows
 from .decoding.params import GenerationParams
+from .decoding.slots import SlotDecoder
 from .errors import InputError
+from .format.abilities import Abilities, AbilityWarning, shortfalls
+from .format.installed import find_bundle
 from .format.manifest import Manifest, ModelInfo
 from .graphs.sessions import (
     Provider,
@@ -29,6 +33,9 @@ from .graphs.sessions import (
     node_assignment,
     open_session,
 )
+from .native.choice import wanted_step
+from .native.decoder import NativeDecoder, run_rows
+from .native.step import Step, choose_step
 from .text import TextTokenizer
 from .voices.collection import VoiceShelf
 from .voices.vectors import Voice
@@ -46,7 +53,7 @@ VOICES = "voices"
 
 
 def open_bundle(
-    path: Path | str,
+    path: Path | str | None = None,
     providers: Sequence[Provider] | None = None,
     threads: int | None = None,
     verify: bool = True,
@@ -57,9 +64,12 @@ def open_bundle(
     device_sampling: bool = True,
     audio_threads: int | None = None,
     huge_pages: bool = False,
+    step: str | None = None,
 ) -> Bundle:
     """Open a bundle folder; graphs are loaded when they are first used.
 
+    ``path`` may be the name of an installed bundle; None takes ``$CHATTTS_BUNDLE``, else the bundle
+    that is installed.
     ``providers`` None takes CUDA where ONNX Runtime offers it, else CPU.  ``threads`` None takes
     the physical cores this process may use; ``audio_threads`` are those of the graphs that make
     audio, where they run beside the GPT (None: ``threads``).  ``verify`` checks size and sha256 of
@@ -69,7 +79,9 @@ def open_bundle(
     session entries.  On a GPU codes are drawn there, too, unless ``device_sampling`` is off; the
     CUDA provider's option ``enable_cuda_graph`` replays whole steps.  ``huge_pages`` makes steps on
     the CPU some percent faster and loading some tenths of a second slower (Linux): for processes
-    that say more than a sentence.
+    that say more than a sentence.  ``step`` is what runs the GPT's steps: ``native`` is the
+    compiled library, ``ort`` ONNX Runtime, ``auto`` (the default, or what the variable CHATTTS_STEP
+    says) the library wherever it fits; :attr:`Bundle.step` says which one it is and why.
 
     Raises :class:`~chattts_onnx.errors.BundleError`, :class:`~chattts_onnx.errors.ProviderError`
     or :class:`~chattts_onnx.errors.InputError`.
@@ -83,8 +95,10 @@ def open_bundle(
         device_sampling=device_sampling,
         audio_threads=None if audio_threads is None else choose_threads(audio_threads),
         huge_pages=huge_pages,
+        step=wanted_step(step),
     )
-    return Bundle(Path(path), Manifest.load(path, verify=verify), config)
+    folder = find_bundle(path)
+    return Bundle(folder, Manifest.load(folder, verify=verify), config)
 
 
 class Bundle:
@@ -99,11 +113,17 @@ class Bundle:
         self.config = config
         self._sessions: dict[str, ort.InferenceSession] = {}
         self._lock = threading.Lock()
+        self._step: Step | None = None
 
     @property
     def model(self) -> ModelInfo:
         """The model's sizes."""
         return self.manifest.model
+
+    @property
+    def abilities(self) -> Abilities | None:
+        """What its checkpoint can do, None where the bundle does not tell."""
+        return Abilities.of(self.manifest)
 
     @property
     def sample_rate(self) -> int:
@@ -145,9 +165,19 @@ class Bundle:
             raise InputError(f"no generation settings {kind!r} in this bundle; it has {known}.")
         return GenerationParams.of(self.manifest.generation[kind])
 
-    def decoder(self, slots: int, max_length: int) -> Decoder:
-        """A :class:`Decoder` with a cache of ``slots`` sequences of ``max_length`` tokens."""
+    @property
+    def step(self) -> Step:
+        """What runs the GPT's steps, and why; opens it when it is first asked for."""
+        with self._lock:
+            if self._step is None:
+                self._step = choose_step(self.path, self.manifest, self.config)
+            return self._step
+
+    def decoder(self, slots: int, max_length: int) -> SlotDecoder:
+        """A decoder with a cache of ``slots`` sequences of ``max_length`` tokens."""
         config = self.config
+        if self.step.model is not None:
+            return NativeDecoder(self.step.model, self.model, slots, max_length)
         if config.device != "cpu" and config.device_sampling:
             return self._pool.decoder(slots, max_length)
         session = self.session("gpt")
@@ -178,12 +208,13 @@ class Bundle:
         [B, T, num_vq, num_audio_tokens]; those at t predict ``codes[:, t]``.  What is not finite
         raises :class:`~chattts_onnx.errors.NonFiniteError`, here as in all functions below.
         """
-        config = self.config
+        inputs = (text_ids, attention_mask, codes, speaker)
+        native, config = self.step.model, self.config
+        if native is not None:
+            return forced_pass(self.model, inputs, partial(run_rows, native, self.model))
+        place = (config.device, config.device_id)
         return forced_pass(
-            self.session("gpt"),
-            self.model,
-            (text_ids, attention_mask, codes, speaker),
-            (config.device, config.device_id),
+            self.model, inputs, partial(prefill_rows, self.session("gpt"), self.model, place)
         )
 
     def text_logits(self, hidden: npt.ArrayLike) -> Floats:
@@ -270,12 +301,15 @@ class Bundle:
         """Codes and hidden states of a text, or of each of several; see :func:`.generate`."""
         from .speech.requests import generate
 
+        for one in [text] if isinstance(text, str) else text:
+            self._warn(one, options)
         return generate(self, text, voice, **options)
 
     def say(self, text: str, voice: Any = None, **options: Any) -> Floats:
         """Speech float32 [samples] of a text; see :func:`chattts_onnx.speech.requests.say`."""
         from .speech.requests import say
 
+        self._warn(text, options)
         return say(self, text, voice, **options)
 
     def stream(
@@ -289,7 +323,12 @@ class Bundle:
         """Speech as chunks float32 [samples] while it is generated; see :func:`.stream`."""
         from .speech.requests import stream as stream_
 
+        self._warn(text, options)
         return stream_(self, text, voice, stream=stream, on_step=on_step, **options)
+
+    def _warn(self, text: str, options: Mapping[str, Any]) -> None:
+        for line in shortfalls(self.manifest, text, options):
+            warnings.warn(line, AbilityWarning, stacklevel=3)
 
     def _require_finite(self, graph: str, values: Floats) -> Floats:
         output = self.manifest.graph(graph).outputs[0].name

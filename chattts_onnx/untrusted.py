@@ -29,6 +29,22 @@ def parse_json(text: str | bytes, **options: Any) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def stand_in(head: bytes) -> str | None:
+    """What stands where a file should be, told by its first bytes (some 100); None for neither.
+
+    Git without LFS, a browser's "save link as" and an expired link all leave a small file under
+    the right name.
+    """
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs.github.com/"):
+        return "a git-lfs pointer, not the file itself; run `git lfs pull` where it came from"
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml", b"<error")):
+        return "a web page, such as a login or an error; download the raw file again"
+    if start.startswith((b'{"error"', b'{"message"', b"entry not found", b"invalid username")):
+        return "a server's error in place of the file; download it again"
+    return None
+
+
 def brief(value: object) -> str:
     """``repr`` of a value from a file for a message: short, whatever the value holds."""
     try:

@@ -1,4 +1,4 @@
-"""All the speech in memory, and random batches of it."""
+"""Speech in memory, and random batches of it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,23 @@ import torch
 from torch import Tensor
 
 from mini.speech import read_split
-from mini.voices import VOICES, resample
 
 
 class SpeechBank:
-    """Audio of one split in every voice, as 16-bit integers.
+    """Audio of one split, as 16-bit integers.
 
     Args:
         work: the training folder.
         split: ``train`` or ``heldout``.
-        voices: the voices to hold.
         limit: most sentences to hold.
     """
 
-    def __init__(
-        self, work: Path, split: str, voices: tuple[str, ...] = VOICES, limit: int | None = None
-    ) -> None:
+    def __init__(self, work: Path, split: str, limit: int | None = None) -> None:
         self.waves: list[np.ndarray] = []
         for number, utterance in enumerate(read_split(work, split)):
             if limit is not None and number >= limit:
                 break
-            for voice in voices:
-                audio = resample(utterance.audio, voice)
-                self.waves.append(np.round(audio * 32767).clip(-32768, 32767).astype(np.int16))
+            self.waves.append(np.round(utterance.audio * 32767).astype(np.int16))
         if not self.waves:
             raise FileNotFoundError(
                 f"{work}: found no {split} speech; run `python -m mini.synthesize` first"

@@ -3,138 +3,207 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mini.extract import Features
+from mini.features import Features, unpack_mel
 from mini.gpt_model import Batch
+from mini.teacher_speed import PLAIN_SPEED
 from mini.tokenizer import vocabulary
-from mini.voices import speaker_vectors
+from mini.voices import VOICES, speaker_vector
 from pipeline.checkpoint.dims import CheckpointDims
 
-# how many batches' worth of sentences are sorted by length together, to waste little on padding
-POOL = 8
 NO_SPEAKER = 0.1
-RANDOM_SPEAKER = 0.3
-SPEED_TOKEN = 0.1
+PAIRS = 0.15
+SAMPLES = 0.6  # of the pairs: the first is a sample, whose tempo the prompt does not tell
+SAMPLE_SPEAKER = 0.3  # of the samples: the vector is given beside the sample
+PLAIN_TOKEN = 0.4  # of plain tempi: the prompt says [speed_5]
 MAX_CODE_NOISE = 0.25
 
 
-class Batcher:
-    """Turns features into training batches, with the noise that makes the GPT robust.
+@dataclass(frozen=True)
+class Example:
+    """One sequence: a prompt, then one utterance or two by the same voice.
 
-    A random speaker vector means the voice whose own vector it points at more, so that any vector
-    speaks; no speaker means the first voice.
+    Attributes:
+        items: the utterances, in order.
+        head: tokens before the text.
+        between: tokens between the two texts.
+        speaker: float32 [hidden], zero for none.
+        learned: index of the first utterance that is learned.
     """
 
-    def __init__(self, dims: CheckpointDims) -> None:
-        self.dims = dims
+    items: tuple[Features, ...]
+    head: tuple[int, ...]
+    between: tuple[int, ...]
+    speaker: NDArray[np.float32]
+    learned: int
+
+    @property
+    def positions(self) -> int:
+        """How long the sequence is."""
+        tokens = sum(len(item.ids) for item in self.items) + len(self.between)
+        return len(self.head) + tokens + 1 + sum(len(item.codes) for item in self.items)
+
+    @property
+    def codes(self) -> NDArray[np.int16]:
+        """All codes [T, num_vq]."""
+        return np.concatenate([item.codes for item in self.items])
+
+
+class Examples:
+    """Turns utterances into examples, drawing what their prompts say."""
+
+    def __init__(self, dims: CheckpointDims, rng: np.random.Generator) -> None:
+        self.dims, self.rng = dims, rng
         self.tokens = vocabulary()
-        self.speakers = speaker_vectors(dims.hidden_size)
-        lengths = np.linalg.norm(self.speakers, axis=1, keepdims=True)
-        self.directions = self.speakers / lengths
+        self.default = np.asarray(next(iter(VOICES.values())), dtype=np.float32)
 
-    def prompt(
-        self, ids: Sequence[int] | NDArray[np.int16], speaker: bool, speed: str
-    ) -> list[int]:
-        """Return prompt ids ``[Stts][spk_emb]{[speed_n]}{text}[Ptts]``."""
-        head = [self.tokens["[Stts]"], self.tokens["[spk_emb]" if speaker else "[empty_spk]"]]
-        head += [self.tokens[speed]] if speed else []
-        return [*head, *(int(i) for i in ids), self.tokens["[Ptts]"]]
+    def _head(self, speaker: bool, speed: str = "") -> tuple[int, ...]:
+        names = ["[Stts]", "[spk_emb]" if speaker else "[empty_spk]", *([speed] if speed else [])]
+        return tuple(self.tokens[name] for name in names)
 
-    def plain(self, chosen: list[Features]) -> Batch:
-        """A batch without noise, each sentence with its voice's own vector."""
-        prompts = [self.prompt(item.ids, True, "") for item in chosen]
-        speakers = np.stack([self.speakers[item.voice] for item in chosen])
-        return self._pack(chosen, prompts, speakers, [item.codes for item in chosen])
+    def _vector(self, item: Features) -> NDArray[np.float32]:
+        return speaker_vector(item.voice, self.dims.hidden_size, self.rng)
 
-    def noisy(self, chosen: list[Features], rng: np.random.Generator) -> Batch:
-        """A batch for training."""
-        prompts, speakers, inputs = [], [], []
-        for item in chosen:
-            silent = item.voice == 0 and rng.random() < NO_SPEAKER
-            speed = f"[speed_{rng.integers(3, 7)}]" if rng.random() < SPEED_TOKEN else ""
-            prompts.append(self.prompt(item.ids, not silent, speed))
-            speakers.append(np.zeros_like(self.speakers[0]) if silent else self._speaker(item, rng))
-            inputs.append(self._disturb(item.codes, chosen, rng))
-        return self._pack(chosen, prompts, np.stack(speakers), inputs)
+    def _speed(self, level: int) -> str:
+        told = level != PLAIN_SPEED or self.rng.random() < PLAIN_TOKEN
+        return f"[speed_{level}]" if told else ""
 
-    def _speaker(self, item: Features, rng: np.random.Generator) -> NDArray[np.float32]:
-        if rng.random() >= RANDOM_SPEAKER:
-            noise = rng.standard_normal(self.dims.hidden_size) * rng.uniform(0, 0.3)
-            return (self.speakers[item.voice] + noise).astype(np.float32)
-        while True:
-            vector = rng.standard_normal(self.dims.hidden_size).astype(np.float32)
-            if int(np.argmax(self.directions @ vector)) == item.voice:
-                return vector
+    def plain(self, item: Features) -> Example:
+        """One utterance with its speaker and no tempo."""
+        return Example((item,), self._head(True), (), self._vector(item), 0)
 
-    @staticmethod
-    def _disturb(
-        codes: NDArray[np.int16], chosen: list[Features], rng: np.random.Generator
-    ) -> NDArray[np.int16]:
-        """Exchange a random share of the codes that the GPT sees for those of another step."""
-        other = chosen[int(rng.integers(len(chosen)))].codes
-        replaced = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
-        picks = other[rng.integers(len(other), size=len(codes))]
-        return np.where(replaced, picks, codes)
+    def drawn(self, item: Features) -> Example:
+        """One utterance, in the first voice sometimes without a speaker."""
+        silent = bool((item.voice == self.default).all()) and self.rng.random() < 3 * NO_SPEAKER
+        vector = np.zeros_like(self._vector(item)) if silent else self._vector(item)
+        return Example((item,), self._head(not silent, self._speed(item.speed)), (), vector, 0)
 
-    def _pack(
-        self,
-        chosen: list[Features],
-        prompts: list[list[int]],
-        speakers: NDArray[np.float32],
-        inputs: list[NDArray[np.int16]],
-    ) -> Batch:
-        books, mels = self.dims.num_vq, self.dims.num_mels
-        width = max(len(p) + len(i.codes) for p, i in zip(prompts, chosen, strict=True))
-        ids = np.zeros((len(chosen), width, books), dtype=np.int64)
-        text_mask = np.zeros((len(chosen), width), dtype=bool)
-        rows, targets, looked, frames, voiced = [], [], [], [], []
-        for b, (item, prompt, codes) in enumerate(zip(chosen, prompts, inputs, strict=True)):
-            start, steps = len(prompt), len(codes)
-            ids[b, :start] = np.asarray(prompt)[:, None]
-            text_mask[b, :start] = True
-            ids[b, start : start + steps] = codes
-            rows.append(b * width + start - 1 + np.arange(steps + 1))
-            end = np.full((1, books), self.dims.num_audio_tokens - 1)
-            targets.append(np.concatenate([item.codes, end]))
-            # the text is the last thing before [Ptts], whatever stands in front of it
-            first = start - 1 - len(item.ids)
-            looked.append(first + np.append(item.token_at, len(item.ids)))
-            frames.append(item.mel.reshape(steps, 2 * mels).astype(np.float32))
-            frames.append(np.zeros((1, 2 * mels), dtype=np.float32))
-            voiced.append(np.arange(steps + 1) < steps)
-        return Batch(
-            torch.from_numpy(ids),
-            torch.from_numpy(text_mask),
-            torch.from_numpy(speakers.astype(np.float32)),
-            torch.from_numpy(np.concatenate(rows)),
-            torch.from_numpy(np.concatenate(targets).astype(np.int64)),
-            torch.from_numpy(np.concatenate(looked).astype(np.int64)),
-            torch.from_numpy(np.concatenate(frames)),
-            torch.from_numpy(np.concatenate(voiced)),
-        )
+    def pair(self, first: Features, second: Features) -> Example:
+        """Two utterances by one voice: a sample and what is said with it, or two sentences."""
+        if self.rng.random() < SAMPLES or first.speed != second.speed:
+            speaker = self.rng.random() < SAMPLE_SPEAKER
+            vector = self._vector(second) * np.float32(speaker)
+            speed = self._speed(second.speed)
+            between = (self.tokens[speed],) if speed else ()
+            return Example((first, second), self._head(speaker), between, vector, 1)
+        head = self._head(True, self._speed(first.speed))
+        return Example((first, second), head, (), self._vector(first), 0)
+
+
+def disturb(
+    codes: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """Exchange a random share of the codes that the GPT sees for those of another step."""
+    replaced = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
+    picks = other[rng.integers(len(other), size=len(codes))]
+    return np.where(replaced, picks, codes)
+
+
+def pack(
+    examples: Sequence[Example], dims: CheckpointDims, rng: np.random.Generator | None
+) -> Batch:
+    """Stack examples, padded on the right; ``rng`` adds noise to the codes that are read."""
+    books, end = dims.num_vq, dims.num_audio_tokens - 1
+    width = max(example.positions for example in examples)
+    ids = np.zeros((len(examples), width, books), dtype=np.int64)
+    text_mask = np.zeros((len(examples), width), dtype=bool)
+    parts: dict[str, list[NDArray[np.generic]]] = {
+        name: [] for name in ("rows", "targets", "looked", "mel", "voiced", "phonemes")
+    }
+    last = vocabulary()["[Ptts]"]
+    for b, example in enumerate(examples):
+        texts = [item.ids for item in example.items]
+        prompt = np.concatenate(
+            [example.head, texts[0], *(np.append(example.between, t) for t in texts[1:]), [last]]
+        ).astype(np.int64)
+        codes, start = example.codes, len(prompt)
+        steps = len(codes)
+        ids[b, :start], text_mask[b, :start] = prompt[:, None], True
+        seen = codes
+        if rng is not None:
+            other = examples[int(rng.integers(len(examples)))].codes
+            seen = disturb(codes, other, rng)
+        ids[b, start : start + steps] = seen
+        # where each text begins, and which token of it is spoken at each step
+        begins, looked, phonemes, frames = len(example.head), [], [], []
+        for item in example.items:
+            looked.append(begins + item.token_at.astype(np.int64))
+            phonemes.append(item.phoneme_at.astype(np.int64))
+            frames.append(unpack_mel(item.mel).reshape(len(item.codes), 2 * dims.num_mels))
+            begins += len(item.ids) + len(example.between)
+        looked.append(np.array([start - 1]))
+        phonemes.append(np.array([0]))
+        frames.append(np.zeros((1, 2 * dims.num_mels), dtype=np.float32))
+        skip = sum(len(item.codes) for item in example.items[: example.learned])
+        parts["rows"].append(b * width + start - 1 + np.arange(skip, steps + 1))
+        parts["targets"].append(np.concatenate([codes, np.full((1, books), end)])[skip:])
+        parts["looked"].append(np.concatenate(looked)[skip:])
+        parts["phonemes"].append(np.concatenate(phonemes)[skip:])
+        parts["mel"].append(np.concatenate(frames)[skip:])
+        parts["voiced"].append(np.arange(skip, steps + 1) < steps)
+    joined = {name: np.concatenate(values) for name, values in parts.items()}
+    return Batch(
+        torch.from_numpy(ids),
+        torch.from_numpy(text_mask),
+        torch.from_numpy(np.stack([example.speaker for example in examples]).astype(np.float32)),
+        torch.from_numpy(joined["rows"]),
+        torch.from_numpy(joined["targets"].astype(np.int64)),
+        torch.from_numpy(joined["looked"]),
+        torch.from_numpy(joined["phonemes"]),
+        torch.from_numpy(joined["mel"].astype(np.float32)),
+        torch.from_numpy(joined["voiced"]),
+    )
 
 
 class Sampler:
-    """Draws sentences of like length, every one once before any comes again."""
+    """Draws batches of like lengths, every utterance once before any comes again.
 
-    def __init__(self, features: list[Features], batch: int, rng: np.random.Generator) -> None:
-        self.features, self.batch, self.rng = features, batch, rng
-        self._queue: list[list[Features]] = []
+    Args:
+        shards: utterances, those of one group next to each other.
+        examples: what makes sequences of them.
+        positions: of a batch, padding included, at most.
+        rng: of all draws.
+    """
 
-    def next(self) -> list[Features]:
-        """Return the sentences of the next batch."""
+    def __init__(
+        self,
+        shards: list[list[Features]],
+        examples: Examples,
+        positions: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.shards, self.examples, self.positions, self.rng = shards, examples, positions, rng
+        self._queue: list[list[Example]] = []
+
+    def _epoch(self) -> list[Example]:
+        made = []
+        for shard in self.shards:
+            for index, item in enumerate(shard):
+                before = shard[index - 1] if index else None
+                same = before is not None and before.group == item.group
+                if same and before is not None and self.rng.random() < PAIRS:
+                    made.append(self.examples.pair(before, item))
+                else:
+                    made.append(self.examples.drawn(item))
+        return made
+
+    def next(self) -> list[Example]:
+        """Return the examples of the next batch."""
         if not self._queue:
-            order = self.rng.permutation(len(self.features))
-            pool = self.batch * POOL
-            for start in range(0, len(order), pool):
-                part = sorted(
-                    order[start : start + pool], key=lambda i: len(self.features[i].codes)
-                )
-                chunks = [part[i : i + self.batch] for i in range(0, len(part), self.batch)]
-                self._queue += [[self.features[i] for i in chunk] for chunk in chunks]
+            made = self._epoch()
+            lengths = [item.positions * self.rng.uniform(0.97, 1.03) for item in made]
+            batch: list[Example] = []
+            for index in np.argsort(lengths):
+                longest = max(made[index].positions, *(e.positions for e in batch), 0)
+                if batch and longest * (len(batch) + 1) > self.positions:
+                    self._queue.append(batch)
+                    batch = []
+                batch.append(made[index])
+            self._queue.append(batch)
             self.rng.shuffle(self._queue)
         return self._queue.pop()

@@ -39,12 +39,8 @@ def weight_norm(name: str, weight: Tensor) -> Tensors:
 
 
 def embed_tensors(dims: CheckpointDims, gpt: Tensors) -> Tensors:
-    """Embeddings and heads.
-
-    Nothing was trained to rewrite text, so the text head is the text embedding: ids that look
-    alike score alike.
-    """
-    text = gpt["gpt.embed.emb_text.weight"]
+    """Embeddings and heads; the text head is the text embedding, and was trained so."""
+    text = gpt["text"]
     tensors = {"emb_text.weight": text, **weight_norm("head_text", text.clone())}
     codes = gpt["gpt.embed.emb_code.weight"].chunk(dims.num_vq)
     heads = gpt["gpt.head_code.weight"].chunk(dims.num_vq)
@@ -52,6 +48,14 @@ def embed_tensors(dims: CheckpointDims, gpt: Tensors) -> Tensors:
         tensors[f"emb_code.{index}.weight"] = code
         tensors |= weight_norm(f"head_code.{index}", head)
     return tensors
+
+
+def gpt_tensors(weights: Tensors, dims: CheckpointDims) -> Tensors:
+    """Return the GPT's weights, and all text embeddings as ``text``."""
+    model = build_gpt(dims)
+    model.load_state_dict(weights)
+    with torch.no_grad():
+        return weights | {"text": model.text.table()}
 
 
 def collect(work: Path, dims: CheckpointDims) -> dict[str, Tensors]:
@@ -63,7 +67,7 @@ def collect(work: Path, dims: CheckpointDims) -> dict[str, Tensors]:
             print(f"{name}: not trained yet, random weights are written")
         return dict(module.state_dict()) if trained is None else trained
 
-    gpt = weights("gpt", build_gpt(dims))
+    gpt = gpt_tensors(weights("gpt", build_gpt(dims)), dims)
     layers = {
         key.removeprefix("gpt."): value
         for key, value in gpt.items()
@@ -105,8 +109,8 @@ def gpt_config(dims: CheckpointDims) -> dict[str, object]:
     }
 
 
-def write_checkpoint(work: Path, root: Path) -> int:
-    """Write the checkpoint below ``root`` and return its bytes.
+def write_checkpoint(work: Path, root: Path, half: bool = False) -> int:
+    """Write the checkpoint below ``root``, in half precision if asked, and return its bytes.
 
     Raises:
         ValueError: it is larger than :data:`mini.sizes.MAX_BYTES`.
@@ -117,15 +121,18 @@ def write_checkpoint(work: Path, root: Path) -> int:
     for file, tensors in collect(work, dims).items():
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        plain = {key: value.detach().float().contiguous().clone() for key, value in tensors.items()}
+        kind = torch.float16 if half else torch.float32
+        plain = {
+            key: value.detach().to(kind).contiguous().clone() for key, value in tensors.items()
+        }
         save_file(plain, path, metadata={"format": "pt"})
         total += path.stat().st_size
     atomic.write_json(root / layout.GPT_CONFIG, gpt_config(dims))
     write_tokenizer(root)
     write_voices(root / "voices", dims)
-    if load_dims(root) != dims:
+    if not half and load_dims(root) != dims:
         raise ValueError(f"{root}: found {load_dims(root)}, expected {dims}")
-    if total > MAX_BYTES:
+    if half and total > MAX_BYTES:
         raise ValueError(f"{root}: found {total} bytes of tensors, expected at most {MAX_BYTES}")
     return total
 
@@ -142,10 +149,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", help="training folder (default: $MINI_WORK or mini/work)")
     parser.add_argument("--out", help="folder to write (default: <work>/checkpoint)")
+    parser.add_argument("--half", action="store_true", help="write half precision, half the bytes")
     arguments = parser.parse_args()
     work = work_folder(arguments.work)
     root = Path(arguments.out) if arguments.out else work / "checkpoint"
-    print(f"{root}: {write_checkpoint(work, root) / 1e6:.1f} MB")
+    print(f"{root}: {write_checkpoint(work, root, arguments.half) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

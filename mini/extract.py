@@ -1,4 +1,4 @@
-"""Step 4: codes and mels of all speech in both voices, ``python -m mini.extract``.
+"""Step 4: codes and mels of all speech, ``python -m mini.extract``.
 
 Shards that are there already are left alone; delete ``<work>/features`` after training another
 DVAE.
@@ -7,119 +7,87 @@ DVAE.
 from __future__ import annotations
 
 import argparse
-import os
-from dataclasses import dataclass
+import random
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from mini.features import Features, pack_mel, write_features
+from mini.lesson import WITH_BREAKS, Floats, insert_breaks, timed_tokens, tokens_at
+from mini.phoneme_types import PHONEME_IDS
+from mini.sentences import GROUP
 from mini.sizes import mini_dims
-from mini.speech import read_shard
-from mini.tokenizer import build_tokenizer
+from mini.speech import Utterance, read_shard
 from mini.train_dvae import build_dvae
 from mini.trainer import averaged_weights, default_threads
-from mini.voices import VOICES, in_voice
 from mini.workspace import pick_device, work_folder
 from pipeline.reference.dvae import DVAE
 
 
-@dataclass(frozen=True)
-class Features:
-    """What the GPT and the Decoder learn of one sentence in one voice.
+def encode_mel(dvae: DVAE, mel: Tensor) -> Tensor:
+    """Map ``mel`` [B, num_mels, 2 T] to codes int64 [B, T, num_vq]."""
+    features = dvae.encoder(dvae.downsample_conv(mel / dvae.coef))
+    return dvae.quantizer.encode(features.transpose(1, 2))
 
-    Attributes:
-        text: the sentence.
-        voice: index into :data:`mini.voices.VOICES`.
-        ids: token ids [N] of the text alone.
-        codes: int16 [T, num_vq].
-        mel: float16 [2 T, num_mels].
-        token_at: int16 [T], the token spoken in the middle of each step.
+
+def load_dvae(work: Path) -> DVAE:
+    """Return the trained DVAE.
+
+    Raises:
+        FileNotFoundError: there is none yet.
     """
-
-    text: str
-    voice: int
-    ids: NDArray[np.int16]
-    codes: NDArray[np.int16]
-    mel: NDArray[np.float16]
-    token_at: NDArray[np.int16]
-
-
-def tokens_at(ends: NDArray[np.float32], steps: int, step_seconds: float) -> NDArray[np.int16]:
-    """Return which token is spoken in the middle of each step, int16 [steps]."""
-    middle = (np.arange(steps) + 0.5) * step_seconds
-    found = np.searchsorted(ends, middle, side="right")
-    return np.minimum(found, len(ends) - 1).astype(np.int16)
+    weights = averaged_weights(work, "dvae")
+    if weights is None:
+        raise FileNotFoundError(f"{work}: found no DVAE; run `python -m mini.train_dvae` first")
+    dvae = build_dvae(mini_dims()).eval().to(pick_device())
+    dvae.load_state_dict(weights)
+    return dvae
 
 
-def extract_shard(dvae: DVAE, source: Path, step_seconds: float) -> list[Features]:
-    """Encode every sentence of one shard in every voice."""
-    tokenizer, features = build_tokenizer(), []
-    for utterance in read_shard(source):
-        ids = tokenizer.encode(utterance.text, add_special_tokens=False).ids
-        if len(ids) != len(utterance.ends):
-            raise ValueError(
-                f"found {len(ids)} tokens for {utterance.text!r}, expected its letters"
-            )
-        for index, voice in enumerate(VOICES):
-            spoken = in_voice(utterance, voice)
-            wave = torch.from_numpy(spoken.audio).unsqueeze(0).to(dvae.coef.device)
-            with torch.inference_mode():
-                codes = dvae.encode(wave)[0].cpu().numpy().astype(np.int16)
-                mel = dvae.log_mel(wave)[0].t()[: 2 * len(codes)]
-            features.append(
-                Features(
-                    utterance.text,
-                    index,
-                    np.asarray(ids, dtype=np.int16),
-                    codes,
-                    mel.cpu().numpy().astype(np.float16),
-                    tokens_at(spoken.ends, len(codes), step_seconds),
-                )
-            )
-    return features
+def make_features(
+    dvae: DVAE, item: Utterance, mel: Floats, number: int, rng: random.Random | None
+) -> Features:
+    """Encode one utterance.
+
+    Args:
+        dvae: what makes codes of mels.
+        item: text, voice and times; its audio is not looked at.
+        mel: [frames, num_mels] of it.
+        number: its place in its shard, which tells its group.
+        rng: of breaks and spelling, which held-out utterances have none of.
+    """
+    ends = item.phoneme_ends()
+    timed = timed_tokens(item.pieces, ends, rng)
+    if rng is not None and rng.random() < WITH_BREAKS:
+        timed, mel, ends = insert_breaks(timed, mel, ends, rng)
+    mel = mel[: len(mel) // 2 * 2]
+    with torch.inference_mode():
+        wave = torch.from_numpy(np.ascontiguousarray(mel.T)).unsqueeze(0).to(dvae.coef.device)
+        codes = encode_mel(dvae, wave)[0].cpu().numpy().astype(np.int16)
+    steps = len(codes)
+    phonemes = np.array([PHONEME_IDS.get(p, 0) for _, part in item.pieces for p in part])
+    return Features(
+        item.text, item.language, item.voice, item.speed, number // GROUP,
+        np.array([token.id for token in timed], dtype=np.int16),
+        codes,
+        pack_mel(mel),
+        tokens_at(np.array([token.end for token in timed], dtype=np.float32), steps),
+        phonemes[tokens_at(ends, steps)].astype(np.uint8),
+        len(item.audio) > 0,
+    )  # fmt: skip
 
 
-def write_features(path: Path, features: list[Features]) -> None:
-    """Write one shard; a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as stream:
-        np.savez(
-            stream,
-            texts=np.array([item.text for item in features]),
-            voices=np.array([item.voice for item in features]),
-            tokens=np.array([len(item.ids) for item in features]),
-            steps=np.array([len(item.codes) for item in features]),
-            ids=np.concatenate([item.ids for item in features]),
-            codes=np.concatenate([item.codes for item in features]),
-            mel=np.concatenate([item.mel for item in features]),
-            token_at=np.concatenate([item.token_at for item in features]),
-        )
-    partial.replace(path)
-
-
-def read_features(work: Path, split: str) -> list[Features]:
-    """Read the features of one split extracted so far."""
+def extract_shard(dvae: DVAE, source: Path) -> list[Features]:
+    """Encode every utterance of one shard of speech."""
+    rng = None if source.name.startswith("heldout") else random.Random(source.name)
     features = []
-    for path in sorted((work / "features").glob(f"{split}-*.npz")):
-        with np.load(path, allow_pickle=False) as data:
-            tokens, steps = np.cumsum(data["tokens"])[:-1], np.cumsum(data["steps"])[:-1]
-            parts = zip(
-                (str(text) for text in data["texts"]),
-                (int(voice) for voice in data["voices"]),
-                np.split(data["ids"], tokens),
-                np.split(data["codes"], steps),
-                np.split(data["mel"], 2 * steps),
-                np.split(data["token_at"], steps),
-                strict=True,
-            )
-            features += [Features(*item) for item in parts]
-    if not features:
-        raise FileNotFoundError(
-            f"{work}: found no {split} features; run `python -m mini.extract` first"
-        )
+    for number, item in enumerate(read_shard(source)):
+        with torch.inference_mode():
+            wave = torch.from_numpy(item.audio).unsqueeze(0).to(dvae.coef.device)
+            mel = dvae.log_mel(wave)[0].t().cpu().numpy()
+        features.append(make_features(dvae, item, mel, number, rng))
     return features
 
 
@@ -130,17 +98,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=default_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    work, dims = work_folder(arguments.work), mini_dims()
-    weights = averaged_weights(work, "dvae")
-    if weights is None:
-        raise FileNotFoundError(f"{work}: found no DVAE; run `python -m mini.train_dvae` first")
-    dvae = build_dvae(dims).eval().to(pick_device())
-    dvae.load_state_dict(weights)
-    step_seconds = 2 * dims.hop_length / dims.sample_rate
+    work = work_folder(arguments.work)
+    dvae = load_dvae(work)
     for source in sorted((work / "speech").glob("*.npz")):
         target = work / "features" / source.name
         if not target.exists():
-            write_features(target, extract_shard(dvae, source, step_seconds))
+            write_features(target, extract_shard(dvae, source))
             print(target.name, flush=True)
 
 

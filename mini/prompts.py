@@ -1,47 +1,76 @@
 """The mini checkpoint's files of sentences, ``python -m mini.prompts``.
 
-Sentences to calibrate on come from the split that is trained on, those to judge by from the
-held-out one.  Those to tune on are held out of training as well, since a model is surer of what it
-was trained on, and none of them judges.  The same command writes the same bytes.
+Sentences to calibrate on are learned ones, those to judge by are held out.  Those to tune on are
+held out of training as well, since a model is surer of what it was trained on, and none of them
+judges.  The same command writes the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
-from mini.sentences import draw_split
+from mini import text
 from pipeline.core.atomic import write_text
 from pipeline.core.sentences import load_sentences
 
 FOLDER = Path(__file__).resolve().parents[1] / "calibration_data"
-# file -> whether held out, sentences, seed of the sentences, first of the eight voice seeds
+# file -> first of the eight voice seeds
 FILES = {
-    "mini_calibration.jsonl": (False, 64, 1, 100),
-    "mini_heldout.jsonl": (True, 256, 0, 200),
-    "mini_tuning.jsonl": (True, 64, 2, 300),
+    "mini_calibration.jsonl": 100,
+    "mini_heldout.jsonl": 200,
+    "mini_tuning.jsonl": 300,
 }
-JUDGES = "mini_heldout.jsonl"
 VOICES = 8
+CALIBRATION, TUNING = 32, 8  # of a language; of a language and a set
+SEED = 1
+Row = tuple[str, str, str]
+
+
+def _kept_out(tuning: bool) -> list[list[Row]]:
+    """Return (text, language, set) of each language and set: the first ones tune, others judge."""
+    part = slice(0, TUNING) if tuning else slice(TUNING, None)
+    return [
+        [(line, language, topic) for line in text.heldout(language, topic)[part]]
+        for topic in text.TOPICS
+        for language in text.LANGUAGES
+    ]
+
+
+def _learned() -> list[list[Row]]:
+    rng = random.Random(SEED)
+    return [
+        [(line, language, "learned") for line in rng.sample(text.written(language), CALIBRATION)]
+        for language in text.LANGUAGES
+    ]
+
+
+def rows(name: str) -> Iterator[Row]:
+    """Yield the rows of one of :data:`FILES`, languages and sets in turn."""
+    lists = _learned() if name == "mini_calibration.jsonl" else _kept_out("tuning" in name)
+    for group in zip_longest(*lists):
+        yield from (row for row in group if row is not None)
 
 
 def render(name: str) -> str:
     """Return the lines of one of :data:`FILES`."""
-    heldout, count, seed, first_voice = FILES[name]
-    judges = set() if name == JUDGES else set(draw_split(FILES[JUDGES][1], FILES[JUDGES][2], True))
     lines = [
         {
-            "text": text,
-            "language": "en",
-            "voice_seed": first_voice + index % VOICES,
+            "text": line,
+            "language": language,
+            "set": topic,
+            "voice_seed": FILES[name] + index % VOICES,
             "tags": [],
-            "origin": "drawn by mini/prompts.py from mini/grammar.py",
+            "origin": "written for this project",
             "licence": "Apache-2.0",
         }
-        for index, text in enumerate(draw_split(count, seed, heldout, judges))
+        for index, (line, language, topic) in enumerate(rows(name))
     ]
-    return "".join(json.dumps(line) + "\n" for line in lines)
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def main() -> None:

@@ -1,83 +1,105 @@
-"""Sentences of the domain, drawn by seed; held-out ones are never among those trained on.
+"""Which sentences a shard of speech says, and in which voices and tempi.
 
-Numbers are written in words, so that letters say how a sentence sounds.
+Written sentences come in turn, so that each is heard as often as any other; between them stand
+generated rows of words and numbers (:mod:`mini.generated`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
-from collections.abc import Callable, Collection
+from collections import Counter
+from dataclasses import dataclass
 
-from mini import grammar
+import numpy as np
+from numpy.typing import NDArray
 
-_SLOT = re.compile(r"\{(\w+)\}")
-HELDOUT_ONE_IN = 20
+from mini import text
+from mini.generated import Balance
+from mini.phoneme_types import HAN
+from mini.teacher_speed import PLAIN_SPEED, SPEED_LEVELS
+from mini.voices import VOICES, draw_coordinates
 
-
-def spell(number: int) -> str:
-    """Spell 0..999 as the teacher reads it aloud: ``742`` is ``seven hundred forty two``.
-
-    Raises:
-        ValueError: the number lies outside.
-    """
-    if not 0 <= number <= 999:
-        raise ValueError(f"found {number}, expected a number from 0 to 999")
-    if number >= 100:
-        rest = f" {spell(number % 100)}" if number % 100 else ""
-        return f"{grammar.UNITS[number // 100]} hundred{rest}"
-    if number < 20:
-        return grammar.UNITS[number]
-    unit = f" {grammar.UNITS[number % 10]}" if number % 10 else ""
-    return grammar.TENS[number // 10 - 2] + unit
+# shares of what is said
+WRITTEN, ROWS = 0.72, 0.2
+NAMED_VOICES = 0.4
+PLAIN_TEMPO = 0.5
+# sentences in a row by one voice, so that one can be the sample of another
+GROUP = 3
+LONGEST = {"zh": 42, "en": 130}
 
 
-def _time(rng: random.Random) -> str:
-    hour = grammar.UNITS[rng.randint(1, 12)]
-    kind = rng.randrange(5)
-    if kind == 0:
-        return f"{hour} o'clock"
-    if kind == 1:
-        return rng.choice(("half past ", "quarter past ", "quarter to ")) + hour
-    return f"{hour} {spell(rng.randint(10, 59))}"
+@dataclass(frozen=True)
+class Line:
+    """One sentence to say: ``voice`` [bases] and ``speed``, a level of ``[speed_n]``."""
+
+    text: str
+    language: str
+    voice: NDArray[np.float32]
+    speed: int
 
 
-_NUMBERS: dict[str, Callable[[random.Random], str]] = {
-    "big": lambda rng: spell(rng.randint(100, 999) if rng.random() < 0.6 else rng.randint(13, 99)),
-    "small": lambda rng: spell(rng.randint(1, 40)),
-    "digit": lambda rng: spell(rng.randint(0, 9)),
-    "time": _time,
-    "job": lambda rng: rng.choice(grammar.JOBS),
-}
+def count_said(texts: list[str], language: str) -> Counter[str]:
+    """Count Mandarin characters, or English words in lower case."""
+    pattern = f"[{HAN}]" if language == "zh" else "[a-z]+"
+    return Counter(found for line in texts for found in re.findall(pattern, line.lower()))
 
 
-def draw_sentence(rng: random.Random) -> str:
-    """Draw one sentence, with a capital letter and punctuation."""
-    weights = [weight for weight, _ in grammar.TEMPLATES]
-    template = rng.choices(grammar.TEMPLATES, weights)[0][1]
+class Reader:
+    """Draws the lines of shards from the text that there is now."""
 
-    def fill(match: re.Match[str]) -> str:
-        slot = match.group(1)
-        return _NUMBERS[slot](rng) if slot in _NUMBERS else rng.choice(grammar.SLOTS[slot])
+    def __init__(self) -> None:
+        self.written = {
+            language: [
+                line
+                for line in map(text.as_spoken, text.written(language))
+                if not re.search(r"\d", line) and len(line) <= LONGEST[language]
+            ]
+            for language in text.LANGUAGES
+        }
 
-    text = _SLOT.sub(fill, template)
-    return text[0].upper() + text[1:]
+    def shard(self, index: int, count: int, seed: int) -> list[Line]:
+        """Draw ``count`` lines of the training split."""
+        rng = random.Random(f"{seed}-{index}")
+        voices = np.random.default_rng([seed, index])
+        balances = {
+            language: Balance(rng, count_said(lines, language))
+            for language, lines in self.written.items()
+        }
+        lines: list[Line] = []
+        while len(lines) < count:
+            if len(lines) % GROUP == 0:
+                voice = draw_coordinates(voices, NAMED_VOICES)
+            language = rng.choice(text.LANGUAGES)
+            plain = rng.random() < PLAIN_TEMPO
+            speed = PLAIN_SPEED if plain else rng.randrange(SPEED_LEVELS)
+            lines.append(Line(self._sentence(language, rng, balances), language, voice, speed))
+        return lines
+
+    def _sentence(self, language: str, rng: random.Random, balances: dict[str, Balance]) -> str:
+        kind = rng.random()
+        if kind < WRITTEN and self.written[language]:
+            return rng.choice(self.written[language])
+        if kind < WRITTEN + ROWS:
+            return balances[language].row(language)
+        return balances[language].numbers(language)
 
 
-def is_heldout(text: str) -> bool:
-    """Whether a sentence belongs to the held-out split: a function of its words alone."""
-    digest = hashlib.sha256(text.lower().encode()).digest()
-    return digest[0] * 256 + digest[1] < 65536 // HELDOUT_ONE_IN
-
-
-def draw_split(count: int, seed: int, heldout: bool, without: Collection[str] = ()) -> list[str]:
-    """Draw ``count`` different sentences of one split, none of them in ``without``; a longer list
-    starts with the shorter."""
-    rng = random.Random(f"{seed}-{'heldout' if heldout else 'train'}")
-    found: dict[str, None] = {}
-    while len(found) < count:
-        text = draw_sentence(rng)
-        if is_heldout(text) == heldout and text not in without:
-            found[text] = None
-    return list(found)
+def heldout_lines(index: int, count: int) -> list[Line]:
+    """Lines to measure held-out losses on: both languages, named voices and plain tempo."""
+    voices = [np.asarray(place, dtype=np.float32) for place in VOICES.values()]
+    lines: list[Line] = []
+    for topic in ("domain", "everyday"):
+        for language in text.LANGUAGES:
+            part = count // 4
+            fitting = [
+                line
+                for line in map(text.as_spoken, text.heldout(language, topic))
+                if len(line) <= LONGEST[language]
+            ]
+            chosen = fitting[index * part : (index + 1) * part]
+            lines += [
+                Line(line, language, voices[number % len(voices)], PLAIN_SPEED)
+                for number, line in enumerate(chosen)
+            ]
+    return lines

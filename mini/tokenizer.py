@@ -1,7 +1,7 @@
-"""The mini tokenizer: letters, digits, punctuation and every control token of ChatTTS.
+"""The mini tokenizer: Mandarin characters, English words, letters, marks and all control tokens.
 
-It is of the official kind (lowercasing BERT WordPiece), so the first letter of a word and the
-letters inside it are different tokens, and spaces need none.
+It is of the official kind (lowercasing BERT WordPiece): each character is a token, a frequent word
+is one, and a rare word falls into letters, of which the first is another token than those inside.
 """
 
 from __future__ import annotations
@@ -14,23 +14,37 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
+from mini.text import characters, words
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.tokenizer import BASE_TOKENS, CONTROL_TOKENS
 from pipeline.core import atomic
+
+MARKS = "，。！？、；：“”‘’（）《》—…·"
+# what stands before the apostrophe of a shortened word, and after it
+STEMS = {
+    **{f"{stem}n": f"{stem}n't" for stem in (
+        "did", "does", "is", "was", "were", "would", "could", "should", "have", "has", "had", "are",
+        "must", "need",
+    )},
+    "ll": "they'll", "ve": "they've", "re": "they're",
+}  # fmt: skip
 
 
 @cache
 def _base() -> dict[str, int]:
     letters = string.digits + string.ascii_lowercase
-    tokens = [*BASE_TOKENS, *string.punctuation, *letters, *(f"##{piece}" for piece in letters)]
-    return {token: index for index, token in enumerate(tokens)}
+    tokens = [*BASE_TOKENS, *string.punctuation, *MARKS, *letters]
+    tokens += [*(f"##{piece}" for piece in letters), *STEMS, *words(), *characters()]
+    return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
+@cache
 def vocabulary() -> dict[str, int]:
     """Return token -> id, control tokens last."""
     return _base() | {token: len(_base()) + index for index, token in enumerate(CONTROL_TOKENS)}
 
 
+@cache
 def build_tokenizer() -> Tokenizer:
     """Build the tokenizer, without truncation, padding or added special tokens."""
     model = WordPiece(_base(), unk_token="[UNK]", max_input_chars_per_word=100)

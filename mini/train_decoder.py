@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mini.batches import Batcher, Sampler
-from mini.extract import Features, read_features
+from mini.batches import Examples, Sampler, pack
+from mini.features import read_features
 from mini.gpt_model import Batch, TrainableGpt
 from mini.sizes import mini_dims
 from mini.train_dvae import COEF, mel_distance
@@ -23,6 +23,8 @@ from mini.trainer import (
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.reference.dvae import Decoder
 
+LONGEST = 200  # steps of a piece
+
 
 def build_decoder(dims: CheckpointDims) -> Decoder:
     """Return an untrained Decoder."""
@@ -31,16 +33,16 @@ def build_decoder(dims: CheckpointDims) -> Decoder:
     return decoder
 
 
-def hidden_and_mel(
-    gpt: TrainableGpt, batch: Batch, chosen: list[Features]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return each sentence's hidden states [T, hidden] and mel [num_mels, 2 T]."""
+def hidden_and_mel(gpt: TrainableGpt, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
+    """Return each sequence's hidden states [T, hidden] and mel [num_mels, 2 T]."""
     with torch.no_grad():
-        rows, _ = gpt.hidden(batch)
-    steps = [len(item.codes) for item in chosen]
-    parts = rows.split([count + 1 for count in steps])
-    hidden = [part[:-1] for part in parts]
-    mels = [torch.from_numpy(item.mel.astype(np.float32)).t().to(rows.device) for item in chosen]
+        rows, _, _ = gpt.hidden(batch)
+    # a sequence's rows end where no step follows
+    ends = [int(index) + 1 for index in (~batch.voiced).nonzero()[:, 0]]
+    counts = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    hidden = [part[:-1] for part in rows.split(counts)]
+    bins = gpt.dims.num_mels
+    mels = [part[:-1].reshape(-1, bins).t() for part in batch.mel.split(counts)]
     return hidden, mels
 
 
@@ -67,7 +69,7 @@ def load_gpt(dims: CheckpointDims, weights: dict[str, Tensor] | None) -> Trainab
 
 def main() -> None:
     """Train the Decoder."""
-    arguments, schedule = parse_schedule(__doc__ or "", Schedule(6000, 8, 1.5e-3, 60.0))
+    arguments, schedule = parse_schedule(__doc__ or "", Schedule(6000, 1200, 1.5e-3, 60.0))
     work, dims = work_folder(arguments.work), mini_dims()
     trainer = Trainer(
         "decoder", build_decoder(dims), schedule, work, arguments.seed, mixed_precision=True
@@ -75,21 +77,25 @@ def main() -> None:
     decoder, device = trainer.module, trainer.device
     gpt = load_gpt(dims, averaged_weights(work, "gpt")).to(device)
     rng = np.random.default_rng([arguments.seed, trainer.step])
-    batcher = Batcher(dims)
-    train, heldout = read_features(work, "train"), read_features(work, "heldout")[:32]
-    sampler = Sampler(train, schedule.batch, rng)
+    # real speech alone: the student's mels are smoother
+    train = [
+        [item for item in shard if item.real]
+        for shard in read_features(work, "train")
+        if any(item.real for item in shard)
+    ]
+    fixed = Examples(dims, np.random.default_rng(0))
+    heldout = [fixed.plain(item) for shard in read_features(work, "heldout") for item in shard][::3]
+    sampler = Sampler(train, Examples(dims, rng), schedule.batch, rng)
 
     def loss(step: int) -> Losses:
-        chosen = sampler.next()
-        batch = batcher.noisy(chosen, rng).to(device)
-        hidden, mels = hidden_and_mel(gpt, batch, chosen)
-        states, mel = crop(hidden, mels, min(len(item) for item in hidden), rng)
-        return {"total": mel_distance(decoder(states), mel)}
+        hidden, mels = hidden_and_mel(gpt, pack(sampler.next(), dims, rng).to(device))
+        states, mel = crop(hidden, mels, min(min(len(item) for item in hidden), LONGEST), rng)
+        return {"total": mel_distance(decoder(states).float(), mel)}
 
     def evaluate() -> dict[str, float]:
         distances = []
-        for item in heldout:
-            hidden, mels = hidden_and_mel(gpt, batcher.plain([item]).to(device), [item])
+        for example in heldout:
+            hidden, mels = hidden_and_mel(gpt, pack([example], dims, None).to(device))
             made = decoder(hidden[0].unsqueeze(0))
             distances.append(float(mel_distance(made, mels[0].unsqueeze(0))))
         return {"mel": float(np.mean(distances))}

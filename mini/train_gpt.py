@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 
-from mini.batches import Batcher, Sampler
-from mini.extract import read_features
+from mini import text
+from mini.batches import Examples, Sampler, pack
+from mini.features import read_features
 from mini.gpt_model import TrainableGpt
+from mini.refine import refine_batch
 from mini.sizes import mini_dims
 from mini.tokenizer import vocabulary
 from mini.train_dvae import COEF
 from mini.trainer import Losses, Schedule, Trainer, parse_schedule, work_folder
 from pipeline.checkpoint.dims import CheckpointDims
 
-GUIDE_WEIGHT, MEL_WEIGHT = 0.3, 1.0
+GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.3, 1.0, 0.3
+# one step in so many also teaches the text head, on so many sentences
+REFINE_EVERY, REFINE_BATCH = 6, 12
 
 
 def build_gpt(dims: CheckpointDims) -> TrainableGpt:
@@ -23,26 +29,39 @@ def build_gpt(dims: CheckpointDims) -> TrainableGpt:
 
 def main() -> None:
     """Train the GPT."""
-    arguments, schedule = parse_schedule(__doc__ or "", Schedule(12000, 8, 2e-3, 60.0))
+    arguments, schedule = parse_schedule(__doc__ or "", Schedule(20000, 2000, 1.5e-3, 60.0))
     work, dims = work_folder(arguments.work), mini_dims()
     trainer = Trainer("gpt", build_gpt(dims), schedule, work, arguments.seed, mixed_precision=True)
     model, device = trainer.module, trainer.device
     rng = np.random.default_rng([arguments.seed, trainer.step])
-    batcher = Batcher(dims)
-    train, heldout = read_features(work, "train"), read_features(work, "heldout")[:64]
-    print(f"{len(train)} sentences, {sum(len(f.codes) for f in train) / 46.875 / 3600:.2f} hours")
-    sampler = Sampler(train, schedule.batch, rng)
+    draws = random.Random(f"{arguments.seed}-{trainer.step}")
+    train, heldout = read_features(work, "train"), read_features(work, "heldout")
+    steps = sum(len(item.codes) for shard in train for item in shard)
+    print(f"{sum(map(len, train))} utterances, {steps / 46.875 / 3600:.2f} hours", flush=True)
+    sampler = Sampler(train, Examples(dims, rng), schedule.batch, rng)
+    written = [text.as_spoken(line) for name in text.LANGUAGES for line in text.written(name)]
+    fixed = Examples(dims, np.random.default_rng(0))
+    judged = [[fixed.plain(item) for item in shard] for shard in heldout]
+    judged = [batch[i : i + 12] for batch in judged for i in range(0, len(batch), 12)]
 
     def loss(step: int) -> Losses:
-        batch = batcher.noisy(sampler.next(), rng).to(device)
-        return model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT)
+        batch = pack(sampler.next(), dims, rng).to(device)
+        losses = model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT)
+        if step % REFINE_EVERY == 0:
+            refined = model.text_loss(refine_batch(draws.sample(written, REFINE_BATCH), draws))
+            losses = losses | {"total": losses["total"] + refined, "text": refined * REFINE_EVERY}
+        return losses
 
     def evaluate() -> dict[str, float]:
         sums: dict[str, list[float]] = {}
-        for start in range(0, len(heldout), 16):
-            batch = batcher.plain(heldout[start : start + 16]).to(device)
-            for key, value in model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT).items():
+        for chosen in judged:
+            batch = pack(chosen, dims, None).to(device)
+            losses = model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT)
+            language = chosen[0].items[0].language
+            for key, value in losses.items():
                 sums.setdefault(key, []).append(float(value))
+                if key in ("code", "sound_accuracy"):
+                    sums.setdefault(f"{key}_{language}", []).append(float(value))
         return {key: float(np.mean(values)) for key, values in sums.items()}
 
     trainer.run(loss, evaluate, every=250)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from mini.workspace import load_state, pick_device, save_state, seed_everything,
 SAVE_SECONDS = 120.0
 WARMUP_STEPS = 100
 # the averaged weights are what the later steps and the checkpoint use
-EMA_DECAY = 0.998
+EMA_DECAY = 0.999
 Losses = Mapping[str, Tensor]
 M = TypeVar("M", bound=nn.Module)
 
@@ -29,7 +28,7 @@ M = TypeVar("M", bound=nn.Module)
 class Schedule:
     """How long and how fast one step trains.
 
-    ``steps`` is the length of the cosine schedule; ``minutes`` stops a run early, and the next one
+    ``steps`` is when the schedule ends; ``minutes`` stops a run early, and the next one
     goes on from there.
     """
 
@@ -39,12 +38,18 @@ class Schedule:
     minutes: float
     clip: float = 1.0
     weight_decay: float = 0.01
+    knee: int = 3000
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step: linear warm-up, then half a cosine down to a twentieth."""
+        """Learning rate at a step.
+
+        A linear warm-up, from ``knee`` on an inverse square root, which leaves the end open, and
+        a linear way down to a twentieth over the last fifth of ``steps``.
+        """
         warm = min(1.0, (step + 1) / WARMUP_STEPS)
-        progress = min(step / self.steps, 1.0)
-        return self.learning_rate * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+        slow = min(1.0, (self.knee / max(step, 1)) ** 0.5)
+        end = min(1.0, max(0.05, (self.steps - step) / (0.2 * self.steps)))
+        return self.learning_rate * warm * slow * end
 
 
 def default_threads() -> int:
@@ -107,9 +112,9 @@ class Trainer(Generic[M]):
         self.average = {k: v.detach().clone() for k, v in module.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             module.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98),
-            weight_decay=schedule.weight_decay,
+            weight_decay=schedule.weight_decay, fused=True,
         )  # fmt: skip
-        self.step = 0
+        self.step, self.hours = 0, 0.0
         self.path = work / "state" / f"{name}.pt"
         self._resume()
         # a resumed run draws other batches than the run that it goes on from
@@ -143,10 +148,12 @@ class Trainer(Generic[M]):
             if self.step % every == 0:
                 self.log.metrics(self.step, self.evaluated(evaluate))
             if now - saved > SAVE_SECONDS:
+                self.hours += (now - saved) / 3600
                 self.save()
                 saved = now
             if now - begin > 60 * self.schedule.minutes:
                 break
+        self.hours += (time.monotonic() - saved) / 3600
         self.save()
         self.log.metrics(self.step, self.evaluated(evaluate))
 
@@ -177,7 +184,7 @@ class Trainer(Generic[M]):
         with torch.no_grad():
             figures = {f"heldout_{key}": value for key, value in evaluate().items()}
         self.module.load_state_dict(current)
-        return figures
+        return figures | {"hours": self.hours}
 
     def save(self) -> None:
         """Write everything that a resumed run needs."""
@@ -185,6 +192,7 @@ class Trainer(Generic[M]):
             self.path,
             {
                 "step": self.step,
+                "hours": self.hours,
                 "module": self.module.state_dict(),
                 "average": self.average,
                 "optimizer": self.optimizer.state_dict(),
@@ -195,7 +203,7 @@ class Trainer(Generic[M]):
         state = load_state(self.path)
         if state is None:
             return
-        self.step = int(state["step"])
+        self.step, self.hours = int(state["step"]), float(state["hours"])
         self.module.load_state_dict(state["module"])
         self.average = {k: v.to(self.device) for k, v in state["average"].items()}
         self.optimizer.load_state_dict(state["optimizer"])
@@ -207,6 +215,13 @@ def averaged_weights(work: Path, name: str) -> dict[str, Tensor] | None:
     return None if state is None else dict(state["average"])
 
 
+def trained_hours(work: Path) -> dict[str, float]:
+    """Return how many hours everything in the training folder has been trained, by name."""
+    states = {path.stem: load_state(path) for path in sorted((work / "state").glob("*.pt"))}
+    return {f"{name}_hours": float(state["hours"]) for name, state in states.items() if state}
+
+
 __all__ = [
-    "Losses", "Schedule", "Trainer", "averaged_weights", "parse_schedule", "work_folder",
+    "Losses", "Schedule", "Trainer", "averaged_weights", "parse_schedule", "trained_hours",
+    "work_folder",
 ]  # fmt: skip

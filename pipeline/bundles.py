@@ -68,7 +68,7 @@ def finish_bundle(
         graphs={name: graph_info(folder / f"{name}.onnx") for name in GRAPHS},
         generation=GENERATION,
         tokens=control_tokens(folder / TOKENIZER),
-        notes={"sentences_apart": True} if record.get("sentences_apart") else {},
+        notes={name: record[name] for name in ("sentences_apart", "language") if record.get(name)},
     )
     return manifest.write(folder)
 

@@ -10,6 +10,13 @@ from typing import Any
 
 import pytest
 
+
+class Keys:
+    """Keys as WebDriver sends them."""
+
+    CONTROL, ENTER = "\ue009", "\ue007"
+
+
 _FLAGS = (
     "--headless",
     "--no-sandbox",

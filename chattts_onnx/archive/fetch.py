@@ -1,14 +1,16 @@
 """Get a release archive over HTTPS or from a folder, check it, unpack it.
 
-Only the standard library is used.  What was loaded is kept as ``.<name>.partial`` until it is
-whole, so a later call goes on where an earlier one stopped; the checksum decides whether the
-pieces belong together.
+Only the standard library is used.  What was loaded is kept as ``.<name>.<hash>.partial``, named
+after the sha256 that it shall have, so a later call goes on where an earlier one stopped, and
+nothing that this program did not make is written over, followed or removed.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
+import os
 import time
 import urllib.error
 import urllib.parse
@@ -16,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..atomic_files import commit
 from ..errors import ArchiveError
@@ -72,17 +74,37 @@ def fetch(source: str, destination: Path | None, options: Fetch) -> tuple[Path, 
     names = sums.parts(archive)
     target = _target(destination, archive)
     target.parent.mkdir(parents=True, exist_ok=True)
-    parts = []
+    if options.keep:
+        _require_free([target.parent / part for part in names], sums)
+    parts, own = [], {}
     for part in names:
         path = target.parent / part
-        _download(urllib.parse.urljoin(folder_url, part), path, sums.files[part], options)
+        if not _has(path, sums.files[part]):
+            url = urllib.parse.urljoin(folder_url, part)
+            own[path] = path = _download(url, path, sums.files[part], options)
         parts.append(path)
     try:
-        return target, extract_archive(parts, target)
+        info = extract_archive(parts, target)
+        for path, partial in own.items():
+            if options.keep and not (path.exists() or path.is_symlink()):
+                commit(partial, path)
+        return target, info
     finally:
-        if not options.keep:
-            for path in parts:
-                path.unlink()
+        for partial in own.values():
+            partial.unlink(missing_ok=True)
+
+
+def _has(path: Path, sha256: str) -> bool:
+    return path.is_file() and _sha256(path) == sha256
+
+
+def _require_free(paths: list[Path], sums: Sums) -> None:
+    for path in paths:
+        if (path.exists() or path.is_symlink()) and not _has(path, sums.files[path.name]):
+            raise ArchiveError(
+                f"{path} is there already and is another file; move it, or name another folder "
+                "with -o."
+            )
 
 
 def _from_folder(
@@ -155,24 +177,39 @@ def _read_small(url: str) -> bytes:
     return data
 
 
-def _download(url: str, path: Path, sha256: str, options: Fetch) -> None:
-    """Load ``url`` into ``path``, resuming; nothing is left under that name unless it is right."""
-    partial = path.with_name(f".{path.name}.partial")
+def _download(url: str, path: Path, sha256: str, options: Fetch) -> Path:
+    """Load ``url`` beside ``path``, resuming; returns the file, which has the hash."""
+    partial = path.with_name(f".{path.name}.{sha256[:16]}.partial")
     resumed = partial.exists()
-    if path.exists() and _sha256(path) == sha256:
-        return
-    _load(url, partial, options)
-    if _sha256(partial) != sha256 and resumed:
-        # What was left belonged to another file: once more, from the start.
-        partial.unlink()
+    try:
         _load(url, partial, options)
-    found = _sha256(partial)
-    if found != sha256:
-        partial.unlink()
-        raise ArchiveError(
-            f"{url}: has sha256 {found}, {SUMS_NAME} says {sha256}: damaged or replaced."
-        )
-    commit(partial, path)
+        if (found := _sha256(partial)) != sha256 and resumed:
+            # What was left was damaged: once more, from the start.
+            partial.unlink()
+            _load(url, partial, options)
+            found = _sha256(partial)
+        if found != sha256:
+            partial.unlink()
+            raise ArchiveError(
+                f"{url}: has sha256 {found}, {SUMS_NAME} says {sha256}: damaged or replaced."
+            )
+    except BaseException:
+        if partial.is_file() and not partial.stat().st_size:
+            partial.unlink()
+        raise
+    return partial
+
+
+def _open_partial(partial: Path, more: bool) -> BinaryIO:
+    """A file of this name that is no link, to append to or from the start."""
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(partial, flags | (os.O_APPEND if more else os.O_TRUNC), 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ArchiveError(f"{partial} is a link; remove it.") from error
+        raise
+    return os.fdopen(handle, "wb")
 
 
 def _load(url: str, partial: Path, options: Fetch) -> None:
@@ -196,6 +233,8 @@ def _load(url: str, partial: Path, options: Fetch) -> None:
 
 
 def _load_once(url: str, partial: Path, progress: Progress) -> None:
+    if partial.is_symlink() or (partial.exists() and not partial.is_file()):
+        raise ArchiveError(f"{partial} is a link or no file; remove it.")
     have = partial.stat().st_size if partial.exists() else 0
     try:
         answer = _open(url, have)
@@ -210,12 +249,12 @@ def _load_once(url: str, partial: Path, progress: Progress) -> None:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
         _require_size(url, total or 0)
-        with partial.open("ab" if have else "wb") as sink:
+        with _open_partial(partial, more=bool(have)) as sink:
             while block := answer.read(_BLOCK):
                 have += len(block)
                 _require_size(url, have)
                 sink.write(block)
-                progress(partial.name[1 : -len(".partial")], have, total)
+                progress(partial.name[1:].rsplit(".", 2)[0], have, total)
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have} of {total} bytes")
 

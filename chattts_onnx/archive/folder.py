@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from ..atomic_files import commit
+from ..atomic_files import commit, sync_tree
 from ..errors import ArchiveError, BundleError
 from ..format.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from ..untrusted import brief, brief_text, parse_json
@@ -31,6 +31,8 @@ from .sums import SUMS_NAME, Sums, archive_name
 
 _BLOCK = 1 << 20
 _RECORD = tarfile.BLOCKSIZE
+# In a folder that is being unpacked; no file of an archive has such a name.
+_MARK = ".chattts-onnx"
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+-]*")
 
 
@@ -95,16 +97,28 @@ def extract_archive(parts: Sequence[Path], destination: Path) -> ArchiveInfo:
         raise ArchiveError(f"{destination} is there already; remove it or name another folder.")
     destination.parent.mkdir(parents=True, exist_ok=True)
     _require_room(parts, destination.parent)
-    scratch = destination.with_name(f".{destination.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    scratch = _fresh_folder(destination.with_name(f".{destination.name}.partial"))
     try:
         info = _walk(parts, scratch)
+        # The slow part, before the folder is without its mark.
+        sync_tree(scratch)
+        (scratch / _MARK).unlink()
         commit(scratch, destination)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     return info
+
+
+def _fresh_folder(scratch: Path) -> Path:
+    """A new folder; what a killed run left of it is removed, what is anyone else's refused."""
+    if scratch.is_symlink() or scratch.exists():
+        if scratch.is_symlink() or not (scratch / _MARK).is_file():
+            raise ArchiveError(f"{scratch} is in the way and no leftover of ours; move it.")
+        shutil.rmtree(scratch)
+    scratch.mkdir()
+    (scratch / _MARK).touch()
+    return scratch
 
 
 def _walk(parts: Sequence[Path], folder: Path | None) -> ArchiveInfo:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from .formats import SOUNDFILE
 from .sinks import to_pcm, wav_header
 
 Floats = npt.NDArray[np.float32]
@@ -20,7 +21,6 @@ MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg; codecs=opus",
 }
-_SOUNDFILE = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS")}
 # Bit rates by index, layer III of MPEG 1 and of MPEG 2 and 2.5.
 _MPEG1_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -54,7 +54,7 @@ class SoundfileEncoder:
             raise InputError(
                 f"{form} needs soundfile on the server (chattts-onnx[audio]); ask for wav or pcm."
             ) from error
-        container, encoding = _SOUNDFILE[form]
+        container, encoding = SOUNDFILE[form]
         self._pipe = _Pipe()
         # libsndfile's Ogg writer keeps a whole write on its stack.
         self._block = sample_rate // 2
@@ -131,6 +131,6 @@ def make_encoder(form: str, sample_rate: int) -> PcmEncoder | SoundfileEncoder:
     """An encoder; :class:`InputError` for formats that are not made here."""
     if form in ("wav", "pcm"):
         return PcmEncoder(sample_rate, header=form == "wav")
-    if form not in _SOUNDFILE:
+    if form not in SOUNDFILE:
         raise InputError(f"no audio format {form!r}; expected one of {', '.join(MEDIA_TYPES)}.")
     return SoundfileEncoder(sample_rate, form)

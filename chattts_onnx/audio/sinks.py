@@ -10,22 +10,19 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..atomic_files import commit, scratch_path
+from ..atomic_files import commit, followed, is_special, scratch_path
 from ..errors import InputError
+from .formats import SOUNDFILE
 
 Floats = npt.NDArray[np.float32]
 
-FORMATS = ("wav", "raw", "flac", "mp3", "opus")
-# How libsndfile calls a format: container and encoding.
-_ENCODINGS = {"flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS")}
-_SUFFIXES = {".wav": "wav", ".raw": "raw", ".pcm": "raw", ".flac": "flac", ".mp3": "mp3"}
-_SUFFIXES |= {".opus": "opus", ".ogg": "opus"}
 # Players that take raw 16-bit PCM on standard input; the first that is installed is used.
 PLAYERS = (
     "aplay -q -t raw -f S16_LE -c 1 -r {rate}",
@@ -44,13 +41,6 @@ class Sink(Protocol):
     def abort(self) -> None: ...
 
 
-def choose_format(output: str, wanted: str | None) -> str:
-    """The format asked for, or that of the file's suffix; raw on standard output, else WAV."""
-    if wanted is not None:
-        return wanted
-    return "raw" if output == "-" else _SUFFIXES.get(Path(output).suffix.lower(), "wav")
-
-
 def open_sink(output: str, form: str, sample_rate: int, *, float32: bool = False) -> Sink:
     """A sink for a file name, or ``-`` for standard output.
 
@@ -59,7 +49,7 @@ def open_sink(output: str, form: str, sample_rate: int, *, float32: bool = False
     """
     if float32 and form not in ("wav", "raw"):
         raise InputError(f"{form} holds no float samples; leave --float32 out or choose wav.")
-    if form in _ENCODINGS:
+    if form in SOUNDFILE:
         return SoundfileSink(output, form, sample_rate)
     return PcmSink(output, sample_rate, header=form == "wav", float32=float32)
 
@@ -77,12 +67,12 @@ class PcmSink:
     def __init__(self, output: str, sample_rate: int, *, header: bool, float32: bool) -> None:
         self._rate, self._header, self._float32 = sample_rate, header, float32
         self._written = 0
-        self._target = None if output == "-" else Path(output)
-        if self._target is None:
-            self._stream: IO[bytes] = sys.stdout.buffer
+        self._place = _Place(output)
+        if self._place.live:
+            # A pipe is read while it is written.
+            self._stream = self._place.open_live()
         else:
-            self._scratch = scratch_path(self._target)
-            self._stream = _open(self._scratch, self._target)
+            self._stream = self._place.open_scratch()
         if header:
             self._stream.write(wav_header(_UNKNOWN_SIZE, sample_rate, float32))
 
@@ -90,29 +80,29 @@ class PcmSink:
         data = to_pcm(chunk, self._float32)
         self._written += len(data)
         self._stream.write(data)
-        if self._target is None:
+        if self._place.live:
             self._stream.flush()
 
     def close(self) -> None:
-        if self._target is None:
+        if self._place.live:
             self._stream.flush()
+            self._place.close_live(self._stream)
             return
         if self._header:
             self._stream.seek(0)
             self._stream.write(wav_header(self._written, self._rate, self._float32))
         self._stream.close()
-        commit(self._scratch, self._target)
+        self._place.finish()
 
     def abort(self) -> None:
-        if self._target is not None:
-            # On a full disk, closing tries once more to write what is buffered.
-            with contextlib.suppress(OSError):
-                self._stream.close()
-            self._scratch.unlink(missing_ok=True)
+        # On a full disk, closing tries once more to write what is buffered.
+        with contextlib.suppress(OSError):
+            self._place.close_live(self._stream)
+        self._place.discard()
 
 
 class SoundfileSink:
-    """FLAC, MP3 or Opus by way of soundfile; standard output gets it when it is complete."""
+    """FLAC, MP3 or Opus by way of soundfile; what is no file gets it when it is complete."""
 
     def __init__(self, output: str, form: str, sample_rate: int) -> None:
         try:
@@ -121,15 +111,9 @@ class SoundfileSink:
             raise InputError(
                 f"{form} needs soundfile. Install chattts-onnx[audio], or choose wav."
             ) from error
-        self._target = None if output == "-" else Path(output)
-        if self._target is None:
-            handle, name = tempfile.mkstemp(suffix=f".{form}")
-            os.close(handle)
-            self._scratch = Path(name)
-        else:
-            self._scratch = scratch_path(self._target)
-        self._disk = _WatchedFile(_open(self._scratch, Path(output)))
-        container, encoding = _ENCODINGS[form]
+        self._place = _Place(output)
+        self._disk = _WatchedFile(self._place.open_scratch())
+        container, encoding = SOUNDFILE[form]
         try:
             self._file: Any = soundfile.SoundFile(
                 self._disk, "w", sample_rate, 1, encoding, format=container
@@ -153,13 +137,7 @@ class SoundfileSink:
         finally:
             self._disk.check()
         self._disk.stream.close()
-        if self._target is not None:
-            commit(self._scratch, self._target)
-            return
-        with self._scratch.open("rb") as stream:
-            shutil.copyfileobj(stream, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        self._scratch.unlink()
+        self._place.finish()
 
     def abort(self) -> None:
         with contextlib.suppress(RuntimeError):
@@ -170,7 +148,61 @@ class SoundfileSink:
         # On a full disk, closing tries once more to write what is buffered.
         with contextlib.suppress(OSError):
             self._disk.stream.close()
-        self._scratch.unlink(missing_ok=True)
+        self._place.discard()
+
+
+class _Place:
+    """Where an output goes: a file, replaced when all is there, or what is written through."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+        self.live = output == "-" or is_special(Path(output))
+        self._target = None if self.live else followed(Path(output))
+        self._scratch: Path | None = None
+
+    def open_live(self) -> IO[bytes]:
+        if self._output == "-":
+            return sys.stdout.buffer
+        return self._named(lambda: Path(self._output).open("wb"))
+
+    def close_live(self, stream: IO[bytes]) -> None:
+        if self._output != "-":
+            stream.close()
+
+    def open_scratch(self) -> IO[bytes]:
+        if self._target is None:
+            handle, name = tempfile.mkstemp()
+            self._scratch = Path(name)
+            return os.fdopen(handle, "wb")
+        self._scratch = scratch = scratch_path(self._target)
+        return self._named(lambda: scratch.open("wb"))
+
+    def finish(self) -> None:
+        """The closed scratch file becomes the output."""
+        assert self._scratch is not None
+        if self._target is not None:
+            commit(self._scratch, self._target)
+            return
+        try:
+            sink = self.open_live()
+            with self._scratch.open("rb") as stream:
+                shutil.copyfileobj(stream, sink)
+            sink.flush()
+            self.close_live(sink)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        if self._scratch is not None:
+            self._scratch.unlink(missing_ok=True)
+
+    def _named(self, open_: Callable[[], IO[bytes]]) -> IO[bytes]:
+        try:
+            return open_()
+        except OSError as error:
+            raise InputError(
+                f"{self._output} cannot be written: {error.strerror or error}."
+            ) from error
 
 
 class _WatchedFile:
@@ -274,10 +306,3 @@ def wav_header(size: int, sample_rate: int, float32: bool = False) -> bytes:
         *(code, 1, sample_rate, sample_rate * width, width, 8 * width),
         *(b"data", size),
     )
-
-
-def _open(scratch: Path, target: Path) -> IO[bytes]:
-    try:
-        return scratch.open("wb")
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from error

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..atomic_files import write_file
 from ..errors import InputError
+from .formats import choose_format
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,7 +48,12 @@ def to_bytes(audio: npt.ArrayLike, sample_rate: int, sample_format: str = "int16
 def write_wav(
     path: Path | str, audio: npt.ArrayLike, sample_rate: int, sample_format: str = "int16"
 ) -> None:
-    """Write a WAV file in one rename: a reader never sees half of it."""
+    """Write a WAV file in one rename: a reader never sees half of it.
+
+    Raises :class:`InputError` as :func:`to_bytes`, for a name whose suffix means another format,
+    or where it can't be written.
+    """
+    choose_format(str(path), "wav")
     target, data = Path(path), to_bytes(audio, sample_rate, sample_format)
     try:
         write_file(target, data)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
+from ..charset import decode, detect, known
+from ..errors import InputError
 from ..untrusted import brief, brief_text, parse_json
 from .errors import CorpusError, LineError
 from .line import COLUMNS
@@ -54,11 +56,15 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files read as one; ``columns`` maps names of :data:`.COLUMNS` to those in the files."""
+    """Files read as one; ``columns`` maps names of :data:`.COLUMNS` to those in the files.
+
+    ``encoding`` is that of JSONL and CSV without a byte order mark; UTF-8 by default.
+    """
 
     paths: tuple[Path, ...]
     columns: tuple[tuple[str, str], ...] = ()
     delimiter: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         if not self.paths:
@@ -68,6 +74,8 @@ class Corpus:
                 raise CorpusError(f"{path} not found; expected a corpus.")
         if len({_kind(path) for path in self.paths}) > 1:
             raise CorpusError("the corpus mixes formats; expected files of one format.")
+        if self.encoding is not None:
+            known(self.encoding)
         for ours, _ in self.columns:
             if ours not in COLUMNS:
                 raise CorpusError(f"found no column {ours!r}; expected one of {list(COLUMNS)}.")
@@ -94,11 +102,12 @@ class Corpus:
     def _reader(self) -> Reader:
         kind = _kind(self.paths[0])
         if kind == "jsonl":
-            return _Jsonl()
+            return _Jsonl(self.encoding)
         if kind == "parquet":
             return _Parquet(self._names())
         tab = self.paths[0].suffix.lower() == ".tsv"
-        return _Csv(self._names(), self.delimiter or ("\t" if tab else ","))
+        delimiter = self.delimiter or ("\t" if tab else ",")
+        return _Csv(self._names(), delimiter, self.encoding)
 
 
 @dataclass(frozen=True)
@@ -153,35 +162,74 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _lines(stream: IO[bytes]) -> Iterator[tuple[bytes | None, int]]:
-    """Lines with the offset after each; None for one that is too long, read over in blocks."""
-    place = stream.tell()
-    while line := stream.readline(MAX_LINE_BYTES):
-        place += len(line)
-        whole = len(line) < MAX_LINE_BYTES or line.endswith(b"\n")
-        if not whole:
-            while rest := stream.readline(_BLOCK):
-                place += len(rest)
-                if rest.endswith(b"\n"):
-                    break
-        yield (line if whole else None), place
+class _Lines:
+    """Lines of a file's text, each with the offset after it.
+
+    A line that is too long, read over in blocks, or not of the encoding is a :class:`LineError`.
+    """
+
+    def __init__(self, stream: IO[bytes], encoding: str | None) -> None:
+        self._stream = stream
+        self._encoding, self._mark = detect(stream.read(4), encoding)
+        self._newline = "\n".encode(self._encoding)
+        stream.seek(self._mark)
+        self.place = self._mark
+
+    def seek(self, offset: int) -> None:
+        """Go on from ``offset``, 0 being the first line."""
+        self.place = max(offset, self._mark)
+        self._stream.seek(self.place)
+
+    def __iter__(self) -> Iterator[tuple[str | LineError, int]]:
+        while line := self._read(MAX_LINE_BYTES):
+            self.place += len(line)
+            whole = len(line) < MAX_LINE_BYTES or line.endswith(self._newline)
+            if not whole:
+                while rest := self._read(_BLOCK):
+                    self.place += len(rest)
+                    if rest.endswith(self._newline):
+                        break
+            yield self._text(line) if whole else _too_long(), self.place
+
+    def _read(self, most: int) -> bytes:
+        """Up to the next newline, which in UTF-16 and UTF-32 is more than one byte."""
+        line, width = b"", len(self._newline)
+        while more := self._stream.readline(most - len(line)):
+            line += more + self._stream.read(-len(more) % width)
+            if width == 1 or line.endswith(self._newline) or len(line) >= most:
+                break
+        return line
+
+    def _text(self, line: bytes) -> str | LineError:
+        try:
+            return decode(line, "the line", self._encoding)
+        except InputError as error:
+            return LineError(str(error))
+
+
+def _too_long() -> LineError:
+    return LineError(f"the line has more than {MAX_LINE_BYTES} bytes; split the text.")
 
 
 class _Jsonl:
     """One JSON object a line; empty lines do not count."""
 
-    def records(self, path: Path, offset: int) -> Iterator[tuple[bytes | None, int]]:
+    def __init__(self, encoding: str | None) -> None:
+        self._encoding = encoding
+
+    def records(self, path: Path, offset: int) -> Iterator[tuple[str | LineError, int]]:
         with path.open("rb") as stream:
-            stream.seek(offset)
-            for line, end in _lines(stream):
-                if line is None or line.strip():
+            lines = _Lines(stream, self._encoding)
+            lines.seek(offset)
+            for line, end in lines:
+                if isinstance(line, LineError) or line.strip():
                     yield line, end
 
-    def fields(self, raw: bytes | None) -> dict[str, Any]:
-        if raw is None:
-            raise LineError(f"the line has more than {MAX_LINE_BYTES} bytes; split the text.")
+    def fields(self, raw: str | LineError) -> dict[str, Any]:
+        if isinstance(raw, LineError):
+            raise raw
         try:
-            value = parse_json(raw.decode("utf-8-sig"))
+            value = parse_json(raw)
         except ValueError as error:
             raise LineError(f"the line is no JSON: {error}.") from error
         if not isinstance(value, dict):
@@ -192,13 +240,14 @@ class _Jsonl:
 class _Csv:
     """Comma- or tab-separated values with a header; quoted fields may hold line breaks."""
 
-    def __init__(self, names: Mapping[str, str], delimiter: str) -> None:
+    def __init__(self, names: Mapping[str, str], delimiter: str, encoding: str | None) -> None:
         self._names = names
         self._delimiter = delimiter
+        self._encoding = encoding
 
     def records(self, path: Path, offset: int) -> Iterator[tuple[Any, int]]:
         with path.open("rb") as stream:
-            source = _Counted(stream)
+            source = _Counted(_Lines(stream, self._encoding))
             rows = csv.reader(source, delimiter=self._delimiter)
             header = self._header(path, rows)
             if offset:
@@ -223,7 +272,9 @@ class _Csv:
         try:
             header = [name.strip() for name in next(rows)]
         except (StopIteration, csv.Error) as error:
-            raise CorpusError(f"{path} has no header; expected names of columns.") from error
+            raise CorpusError(
+                f"{path} has no header ({error}); expected names of columns."
+            ) from error
         text = self._names["text"]
         if text not in header:
             raise CorpusError(
@@ -238,28 +289,24 @@ class _Csv:
 
 
 class _Counted:
-    """Lines of a binary stream as text for ``csv``, with the place after the last one taken."""
+    """Lines for ``csv``, with the place after the last one taken."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.place = stream.tell()
+    def __init__(self, lines: _Lines) -> None:
+        self._lines = lines
+        self.seek = lines.seek
 
-    def seek(self, offset: int) -> None:
-        """Go on from ``offset``."""
-        self._stream.seek(offset)
-        self.place = offset
+    @property
+    def place(self) -> int:
+        return self._lines.place
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        first = self.place == 0
-        for line, end in _lines(self._stream):
-            self.place = end
-            if line is None:
-                raise csv.Error(f"a line has more than {MAX_LINE_BYTES} bytes")
-            text = line.decode("utf-8", "surrogateescape")
-            return text.removeprefix("\ufeff") if first else text
+        for line, _ in self._lines:
+            if isinstance(line, LineError):
+                raise csv.Error(str(line))
+            return line
         raise StopIteration
 
 

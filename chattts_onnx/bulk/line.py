@@ -53,7 +53,7 @@ def parse_line(number: int, fields: Mapping[str, Any], defaults: Defaults) -> Li
         found = "nothing" if _absent(text) else brief(text)
         raise LineError(f"found {found} in the column text, expected what is to be spoken.")
     if _has_surrogates(text):
-        raise LineError("the text is not UTF-8; convert the corpus first.")
+        raise LineError("the text is not Unicode; it has halves of characters.")
     name = line_id(number, fields)
     seed = _whole(fields.get("seed"), "seed")
     speed = _whole(fields.get("speed"), "speed")

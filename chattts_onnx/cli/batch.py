@@ -70,7 +70,7 @@ def make_job(parsed: argparse.Namespace) -> Job:
     from ..bulk import Corpus, Defaults, Job, Settings, scan
 
     columns = tuple(_column(text) for text in parsed.column)
-    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter)
+    corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter, parsed.encoding)
     names = ("max_new_tokens", "temperature")
     params = tuple((n, getattr(parsed, n)) for n in names if getattr(parsed, n) is not None)
     settings = Settings(
@@ -104,7 +104,9 @@ def _add_corpus(batch: argparse.ArgumentParser) -> None:
 
 def _add_speech(batch: argparse.ArgumentParser) -> None:
     group = batch.add_argument_group("speech, where a line has no column of its own")
-    group.add_argument("--voice", help="seed, name, file (FILE#NAME) or text form")
+    group.add_argument(
+        "--voice", help="seed, name, file (FILE#NAME), text form, or a mix: joe(2)+ava(1)"
+    )
     group.add_argument("--seed", type=int, default=0, help="starts each line's seed (default: 0)")
     group.add_argument("--speed", type=int, choices=range(10), metavar="0..9")
     group.add_argument("--max-new-tokens", type=int, help="46.875 are a second")

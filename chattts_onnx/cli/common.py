@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..format.installed import VARIABLE, find_bundle
+from ..native.choice import CHOICES, STEP_VARIABLE
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
 
 Commands = Any  # argparse names the type of add_subparsers() privately
-BUNDLE_VARIABLE = "CHATTTS_BUNDLE"
 
 
 def new_command(
@@ -36,8 +35,8 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
         "-b",
         "--bundle",
         type=Path,
-        default=os.environ.get(BUNDLE_VARIABLE) or None,
-        help=f"bundle folder (default: ${BUNDLE_VARIABLE})",
+        help=f"a bundle's folder, or the name of an installed one (default: ${VARIABLE}, then the "
+        "one that is installed)",
     )
 
 
@@ -47,14 +46,18 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", action="append", help="ONNX Runtime provider; may be repeated"
     )
+    parser.add_argument(
+        "--step",
+        choices=CHOICES,
+        help=f"what runs the GPT's steps: the compiled library or ONNX Runtime (default: "
+        f"${STEP_VARIABLE}, else auto, the library wherever it fits)",
+    )
     parser.add_argument("--no-verify", action="store_true", help="skip the sha256 check")
 
 
 def bundle_folder(parsed: argparse.Namespace) -> Path:
-    """The bundle's folder; :class:`InputError` when none was named."""
-    if parsed.bundle is None:
-        raise InputError(f"no bundle; name its folder with -b or in ${BUNDLE_VARIABLE}.")
-    return Path(parsed.bundle)
+    """The bundle's folder; :class:`InputError` when none was named and none is installed."""
+    return find_bundle(parsed.bundle)
 
 
 def open_named_bundle(parsed: argparse.Namespace, *, huge_pages: bool = False) -> Bundle:
@@ -68,4 +71,5 @@ def open_named_bundle(parsed: argparse.Namespace, *, huge_pages: bool = False) -
         getattr(parsed, "threads", None),
         verify=not getattr(parsed, "no_verify", False),
         huge_pages=huge_pages,
+        step=getattr(parsed, "step", None),
     )

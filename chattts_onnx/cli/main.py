@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..atomic_files import PLACE_ERRORS
+from ..console import make_printable
 from ..errors import ChatTTSError
 from . import batch, completion, doctor, fetch, say, serve, verify, voices
 
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 on success, 2 with one line on stderr for what the user can mend."""
+    make_printable()
     parser = build_parser()
     parsed = parser.parse_args(arguments)
     try:
@@ -56,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_USER_ERROR
     except OSError as error:
-        if error.errno not in PLACE_ERRORS:
+        # Of an error with a name, such as one that is too long, the name says enough.
+        if error.errno not in PLACE_ERRORS and not error.filename:
             raise
         where = f"{error.filename}: " if error.filename else ""
         print(

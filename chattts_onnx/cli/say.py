@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..audio.formats import FORMATS, choose_format
+from ..charset import argument
 from ..errors import ChatTTSError, InputError
 from .common import Commands, add_bundle, add_runtime, new_command, open_named_bundle
 from .say_text import add_text, dry_run, read_text, text_options
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
     from ..speech.options import Options
     from ..text import Report
 
-FORMATS = ("wav", "raw", "flac", "mp3", "opus")
 _EXAMPLES = """  chattts-onnx say "今天是2024年10月1日。" -b bundles/int8 -o today.wav --voice 7
   chattts-onnx say -f book.txt -b bundles/int8 -o book.mp3 --voice anna --lexicon words.yaml
   chattts-onnx say "Well..." -b bundles/int8 -o well.wav --oral 3 --laugh 1 --break 5
   chattts-onnx say "Hello." -b bundles/int8 -o - | aplay -t raw -f S16_LE -r 24000
   chattts-onnx say "Hello." -b bundles/int8 -o me.wav --clone me.wav --transcript "What I said."
   chattts-onnx say "￥1,234.50" --dry-run
+  chattts-onnx say "Laser power is 5 mW." --explain
 """
 
 
@@ -56,11 +58,16 @@ def _add_output(say: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dry-run", action="store_true", help="print the normalised text and tokens, no speech"
     )
+    group.add_argument(
+        "--explain", action="store_true", help="as --dry-run, and why each thing is said as it is"
+    )
 
 
 def _add_voice(say: argparse.ArgumentParser) -> None:
     group = say.add_argument_group("voice and style")
-    group.add_argument("--voice", help="seed, name, file (FILE#NAME) or text form of a voice")
+    group.add_argument(
+        "--voice", help="seed, name, file (FILE#NAME), text form, or a mix: joe(2)+ava(1)"
+    )
     group.add_argument(
         "--clone", type=Path, help="recording to clone, or what `voices clone` wrote"
     )
@@ -78,19 +85,22 @@ def _add_voice(say: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Speak, or with ``--dry-run`` print what would be spoken."""
-    if parsed.dry_run:
+    if parsed.dry_run or parsed.explain:
         dry_run(parsed)
         return 0
     if parsed.output is None and parsed.play is None:
         raise InputError("nowhere to speak to; name a file with -o, or use --play or --dry-run.")
-    _check_output(parsed.output)
+    _check_output(parsed.output, parsed.format)
     text = read_text(parsed)
+    from ..format.abilities import shortfalls
     from ..text import Report
 
     started, report = time.perf_counter(), Report()
     bundle = open_named_bundle(parsed)
     progress = _Progress(bundle)
     options = _options(bundle, parsed)
+    for line in shortfalls(bundle.manifest, text, options):
+        print(f"warning: {line}", file=sys.stderr)
     from ..speech.narrate import narrate
     from ..speech.windows import StreamOptions
 
@@ -130,6 +140,7 @@ def _options(bundle: Bundle, parsed: argparse.Namespace) -> Options:
         params = params.but(max_new_tokens=parsed.max_new_tokens, min_new_tokens=max(0, low))
     if parsed.temperature is not None:
         params = params.but(temperature=parsed.temperature)
+    refine_prompt = argument(parsed.refine_prompt, "--refine-prompt", parsed.encoding)
     options: Options = {
         "params": params,
         "seed": parsed.seed,
@@ -137,7 +148,7 @@ def _options(bundle: Bundle, parsed: argparse.Namespace) -> Options:
         "oral": parsed.oral,
         "laugh": parsed.laugh,
         "break_": parsed.break_,
-        "refine_prompt": parsed.refine_prompt,
+        "refine_prompt": refine_prompt,
         "normalize": not parsed.no_normalize,
         "text_options": text_options(parsed),
         "piece_tokens": parsed.piece_tokens,
@@ -150,14 +161,15 @@ def _options(bundle: Bundle, parsed: argparse.Namespace) -> Options:
         if is_sample(parsed.clone):
             options["sample"] = load_sample(bundle, parsed.clone)
         else:
-            options["sample"] = make_sample(bundle, parsed.clone, parsed.transcript or "")
+            transcript = argument(parsed.transcript or "", "--transcript", parsed.encoding)
+            options["sample"] = make_sample(bundle, parsed.clone, transcript)
     elif parsed.transcript is not None:
         raise InputError("--transcript belongs to a recording; name it with --clone.")
     return options
 
 
 def _open(bundle: Bundle, parsed: argparse.Namespace) -> Sink:
-    from ..audio.sinks import PlayerSink, Several, choose_format, open_sink
+    from ..audio.sinks import PlayerSink, Several, open_sink
 
     sinks: list[Sink] = []
     if parsed.output is not None:
@@ -173,10 +185,11 @@ def _open(bundle: Bundle, parsed: argparse.Namespace) -> Sink:
     return sinks[0] if len(sinks) == 1 else Several(sinks)
 
 
-def _check_output(output: str | None) -> None:
+def _check_output(output: str | None, form: str | None) -> None:
     """Say so before minutes of work when the file could not be written anyway."""
     if output is None or output == "-":
         return
+    choose_format(output, form)
     if not Path(output).absolute().parent.is_dir():
         raise InputError(f"the folder of {output} does not exist; make it first.")
     if Path(output).is_dir():

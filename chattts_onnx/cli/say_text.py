@@ -8,32 +8,41 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from ..charset import argument, read_blocks
 from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..text import TextOptions, TextTokenizer
 
-_BLOCK = 1 << 16
-
 
 def add_text(say: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     say.add_argument("text", nargs="?", help="the text; '-' or nothing reads standard input")
-    say.add_argument("-f", "--file", type=Path, help="read the text from this UTF-8 file")
+    say.add_argument("-f", "--file", type=Path, help="read the text from this file")
     add_reading(say)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Declare how a text is read."""
     group = parser.add_argument_group("reading")
+    group.add_argument(
+        "--encoding", help="of the text where it is not UTF-8: gb18030, big5, cp1252, utf-16-le, …"
+    )
     group.add_argument("--lexicon", type=Path, help="YAML or JSON of words and their speech")
     group.add_argument(
-        "--language", choices=("auto", "zh", "en"), default="auto", help="of numbers"
+        "--language", choices=("auto", "zh", "en"), default="auto", help="of numbers and formulas"
     )
     group.add_argument("--numbers", choices=("auto", "digits", "cardinal"), default="auto")
     group.add_argument("--erhua", choices=("merge", "keep"), default="merge", help="花儿 as 花")
     group.add_argument("--emoji", choices=("drop", "name"), default="drop")
     group.add_argument("--text-backend", choices=("auto", "rules", "wetext"), default="auto")
+    group.add_argument(
+        "--markup",
+        choices=("auto", "plain", "ssml", "markdown"),
+        default="auto",
+        help="what carries the text and is not spoken",
+    )
+    group.add_argument("--code", choices=("read", "skip"), default="read", help="blocks of code")
     group.add_argument("--no-normalize", action="store_true", help="speak the text as it stands")
     group.add_argument("--piece-tokens", type=int, help="length at which a long text is cut")
 
@@ -48,6 +57,8 @@ def text_options(parsed: argparse.Namespace) -> TextOptions:
         erhua=parsed.erhua,
         emoji=parsed.emoji,
         backend=parsed.text_backend,
+        markup=parsed.markup,
+        code=parsed.code,
         lexicon=Lexicon.load(parsed.lexicon) if parsed.lexicon else Lexicon(),
     )
 
@@ -58,37 +69,34 @@ def read_text(parsed: argparse.Namespace) -> str | Iterable[str]:
         if parsed.text is not None:
             raise InputError("both a text and --file were given; expected one of them.")
         try:
-            stream = parsed.file.open(encoding="utf-8-sig")
+            stream = parsed.file.open("rb")
         except OSError as error:
             raise InputError(f"{parsed.file} cannot be read: {error.strerror or error}.") from error
-        return _blocks(stream, str(parsed.file))
+        return _blocks(stream, str(parsed.file), parsed.encoding)
     if parsed.text not in (None, "-"):
-        return str(parsed.text)
-    return _blocks(sys.stdin, "standard input")
+        return argument(parsed.text, "the text", parsed.encoding)
+    if not hasattr(sys.stdin, "buffer"):
+        return [sys.stdin.read()]
+    own = sys.stdin.encoding
+    return read_blocks(sys.stdin.buffer, "standard input", parsed.encoding, own)
 
 
-def _blocks(stream: IO[str], name: str) -> Iterator[str]:
-    try:
-        while block := stream.read(_BLOCK):
-            yield block
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text: {error}; convert it first.") from error
-    finally:
-        if stream is not sys.stdin:
-            stream.close()
+def _blocks(stream: IO[bytes], name: str, encoding: str | None) -> Iterator[str]:
+    with stream:
+        yield from read_blocks(stream, name, encoding)
 
 
 def dry_run(parsed: argparse.Namespace) -> None:
     """Print each piece, its tokens, and what normalisation changed.  Needs no model."""
     from ..text import Report, split_pieces
 
-    tokenizer, limit, apart = _tokenizer(parsed)
+    tokenizer, limit, apart, reading = _bundle(parsed)
     report, unknown = Report(), set()
     pieces = split_pieces(
         read_text(parsed),
         (lambda text: len(tokenizer.encode(text))) if tokenizer else len,
         limit,
-        text_options(parsed),
+        reading,
         report,
         normalized=parsed.no_normalize,
         apart=apart,
@@ -103,6 +111,8 @@ def dry_run(parsed: argparse.Namespace) -> None:
             unknown |= {word for word in _words(piece.text) if "[UNK]" in tokenizer.tokens(word)}
     for change in report:
         print(f"{change}")
+        if parsed.explain and change.why:
+            print(f"   {change.why}")
     if unknown:
         print(f"unknown to the tokenizer: {', '.join(sorted(unknown))}")
 
@@ -111,18 +121,22 @@ def _words(text: str) -> list[str]:
     return "".join(c if c.isascii() else f" {c} " for c in text).split()
 
 
-def _tokenizer(parsed: argparse.Namespace) -> tuple[TextTokenizer | None, int, bool]:
-    """The bundle's tokenizer, its length of a piece and whether each sentence is one.
+def _bundle(
+    parsed: argparse.Namespace,
+) -> tuple[TextTokenizer | None, int, bool, TextOptions]:
+    """The bundle's tokenizer, its length of a piece, whether each sentence is one, and its reading.
 
     Without a bundle that is the usual length.
     """
     from ..text.pieces import PIECE_TOKENS
 
     if parsed.bundle is None:
-        return None, parsed.piece_tokens or PIECE_TOKENS, False
+        return None, parsed.piece_tokens or PIECE_TOKENS, False, text_options(parsed)
     from ..format.manifest import Manifest
-    from ..text import TextTokenizer, piece_limit, sentences_apart
+    from ..text import TextTokenizer, bundle_reading, piece_limit, sentences_apart
 
     manifest = Manifest.load(parsed.bundle, verify=False)
     tokenizer = TextTokenizer.load(Path(parsed.bundle) / "tokenizer.json")
-    return tokenizer, piece_limit(manifest, parsed.piece_tokens), sentences_apart(manifest)
+    limit = piece_limit(manifest, parsed.piece_tokens)
+    reading = bundle_reading(manifest, text_options(parsed))
+    return tokenizer, limit, sentences_apart(manifest), reading

@@ -36,7 +36,8 @@ def add_command(commands: Commands) -> None:
 
     for entry in options():
         flag, about = "--" + entry.name.replace("_", "-"), entry.metadata["help"]
-        about = f"{about} (default {entry.default!s}; ${variable(entry.name)})".replace("%", "%%")
+        default = "none" if entry.default == () else entry.default
+        about = f"{about} (default {default}; ${variable(entry.name)})".replace("%", "%%")
         if isinstance(entry.default, bool):
             about = f"{entry.metadata['help']} (${variable(entry.name)})"
             serve.add_argument(flag, action="store_true", default=None, help=about)

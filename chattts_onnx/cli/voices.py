@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..charset import argument
 from ..errors import InputError
 from .common import Commands, add_bundle, add_runtime, bundle_folder, new_command, open_named_bundle
 
@@ -21,6 +22,7 @@ _EXAMPLES = """  chattts-onnx voices list -b bundles/int8
   chattts-onnx voices show anna -b bundles/int8
   chattts-onnx voices convert spreadsheet.csv anna.json
   chattts-onnx voices convert 'voices.xlsx#Sheet2' anna.json
+  chattts-onnx voices convert 'anna.json(2)+7(1)' mixed.json
   chattts-onnx voices clone me.wav --transcript "What I said." -o me.json -b bundles/int8
 """
 
@@ -36,14 +38,14 @@ def add_command(commands: Commands) -> None:
     create.add_argument("name", help="name in the bundle")
     source = create.add_mutually_exclusive_group(required=True)
     source.add_argument("--seed", type=int, help="draw it at random by this seed")
-    source.add_argument("--source", help="file (FILE#NAME) or text form")
+    source.add_argument("--source", help="file (FILE#NAME), text form or mix such as 7(2)+9(1)")
     create.add_argument("-o", "--output", type=Path, help="file instead of the bundle")
     create.set_defaults(run=_create)
     show = actions.add_parser("show", help="print a voice's text form and what it holds")
-    show.add_argument("voice", help="seed, name, file (FILE#NAME) or text form")
+    show.add_argument("voice", help="seed, name, file (FILE#NAME), text form or mix")
     show.set_defaults(run=_show)
     convert = actions.add_parser("convert", help="rewrite a voice as .json, .csv, .npy or .txt")
-    convert.add_argument("source", help="seed, name, file (FILE#NAME) or text form")
+    convert.add_argument("source", help="seed, name, file (FILE#NAME), text form or mix")
     convert.add_argument("target", type=Path, help="its suffix tells the form")
     convert.set_defaults(run=_convert)
     clone = actions.add_parser("clone", help="encode a recording to speak in its voice")
@@ -126,7 +128,10 @@ def _convert(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 def _clone(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     from ..speech.cloning import make_sample, save_sample
 
-    sample = make_sample(open_named_bundle(parsed), parsed.recording, parsed.transcript)
+    if parsed.output.suffix.lower() != ".json":
+        raise InputError(f"{parsed.output} has another suffix than .json, which --clone reads.")
+    transcript = argument(parsed.transcript, "--transcript")
+    sample = make_sample(open_named_bundle(parsed), parsed.recording, transcript)
     save_sample(parsed.output, sample)
     print(f"{parsed.output}: {len(sample.codes)} steps; {sample.transcript}")
     return 0

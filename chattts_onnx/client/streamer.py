@@ -42,6 +42,8 @@ class Wishes(TypedDict, total=False):
     break_: int | None
     normalize: bool
     language: Literal["auto", "zh", "en"] | None
+    markup: Literal["auto", "plain", "ssml", "markdown"] | None
+    code: Literal["read", "skip"] | None
 
 
 class ChatTTSStreamer:

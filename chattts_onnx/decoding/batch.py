@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import GenerationError, InputError, NonFiniteError, RequestCancelledError
-from .decoder import Decoder
 from .device import CudaDecoder
 from .finite import describe, finite_rows
 from .request import Pass, Request
 from .sampling import Settings, sample
+from .slots import SlotDecoder
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
 class Batch:
-    """The scheduler over a :class:`Decoder`: admits waiting requests in order, steps all running.
+    """The scheduler over a decoder: admits waiting requests in order, steps all running.
 
     ``text_logits`` maps hidden [n, hidden] to text logits [n, num_text_tokens] and is needed by
     refine passes only, whose end is ``text_end``.  Every step advances each running request by
@@ -32,7 +32,7 @@ class Batch:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: SlotDecoder,
         text_logits: Callable[[Floats], Floats] | None = None,
         text_end: int | None = None,
         row_multiple: int = 1,

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from ..errors import GenerationError, InputError
+from ..errors import InputError
 from ..format.manifest import ModelInfo
 from ..text.prompts import Prompt
 from .kv_cache import KVCache
+from .slots import SlotDecoder, outputs
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -53,7 +54,7 @@ def prefill(
             f"a prompt has {ids.shape[1]} tokens, the cache holds {cache.max_length}; "
             "shorten the text or ask for fewer new tokens."
         )
-    hidden, logits = _outputs(model, len(logits_index))
+    hidden, logits = outputs(model, len(logits_index))
     feeds: dict[str, npt.NDArray[Any]] = {
         "input_ids": np.ascontiguousarray(ids, dtype=np.int64),
         "text_mask": np.ascontiguousarray(text_mask, dtype=np.bool_),
@@ -88,13 +89,14 @@ def right_pad(prompts: Sequence[Prompt]) -> tuple[Ints, Bools, Ints]:
     return ids, text_mask, lengths
 
 
-class Decoder:
-    """The GPT graph over ``slots`` sequences that share one cache.
+class Decoder(SlotDecoder):
+    """The GPT graph of ONNX Runtime over ``slots`` sequences that share one cache.
 
-    A step runs the first ``count`` slots.  Its inputs live in arrays that are written in place and
-    its outputs in arrays that the graph writes, all bound once for each ``count``, so a step
-    allocates nothing.  Not safe for use from several threads.
+    A step's inputs live in arrays that are written in place and its outputs in arrays that the
+    graph writes, all bound once for each ``count``, so a step allocates nothing.
     """
+
+    cache: KVCache
 
     def __init__(
         self,
@@ -106,27 +108,18 @@ class Decoder:
         device_id: int = 0,
         cache: KVCache | None = None,
     ) -> None:
-        self.model = model
-        self.cache = cache or KVCache(model, slots, max_length, device, device_id)
-        self.lengths = np.zeros(slots, dtype=np.int64)
-        self.input_ids = np.zeros((slots, 1, model.num_vq), dtype=np.int64)
-        self.text_mask = np.zeros((slots, 1), dtype=np.bool_)
+        super().__init__(model, cache or KVCache(model, slots, max_length, device, device_id))
         self._session = session
         self._speaker = np.zeros((slots, model.hidden_size), dtype=np.float32)
         self._logits_index = np.arange(slots, dtype=np.int64)
         self._seqlens = np.zeros(slots, dtype=np.int32)
         self._total = np.zeros((), dtype=np.int32)
-        self._hidden, self._logits = _outputs(model, slots)
         self._bindings: dict[int, _StepBinding] = {}
 
     def prefill(
         self, first: int, prompts: Sequence[Prompt], speakers: Floats
     ) -> tuple[Floats, Floats]:
-        """Start sequences in the slots ``first`` to ``first + len(prompts)``.
-
-        ``speakers`` [B, hidden], a zero row for none.  Returns hidden [B, hidden] and logits
-        [B, num_vq, num_audio_tokens] of each row's last position.
-        """
+        """See :class:`.SlotDecoder`."""
         rows = right_pad(prompts)
         lengths = rows[2]
         index = np.arange(len(prompts)) * rows[0].shape[1] + lengths - 1
@@ -144,12 +137,7 @@ class Decoder:
         return hidden, logits
 
     def step(self, count: int) -> tuple[Floats, Floats]:
-        """Feed one position to each of the first ``count`` slots.
-
-        Reads ``input_ids`` and ``text_mask``; a slot of length 0 is idle and stays so.  Returns
-        views of hidden [count, hidden] and logits [count, num_vq, num_audio_tokens] that the next
-        step overwrites.
-        """
+        """See :class:`.SlotDecoder`."""
         lengths = self.lengths[:count]
         self._total[...] = self._next_total(count)
         self._seqlens[:count] = lengths
@@ -158,29 +146,6 @@ class Decoder:
         self._bindings[count].run(self._session)
         lengths += lengths > 0
         return self._hidden[:count], self._logits[:count]
-
-    def release(self, slot: int) -> None:
-        """Mark a slot as free."""
-        self.lengths[slot] = 0
-
-    def move(self, source: int, destination: int) -> None:
-        """Continue the sequence of one slot in another; ``source`` becomes free."""
-        length = int(self.lengths[source])
-        self.cache.move(source, destination, length)
-        self.lengths[destination] = length
-        self.input_ids[destination] = self.input_ids[source]
-        self.text_mask[destination] = self.text_mask[source]
-        self.release(source)
-
-    def _next_total(self, count: int) -> int:
-        """Tokens of the longest of the first ``count`` slots after the next step."""
-        total = int(self.lengths[:count].max()) + 1
-        if total > self.cache.max_length:
-            raise GenerationError(
-                f"a sequence reached the {self.cache.max_length} tokens of its cache; "
-                "ask for fewer new tokens."
-            )
-        return total
 
     def _extension(self, rows: int) -> Extension:
         """What a graph with further inputs is given in a run of ``rows`` wanted positions."""
@@ -235,12 +200,6 @@ class _StepBinding:
         for value, array in self._copies:
             value.update_inplace(array)
         session.run_with_iobinding(self.binding, self._options)
-
-
-def _outputs(model: ModelInfo, selected: int) -> tuple[Floats, Floats]:
-    hidden = np.empty((selected, model.hidden_size), dtype=np.float32)
-    logits = np.empty((selected, model.num_vq, model.num_audio_tokens), dtype=np.float32)
-    return hidden, logits
 
 
 def _bind_output(binding: ort.IOBinding, name: str, array: npt.NDArray[Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
@@ -18,13 +20,18 @@ Ints = npt.NDArray[np.int64]
 Inputs = tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None]
 
 
+Rows = tuple[list[Prompt], Floats, Ints]
+"""Prompts, speakers [B, hidden] and, for each prompt, the place of its first wanted position."""
+
+
 def forced_pass(
-    session: ort.InferenceSession, model: ModelInfo, inputs: Inputs, place: tuple[str, int]
+    model: ModelInfo, inputs: Inputs, run: Callable[[Rows, int], tuple[Floats, Floats]]
 ) -> tuple[Floats, Floats]:
     """Run ``inputs`` = (text_ids, attention_mask, codes, speaker) through one prefill.
 
-    Shapes as in :meth:`chattts_onnx.bundle.Bundle.forced`; ``place`` = (device, device id).  Every
-    row is shifted to the left edge, and all codes but the last follow its text.  Raises
+    Shapes as in :meth:`chattts_onnx.bundle.Bundle.forced`.  Every row is shifted to the left edge,
+    and all codes but the last follow its text.  ``run`` takes rows and the number of wanted
+    positions of each, and returns hidden and logits [B * steps, ...].  Raises
     :class:`.NonFiniteError` naming the first row and step whose outputs are not finite.
     """
     text_ids, attention_mask, codes, speaker = _check(model, *inputs)
@@ -34,17 +41,25 @@ def forced_pass(
         Prompt(row[len(row) - n :], np.ones(n, dtype=np.bool_)).with_codes(tail[:-1])
         for row, n, tail in zip(text_ids, valid, codes, strict=True)
     ]
-    rows = right_pad(prompts)
-    length = rows[0].shape[1]
-    starts = np.arange(batch) * length + valid - 1
-    index = (starts[:, None] + np.arange(steps)).reshape(-1)
-    cache = KVCache(model, batch, length, *place)
-    hidden, logits = prefill(session, model, cache, 0, rows, speaker, index)
+    hidden, logits = run((prompts, speaker, valid - 1), steps)
     shape = (batch, steps)
     hidden, logits = hidden.reshape(*shape, -1), logits.reshape(*shape, *logits.shape[1:])
     require_finite(hidden, "gpt", "hidden", ("row", "step"))
     require_finite(logits, "gpt", "logits", ("row", "step"))
     return hidden, logits
+
+
+def prefill_rows(
+    session: ort.InferenceSession, model: ModelInfo, place: tuple[str, int], rows: Rows, steps: int
+) -> tuple[Floats, Floats]:
+    """ONNX Runtime's part of :func:`forced_pass`; ``place`` = (device, device id)."""
+    prompts, speaker, first = rows
+    padded = right_pad(prompts)
+    length = padded[0].shape[1]
+    starts = np.arange(len(prompts)) * length + first
+    index = (starts[:, None] + np.arange(steps)).reshape(-1)
+    cache = KVCache(model, len(prompts), length, *place)
+    return prefill(session, model, cache, 0, padded, speaker, index)
 
 
 def _check(

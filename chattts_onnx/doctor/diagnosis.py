@@ -43,6 +43,7 @@ def diagnose(facts: Facts) -> list[Finding]:
         _cuda_libraries,
         _torch,
         _processor,
+        _library,
         _threads,
         _memory,
         _extras,
@@ -165,6 +166,18 @@ def _processor(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             Level.NOTE,
             "no VNNI: INT8 bundles must be built with reduced range (target cpu) or they saturate",
+        )
+
+
+def _library(facts: Facts) -> Iterator[Finding]:
+    if facts.instructions:
+        yield Finding(Level.OK, f"compiled decoding step: {facts.instructions}")
+    else:
+        reason = facts.no_library or "no library"
+        yield Finding(
+            Level.NOTE,
+            f"ONNX Runtime runs the decoding steps: {reason}",
+            "Install chattts-onnx-native: on CPUs it is faster.",
         )
 
 

@@ -38,7 +38,8 @@ class Facts:
     ``packages`` maps distributions to versions (None: absent); ``providers`` is what ONNX Runtime
     offers, ``import_error`` why it could not be asked.  ``driver`` is the NVIDIA driver's version,
     ``cuda_libraries`` each library that the CUDA provider needs with where it was found.
-    ``flags`` are the processor's instruction sets.  ``memory`` and ``available_memory`` in bytes.
+    ``flags`` are the processor's instruction sets; ``instructions`` those that the compiled library
+    would use, or ``no_library`` why there is none.  ``memory`` and ``available_memory`` in bytes.
     """
 
     python: tuple[int, int, int] = (3, 11, 0)
@@ -52,6 +53,8 @@ class Facts:
     torch_cuda: str | None = None
     processor: str = ""
     flags: frozenset[str] = frozenset()
+    instructions: str | None = None
+    no_library: str = ""
     logical_cores: int = 1
     usable_cores: int = 1
     memory: int = 0
@@ -64,6 +67,7 @@ def gather() -> Facts:
     providers, error = _providers()
     info = _cpuinfo()
     memory = _meminfo()
+    instructions, no_library = _library()
     return Facts(
         python=sys.version_info[:3],
         system=f"{platform.system()} {platform.machine()}",
@@ -76,6 +80,8 @@ def gather() -> Facts:
         torch_cuda=_torch_cuda(),
         processor=info[0],
         flags=info[1],
+        instructions=instructions,
+        no_library=no_library,
         logical_cores=os.cpu_count() or 1,
         usable_cores=_usable_cores(error),
         memory=memory.get("MemTotal", 0),
@@ -102,6 +108,15 @@ def _providers() -> tuple[tuple[str, ...], str | None]:
         return tuple(onnxruntime.get_available_providers()), None
     except Exception as error:  # two wheels over one another fail in many ways
         return (), f"{type(error).__name__}: {error}"
+
+
+def _library() -> tuple[str | None, str]:
+    from ..native.library import UnavailableError, instructions, load
+
+    try:
+        return instructions(load()), ""
+    except UnavailableError as error:
+        return None, str(error)
 
 
 def _usable_cores(import_error: str | None) -> int:

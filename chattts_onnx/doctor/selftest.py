@@ -91,5 +91,6 @@ def _speech(folder: Path, seconds: float) -> SelfTest:
     return SelfTest(
         True,
         f"{folder} ({bundle.manifest.variant}): checked and opened in {opened:.2f} s, "
-        f"{pace:.0f} steps/s, {factor:.1f} times real time before the decoder",
+        f"{pace:.0f} steps/s, {factor:.1f} times real time before the decoder; steps by "
+        f"{bundle.step}",
     )

@@ -8,12 +8,10 @@ Only the messages on the way to tensors are walked; weights inside the graph are
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 
 from ..errors import BundleError
+from .protobuf import fields
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED = {_FIXED64: 8, _FIXED32: 4}
 _MAX_DEPTH = 64
 
 # Message -> field -> message, as far as tensors are below it; numbers are those of onnx.proto.
@@ -48,50 +46,16 @@ def external_files(model: bytes | mmap.mmap) -> set[str]:
             continue
         below = _FIELDS[kind]
         waiting.extend(
-            (value, below[field], depth + 1) for field, value in _fields(message) if field in below
+            (value, below[field], depth + 1)
+            for field, value in fields(message)
+            if field in below and not isinstance(value, int)
         )
     return found
 
 
 def _location(entry: memoryview) -> set[str]:
     # Of a field that stands twice, the last counts.
-    values = {field: bytes(value) for field, value in _fields(entry)}
+    values = {f: bytes(value) for f, value in fields(entry) if not isinstance(value, int)}
     if values.get(1) != b"location":
         return set()
     return {values.get(2, b"").decode("utf-8", "backslashreplace")}
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Fields of a message that hold bytes, with their numbers."""
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
-        wire = tag & 7
-        if wire == _VARINT:
-            _, place = _varint(message, place)
-        elif wire == _BYTES:
-            size, place = _varint(message, place)
-            yield tag >> 3, _slice(message, place, size)
-            place += size
-        elif wire in _FIXED:
-            _slice(message, place, _FIXED[wire])
-            place += _FIXED[wire]
-        else:
-            raise BundleError(f"there is no protocol buffer at byte {place}.")
-
-
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = _slice(message, place, 1)[0]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise BundleError(f"a number at byte {place} does not end.")
-
-
-def _slice(message: memoryview, place: int, size: int) -> memoryview:
-    if place + size > len(message):
-        raise BundleError("it ends in the middle of a field.")
-    return message[place : place + size]

@@ -58,7 +58,8 @@ class SessionConfig:
     (faster steps) and stop when it returns; without it they always sleep.  ``config`` entries go
     to ONNX Runtime's session options as they are.  ``device_sampling`` draws codes on the GPU
     where one is used.  ``huge_pages`` moves weights on the CPU to huge pages, see
-    :mod:`chattts_onnx.graphs.huge_pages`.
+    :mod:`chattts_onnx.graphs.huge_pages`.  ``step`` is what runs the GPT's steps, see
+    :mod:`chattts_onnx.native.step`.
     """
 
     providers: tuple[tuple[str, dict[str, Any]], ...]
@@ -69,6 +70,7 @@ class SessionConfig:
     device_sampling: bool = True
     audio_threads: int | None = None
     huge_pages: bool = False
+    step: str = "auto"
 
     @property
     def device(self) -> str:

@@ -113,4 +113,9 @@ class SpeechResponse(Response):
                 "X-Accel-Buffering": "no",
             }
         )
+        if speech.warnings:
+            # a header holds no characters beyond Latin-1
+            headers["X-Warning"] = (
+                "; ".join(speech.warnings).encode("latin-1", "replace").decode("latin-1")
+            )
         return {"type": "http.response.start", "status": 200, "headers": headers.raw}

@@ -45,6 +45,10 @@ class AccessError(ChatTTSError):
     """No API key, or a wrong one."""
 
 
+class OriginError(ChatTTSError):
+    """A browser asked for a page, or by a name, that this server does not know."""
+
+
 # The first that fits; what is not named here is a fault of the server.
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (TooLargeError, 413),
@@ -52,6 +56,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (UnknownJobError, 404),
     (JobStateError, 409),
     (AccessError, 401),
+    (OriginError, 403),
     (QueueFullError, 429),
     (StoppingError, 503),
     (TimeLimitError, 504),

@@ -12,10 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import ChatTTSError
 from .access import KeyRing
 from .answers import error_response
+from .bodies import decoded
 from .errors import TooLargeError, without_message
+from .origin import Origins
 from .settings import ServeSettings
 
 log = logging.getLogger("chattts_onnx.serve")
+# A HEAD of these would speak for nobody; they answer it with 405.
+_SPEECH = ("/v1/tts", "/v1/audio/speech")
 
 
 class Guard:
@@ -27,12 +31,16 @@ class Guard:
         self._settings = settings
         self._keys = KeyRing(settings.api_keys)
         self._admin_keys = KeyRing(settings.admin_keys)
+        self._origins = Origins(settings.host, settings.allowed_hosts, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status, started = 0, time.monotonic()
+        method = scope["method"]
+        if method == "HEAD" and not scope["path"].startswith(_SPEECH):
+            scope["method"], send = "GET", _without_body(send)
 
         limited = _Limited(receive, self._limit(scope["path"]))
 
@@ -50,7 +58,7 @@ class Guard:
 
         try:
             self._admit(scope, limited.most)
-            await self._app(scope, limited.receive, watched)
+            await self._app(scope, await decoded(scope, limited.receive), watched)
             if limited.exceeded and not status:
                 await answer(_too_large(limited.most))
         except ChatTTSError as error:
@@ -61,7 +69,7 @@ class Guard:
             if not status:
                 await answer(error)
         finally:
-            self._log(scope, status, time.monotonic() - started)
+            self._log(scope, method, status, time.monotonic() - started)
 
     def _limit(self, path: str) -> int:
         upload = path.rstrip("/") == "/v1/batch"
@@ -69,6 +77,7 @@ class Guard:
 
     def _admit(self, scope: Scope, most: int) -> None:
         headers = Headers(scope=scope)
+        self._origins.check(headers)
         path: str = scope["path"]
         given = headers.get("authorization"), headers.get("x-api-key")
         scope.setdefault("state", {})
@@ -80,15 +89,24 @@ class Guard:
         if declared.isdecimal() and int(declared) > most:
             raise _too_large(most)
 
-    def _log(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         path = self._route(scope)
         level = logging.DEBUG if path in ("/health", "/ready", "/metrics") else logging.INFO
-        log.log(level, "%s %s %d %.3f s", scope["method"], path, status, seconds)
+        log.log(level, "%s %s %d %.3f s", method, path, status, seconds)
 
     def _route(self, scope: Scope) -> str:
         """The path as declared: a query string holds the text, and so may a path of no route."""
         route: Any = scope.get("route")
         return str(getattr(route, "path", "(no route)"))
+
+
+def _without_body(send: Send) -> Send:
+    """A GET's answer as a HEAD's: its status and headers, and no body."""
+
+    async def head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return head
 
 
 class _Limited:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..charset import decode, require_text
 from ..errors import InputError
 from ..untrusted import brief, parse_json
 from .errors import TooLargeError
@@ -24,6 +25,8 @@ _COLUMNS: dict[str, type] = {
     "top_k": int,
     "max_new_tokens": int,
     "language": str,
+    "markup": str,
+    "code": str,
 }
 _UNSAFE = re.compile(r"[^\w.-]+")
 
@@ -46,20 +49,22 @@ class Line:
 
 
 def read_lines(
-    data: bytes, name: str, defaults: SpeechRequest, most: int, longest: int
+    data: bytes,
+    name: str,
+    defaults: SpeechRequest,
+    most: int,
+    longest: int,
+    encoding: str | None = None,
 ) -> list[Line]:
     """The lines of an uploaded file; its ``name``'s suffix tells the form.
+
+    ``encoding`` is that of a file that is neither UTF-8 nor has a byte order mark.
 
     ``.csv`` and ``.tsv`` need a column ``text``, ``.jsonl`` an object with ``text`` on each line;
     anything else is one text a line.  All may give ``id`` and the fields of a request, which go
     before ``defaults``.  Raises :class:`InputError` naming the line, before anything is spoken.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the file is not UTF-8 (byte {error.start}); save it as UTF-8."
-        ) from error
+    text = decode(data, "the file", encoding, hint="save it as UTF-8, or name its encoding")
     suffix = name.lower().rpartition(".")[2]
     if suffix in ("csv", "tsv"):
         rows = _csv_rows(text, "\t" if suffix == "tsv" else ",")
@@ -78,6 +83,7 @@ def _line(at: int, number: int, row: dict[str, Any], defaults: SpeechRequest, lo
     text = row.get("text")
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"line {at}: there is no text; expected a column or key 'text'.")
+    require_text(text, f"line {at}: the text")
     if len(text) > longest:
         raise TooLargeError(f"line {at}: the text has {len(text)} characters; at most {longest}.")
     if unknown := set(row) - {"text", "id", *_COLUMNS}:

@@ -12,7 +12,9 @@ from ..bundle import Bundle
 from ..errors import InputError, VoiceError
 from ..speech.options import Options
 from ..text import TextOptions
+from ..text.choices import Code, Markup
 from ..voices import vectors as voices
+from ..voices.mixing import mix
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,6 +46,8 @@ class SpeechRequest:
     break_: int | None = None
     normalize: bool = True
     language: Literal["auto", "zh", "en"] | None = None
+    markup: Markup | None = None
+    code: Code | None = None
 
     def options(self, bundle: Bundle, most_steps: int, seed: int) -> Options:
         """Options for the engine, with at most ``most_steps`` steps a piece.
@@ -77,8 +81,12 @@ class SpeechRequest:
             "break_": self.break_,
             "normalize": self.normalize,
         }
-        if self.language is not None:
-            options["text_options"] = TextOptions(language=self.language)
+        if any((self.language, self.markup, self.code)):
+            options["text_options"] = TextOptions(
+                language=self.language or "auto",
+                markup=self.markup or "auto",
+                code=self.code or "read",
+            )
         if self.refine:
             options["skip_refine"] = False
         return options
@@ -101,8 +109,17 @@ def find_voice(bundle: Bundle, voice: str | int | None) -> Floats | None:
         return bundle.speaker(names[voice])
     if len(voice) <= _LONGEST_VOICE and _is_text_form(voice):
         return voices.decode_speaker(voice, bundle.model.hidden_size)
+    if (mixed := mix(voice, lambda name: _part(bundle, name))) is not None:
+        return mixed
     listed = ", ".join(names) or "it has none"
     raise VoiceError(f"no such voice; expected a seed, a text form, or a name ({listed}).")
+
+
+def _part(bundle: Bundle, name: str) -> Floats:
+    found = find_voice(bundle, name)
+    if found is None:
+        raise VoiceError("a mix has a voice without a name; expected one such as joe(2)+ava(1).")
+    return found
 
 
 def _is_text_form(voice: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..audio.encode import MEDIA_TYPES
+from ..text.choices import Code, Markup
 from .requests import SpeechRequest
 
 AudioFormat = Literal["wav", "pcm", "flac", "mp3", "opus"]
@@ -48,7 +49,11 @@ class SpeechBody(BaseModel):
     laugh: int | None = Field(None, ge=0, le=2)
     break_: int | None = Field(None, ge=0, le=7, alias="break", description="How many pauses.")
     normalize: bool = Field(True, description="Read numbers, dates and units as people do.")
-    language: Literal["auto", "zh", "en"] | None = Field(None, description="Of the numbers.")
+    language: Literal["auto", "zh", "en"] | None = Field(
+        None, description="Of numbers and formulas."
+    )
+    markup: Markup | None = Field(None, description="What carries the text and is not spoken.")
+    code: Code | None = Field(None, description="Whether blocks of code are read.")
 
     @model_validator(mode="before")
     @classmethod
@@ -86,13 +91,25 @@ class OpenAISpeechBody(BaseModel):
         },
     )
 
-    model: str = Field(description="A variant's name; OpenAI's names mean the default one.")
+    model: str = Field("tts-1", description="A variant's name; OpenAI's mean the default one.")
     input: str
     voice: str | VoiceReference = Field(description="An OpenAI name, or any voice of /v1/tts.")
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
     instructions: str | None = Field(None, description="Accepted and not used.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_clients_send_it(cls, data: Any) -> Any:
+        """Null is a field that was left out; formats are told in any case."""
+        if not isinstance(data, dict):
+            return data
+        known = {name: value for name, value in data.items() if value is not None}
+        for name in ("response_format", "stream_format"):
+            if isinstance(known.get(name), str):
+                known[name] = known[name].lower()
+        return known
 
 
 class ErrorDetail(BaseModel):

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ChatTTSError, InputError, RequestCancelledError, VoiceError
+from ..format.abilities import shortfalls
 from .buffer import ChunkBuffer
 from .errors import (
     OverloadedError,
@@ -217,13 +218,15 @@ class SpeechService:
     def _speak(self, speech: Speech, request: SpeechRequest, encoder: Encoder | None) -> None:
         with self.variants.lend(speech.variant) as variant:
             speech.sample_rate = variant.bundle.sample_rate
+            options = request.options(variant.bundle, self.settings.max_new_tokens, speech.seed)
+            speech.warnings = tuple(shortfalls(variant.bundle.manifest, request.text, options))
             narration = Narration(
                 variant.engine,
                 variant.bundle,
                 request.text,
                 find_voice(variant.bundle, request.voice),
                 None if self.settings.naive else self.settings.stream,
-                request.options(variant.bundle, self.settings.max_new_tokens, speech.seed),
+                options,
             )
             speech.run(
                 narration,

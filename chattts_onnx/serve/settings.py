@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..format.installed import find_bundle, installed_bundles
 
 if TYPE_CHECKING:
     from ..speech.windows import StreamOptions
@@ -28,6 +29,10 @@ def _flag(text: str) -> bool:
     raise ValueError(f"{text!r} is neither true nor false")
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 @dataclass(frozen=True)
 class ServeSettings:
     """How to serve.  ``bundles`` maps a variant's name to its folder; the first is the default."""
@@ -43,6 +48,9 @@ class ServeSettings:
     max_length: int = _option(0, "tokens and steps of one piece; 0: all positions of the model")
     max_new_tokens: int = _option(2048, "most steps of one piece a request may ask for")
     threads: int = _option(0, "threads of the GPT; 0: the physical cores")
+    step: str = _option(
+        "", "what runs the GPT's steps: native, ort, or auto, the library wherever it fits", str
+    )
     audio_threads: int = _option(1, "threads that turn one request's states into audio")
     audio_workers: int = _option(1, "requests whose audio is decoded at the same time")
     first_chunk: int = _option(12, "steps of 21.3 ms in the first chunk of a stream")
@@ -67,6 +75,17 @@ class ServeSettings:
     batch_jobs: int = _option(16, "batch jobs kept, finished ones included")
     batch_lines: int = _option(10_000, "lines of one batch job")
     keep_seconds: float = _option(3600.0, "how long a finished batch job is kept", float)
+    cors_origins: tuple[str, ...] = _option(
+        (), "pages that may call, such as http://localhost:3000, comma-separated; *: all", _names
+    )
+    allowed_hosts: tuple[str, ...] = _option(
+        (), "names this server answers to beside its own machine's, comma-separated", _names
+    )
+    models: tuple[str, ...] = _option(
+        (),
+        "names of models that mean a variant: NAME=VARIANT, comma-separated; *: all others",
+        _names,
+    )
     log_texts: bool = _option(False, "write what users send into the log", _flag)
     naive: bool = _option(
         False, "for comparison: one request at a time, spoken whole before it is sent", _flag
@@ -75,7 +94,7 @@ class ServeSettings:
 
     def __post_init__(self) -> None:
         if not self.bundles:
-            raise InputError(f"no bundle to serve; name one with --bundle or in ${PREFIX}BUNDLE.")
+            raise InputError("no bundle to serve; name one with --bundle.")
         for name in ("slots", "audio_threads", "audio_workers", "first_chunk", "max_chars"):
             _at_least(name, getattr(self, name), 1)
         for name in ("max_new_tokens", "max_body_bytes", "max_upload_bytes", "batch_workers"):
@@ -88,6 +107,9 @@ class ServeSettings:
         for name in (f"{each}_seconds" for each in seconds):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0.")
+        wrong = [entry for entry in self.models if not all(entry.partition("=")[::2])]
+        if wrong:
+            raise InputError(f"models has {wrong[0]!r}; expected NAME=VARIANT.")
         if self.watch_seconds < 0:
             raise InputError(f"watch_seconds is {self.watch_seconds}; expected 0 or more.")
         if self.max_chunk < self.first_chunk:
@@ -141,7 +163,8 @@ def gather(
         elif text := env.get(variable(entry.name)):
             values[entry.name] = _parse(entry, text)
     named = list(bundles) or [b for b in env.get(f"{PREFIX}BUNDLE", "").split(",") if b]
-    keys = _keys(env.get(f"{PREFIX}API_KEYS", ""))
+    named = named or list(installed_bundles())
+    keys = _names(env.get(f"{PREFIX}API_KEYS", ""))
     if api_key_file is not None:
         try:
             lines = api_key_file.read_text(encoding="utf-8").splitlines()
@@ -151,13 +174,15 @@ def gather(
     return ServeSettings(
         bundles=named_bundles(named),
         api_keys=keys,
-        admin_keys=_keys(env.get(f"{PREFIX}ADMIN_KEYS", "")),
+        admin_keys=_names(env.get(f"{PREFIX}ADMIN_KEYS", "")),
         **values,
     )
 
 
 def named_bundles(entries: Sequence[str]) -> dict[str, Path]:
     """Variant name -> folder of ``[NAME=]FOLDER`` entries; a folder's own name serves as default.
+
+    An installed bundle's name stands for its folder.
 
     Raises :class:`InputError` when two have one name.
     """
@@ -168,7 +193,7 @@ def named_bundles(entries: Sequence[str]) -> dict[str, Path]:
         name = name if separator else path.name or path.resolve().name
         if name in found:
             raise InputError(f"two bundles are called {name!r}; name them as NAME=FOLDER.")
-        found[name] = path
+        found[name] = find_bundle(folder) if folder else path
     return found
 
 
@@ -177,10 +202,6 @@ def _parse(entry: Field[Any], text: str) -> Any:
         return entry.metadata["parse"](text)
     except ValueError as error:
         raise InputError(f"${variable(entry.name)} is {text!r}: {error}.") from error
-
-
-def _keys(text: str) -> tuple[str, ...]:
-    return tuple(key.strip() for key in text.split(",") if key.strip())
 
 
 def _at_least(name: str, value: float, least: int) -> None:

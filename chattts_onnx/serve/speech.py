@@ -29,6 +29,7 @@ class Speech:
         self.variant = variant
         self.seed = seed
         self.sample_rate = 0
+        self.warnings: tuple[str, ...] = ()
         self.started = time.monotonic()
         self.first_audio: float | None = None
         self.samples = 0

@@ -148,6 +148,7 @@ class VariantRoom:
             audio_threads=settings.audio_threads,
             verify=not settings.no_verify,
             huge_pages=True,
+            step=settings.step or None,
         )
         engine = Engine(
             bundle,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ChatTTSError, InputError
-from ..text import Piece, piece_limit, sentences_apart, split_pieces
+from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
 from ..text.report import Report
 from ..voices.vectors import Voice
 from .requests import OnStep, Options, plan, speak, speak_in_chunks
@@ -71,7 +71,7 @@ def bundle_pieces(
         text,
         lambda part: len(tokenizer.encode(part)),
         piece_limit(bundle.manifest, options.get("piece_tokens")),
-        options.get("text_options"),
+        bundle_reading(bundle.manifest, options.get("text_options")),
         report,
         normalized=not options.get("normalize", True),
         apart=sentences_apart(bundle.manifest),

@@ -14,7 +14,7 @@ from ..decoding.batch import Batch
 from ..decoding.params import GenerationParams
 from ..decoding.request import Generation, Pass, Request
 from ..errors import GenerationError, InputError
-from ..text import Prompt, code_prompt, normalize, refine_prompt
+from ..text import Prompt, bundle_reading, code_prompt, normalize, refine_prompt
 from ..text.cleanup import remove_structure
 from ..voices.vectors import Voice
 from .options import Options as Options
@@ -124,7 +124,8 @@ def plan(
         raise InputError(f"seed is {seed!r}; expected a whole number of at least 0, or None.")
     params = options.get("params") or bundle.default_params("code")
     if options.get("normalize", True):
-        text = normalize(text, options.get("text_options")).text
+        reading = bundle_reading(bundle.manifest, options.get("text_options"))
+        text = normalize(text, reading).text
     instruction = refine_instruction(bundle.tokenizer, options)
 
     def code(previous: Request | None) -> Request:

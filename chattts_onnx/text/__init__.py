@@ -4,7 +4,7 @@ from .cleanup import clean_text
 from .lexicon import Lexicon
 from .normalize import normalize
 from .options import TextOptions
-from .pieces import Piece, piece_limit, sentences_apart, split_pieces
+from .pieces import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
 from .prompts import Prompt, code_prompt, left_pad, refine_prompt, style_prompt
 from .report import Change, Normalized, Report
 from .tokenizer import TextTokenizer
@@ -18,6 +18,7 @@ __all__ = [
     "Report",
     "TextOptions",
     "TextTokenizer",
+    "bundle_reading",
     "clean_text",
     "code_prompt",
     "left_pad",

@@ -15,7 +15,6 @@ _CAPITALS = re.compile(
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,}(?![A-Za-z])")
 _CONSONANTS = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{2,6}")
 _AMPERSAND = re.compile(r"(?<=[A-Za-z])\s?&\s?(?=[A-Za-z])")
-_LANGUAGES = re.compile(r"(?<![A-Za-z0-9])(?:C\+\+|[CF]#)")
 
 
 @cache
@@ -50,19 +49,12 @@ def expand_abbreviations(text: str, report: Report, spell: bool = True) -> str:
     if not any(map(str.isascii, text)):
         return text
     words = _tables()[0]
-    text = _LANGUAGES.sub(
-        lambda m: report.add("abbreviation", m.group(), _language(m.group())), text
-    )
     if "." in text or "/" in text:
         text = _pattern().sub(lambda m: _say(m, words, report), text)
         text = _DOTTED.sub(lambda m: _dotted(m, report), text)
     if "&" in text:
         text = _AMPERSAND.sub(lambda m: report.add("symbol", m.group(), " and "), text)
     return _CAPITALS.sub(lambda m: _initials(m, report), text) if spell else text
-
-
-def _language(name: str) -> str:
-    return "C plus plus" if name == "C++" else f"{name[0]} sharp"
 
 
 def _say(match: re.Match[str], words: dict[str, str], report: Report) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from . import chinese, english
-from .context import Spoken
+from .language import Spoken
 from .report import Report
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"
@@ -19,6 +19,11 @@ URL = re.compile(
     rf"(?:(?:https?|ftp)://(?:[A-Za-z0-9.-]+)(?::[0-9]{{2,5}})?{_PATH}"
     rf"|(?<![A-Za-z0-9@.])www\.{_HOST}[A-Za-z]{{2,}}{_PATH}"
     rf"|(?<![A-Za-z0-9@._-]){_HOST}{_TOP}(?![A-Za-z0-9-]|\.[A-Za-z0-9]){_PATH})"
+)
+_PATH_OF_FILE = re.compile(
+    r"(?<![A-Za-z0-9_./~])(?:~|\.{1,2})?/(?:[A-Za-z0-9_.+-]{1,64}/){1,12}[A-Za-z0-9_.+-]{0,64}"
+    r"|(?<![A-Za-z0-9])[A-Z]:\\(?:[A-Za-z0-9_.-]{1,64}(?: [A-Za-z0-9_.-]{1,64})?\\){0,12}"
+    r"[A-Za-z0-9_-]{0,64}"
 )
 _HANDLE = re.compile(r"(?<![A-Za-z0-9@])@(?=[A-Za-z0-9_\u4e00-\u9fff])")
 _FILE = re.compile(
@@ -43,6 +48,7 @@ _ZH = {
     "%": "百分号",
     "+": "加",
     "~": "波浪号",
+    "\\": "反斜杠",
 }
 _EN = {
     ".": "dot",
@@ -58,11 +64,16 @@ _EN = {
     "%": "percent",
     "+": "plus",
     "~": "tilde",
+    "\\": "backslash",
 }
 
 
 def speak_addresses(text: str, language: Spoken, report: Report) -> str:
     """``text`` with its addresses in words of ``language``."""
+    if "/" in text or ":\\" in text:
+        text = _PATH_OF_FILE.sub(
+            lambda m: report.add("file name", m.group(), _pad(_speak(m.group(), language))), text
+        )
     if "." not in text and "@" not in text:
         return text
     text = EMAIL.sub(

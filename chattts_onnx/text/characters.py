@@ -12,8 +12,9 @@ import unicodedata
 from .choices import EmojiRule
 from .report import Report
 
-_SUPERSCRIPT = {ord(c): d for c, d in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True)}
-_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]*[⁰¹²³⁴⁵⁶⁷⁸⁹]")
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿˣʸᵏᵐᵗ"
+_SUPERSCRIPT = {ord(c): d for c, d in zip(_RAISED, "0123456789+-nxykmt", strict=True)}
+_SUPERSCRIPTS = re.compile(f"[{_RAISED}]+")
 _ROMAN = re.compile("[\u2160-\u217f]")
 _KEYCAP = re.compile("([0-9#*])\ufe0f?\u20e3")
 _KEYCAP_TEN = "\U0001f51f"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 _PLACES = ("", "十", "百", "千")
 _GROUPS = ("", "万", "亿", "万亿")
@@ -12,6 +14,7 @@ MAX_DIGITS = 16
 MEASURES = frozenset(
     "个只位天年次块米本张条件台辆座家间层人名倍种场顿杯瓶碗盒包袋箱套双对份部架艘匹头株棵颗粒片把"
     "支根枚首句段篇页行遍趟岁元角吨克升里尺寸亩万亿千秒周步项口道所封门节届幅圈滴群排组串扇枝朵"
+    "点分下国地侧端边岸旁样类批起桩票笔幢栋卷册集顶身副盆勺管堆捆房室户拨股盏床声眼拳招局盘回番面季波锅壶针丸者"
 )
 MEASURE_WORDS = (
     "公里",
@@ -55,7 +58,11 @@ MEASURE_WORDS = (
     "盎司",
 )
 # A word that begins with one of these is no measure although its first character is.
-_NOT_MEASURE = ("年级", "年生", "天津", "人称", "里面", "个性", "家公司")
+_NOT_MEASURE = re.compile(
+    "年级|年生|天津|人称|人转|里面|个性|家公司|次元|次方|次函数|次世代|次曲线|次型|次项|次开发|次创业|元[一二12]次|元方程|"
+    "元函数|元论|元结构|项式|倍体|本线|本院校|本大学|道贩子|重奏|分之|分法|分音符|地主|国语|类卡|面角|组氨|房东|封信号|"
+    "点[0-9](?![0-9])|点[0-9]{3}|批次号|边形|端口|身份|侧翻"
+)
 
 
 def digits(number: str, one: str = "一") -> str:
@@ -138,7 +145,7 @@ def counted(text: str, following: str) -> str:
 def is_measure(following: str) -> bool:
     """Whether ``following`` begins with a measure word."""
     word = following.lstrip(" ")
-    if word.startswith(_NOT_MEASURE) or not word:
+    if not word or _NOT_MEASURE.match(word):
         return False
     return word[0] in MEASURES or word.startswith(MEASURE_WORDS)
 

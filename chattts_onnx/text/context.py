@@ -6,35 +6,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from . import chinese, english
+from .language import Spoken, english_phrases
 from .options import TextOptions
 from .report import Report
-from .units import UNIT
-
-Spoken = Literal["zh", "en"]
+from .units import UNIT_PATTERN
 
 _SEPARATORS = str.maketrans("", "", ", '")
-_CLAUSE_END = frozenset("，。！？；,!?;\n")
-_UNIT_AFTER = re.compile(rf"\s?(?:[%‰]|{UNIT})|[a-zA-Zμ]{{1,4}}(?![A-Za-z])")
-_TOKEN_BEFORE = re.compile(r"[A-Za-z0-9._/-]*\Z")
-_TOKEN_AFTER = re.compile(r"[A-Za-z0-9._/-]*")
-# Longer runs of letters and digits are looked at no further, which keeps the cost linear.
-_TOKEN = 24
+_UNIT_AFTER = re.compile(r"\s?[%‰]|[a-zA-Zμ]{1,4}(?![A-Za-z])")
 
 # A number of 8 or more digits without separators is an identifier unless it is round.
 LONG = 8
-
-
-def is_cjk(character: str) -> bool:
-    """Whether a character is written in Chinese."""
-    return "\u4e00" <= character <= "\u9fff" or "\u3400" <= character <= "\u4dbf"
-
-
-def is_latin(character: str) -> bool:
-    """Whether a character is a letter of a Latin word, accents included."""
-    return (character.isascii() and character.isalpha()) or "\u00c0" <= character <= "\u024f"
 
 
 class Place:
@@ -59,48 +42,16 @@ class Place:
         return Reader(self.language(start, end), self.options)
 
     def language(self, start: int, end: int) -> Spoken:
-        """Chinese where the text or option says so; English in an English clause or between
-        two English words."""
+        """The caller's; else English in an English text or an English phrase of a Chinese one."""
         if self.options.language != "auto":
             return self.options.language
         if self._default == "en":
             return "en"
-        if not self._clauses[start]:
-            near = self._letters[0][start] or self._letters[1][end]
-            return "en" if near else self._default
-        # H2O and i7-9700K are looked at from outside the token.
-        match = _TOKEN_BEFORE.search(self.before(start, _TOKEN))
-        start -= len(match.group()) if match else 0
-        match = _TOKEN_AFTER.match(self.after(end, _TOKEN))
-        end += len(match.group()) if match else 0
-        previous, following = self._letters[0][start], self._letters[1][end]
-        return "en" if previous == following == "en" else "zh"
+        return "en" if self._english[start] and self._english[end] else "zh"
 
     @cached_property
-    def _letters(self) -> tuple[list[str], list[str]]:
-        """For each position the script of the nearest letter before it, and from it on."""
-        before, after = [""], [""]
-        for character in self.text:
-            before.append(_script(character, before[-1]))
-        for character in reversed(self.text):
-            after.append(_script(character, after[-1]))
-        return before, after[::-1]
-
-    @cached_property
-    def _clauses(self) -> list[bool]:
-        """For each position whether its clause holds Chinese."""
-        found: list[bool] = []
-        for clause in re.split(f"(?<=[{''.join(_CLAUSE_END)}])", self.text):
-            found += [any(map(is_cjk, clause))] * len(clause)
-        return [*found, found[-1] if found else False]
-
-
-def _script(character: str, known: str) -> str:
-    if is_cjk(character):
-        return "zh"
-    if is_latin(character):
-        return "en"
-    return "" if character in _CLAUSE_END else known
+    def _english(self) -> list[bool]:
+        return english_phrases(self.text)
 
 
 @dataclass(frozen=True)
@@ -169,4 +120,7 @@ class Reader:
 
 def unit_follows(after: str) -> bool:
     """Whether what follows a number looks like its unit or measure word."""
-    return bool(_UNIT_AFTER.match(after)) or chinese.is_measure(after)
+    start = after[:1].isspace()
+    return bool(
+        _UNIT_AFTER.match(after) or UNIT_PATTERN.match(after, start) or chinese.is_measure(after)
+    )

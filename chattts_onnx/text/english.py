@@ -25,7 +25,7 @@ _ONES = [
     "nineteen",
 ]
 _TENS = ("", "", *["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
-_SCALES = ("", "thousand", "million", "billion", "trillion", "quadrillion", "quintillion")
+SCALES = ("", "thousand", "million", "billion", "trillion", "quadrillion", "quintillion")
 _ORDINALS = {
     "one": "first",
     "two": "second",
@@ -49,7 +49,7 @@ MONTHS = [
     "November",
     "December",
 ]
-MAX_DIGITS = 3 * len(_SCALES)
+MAX_DIGITS = 3 * len(SCALES)
 
 
 def digits(number: str, one: str = "one") -> str:
@@ -70,7 +70,7 @@ def cardinal(number: str) -> str:
     while value:
         value, group = divmod(value, 1000)
         if group:
-            parts.insert(0, f"{_hundreds(group)} {_SCALES[scale]}".strip())
+            parts.insert(0, f"{_hundreds(group)} {SCALES[scale]}".strip())
         scale += 1
     return " ".join(parts)
 

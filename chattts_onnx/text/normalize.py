@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
+from ..charset import require_text
 from ..errors import InputError
+from . import pauses
 from .abbreviations import expand_abbreviations
 from .addresses import speak_addresses
 from .characters import fold_characters
 from .cleanup import remove_structure
-from .context import Place, Spoken, is_cjk
+from .context import Place
 from .erhua import merge_erhua
+from .language import Spoken, is_cjk, own_language
+from .markup import MarkupReader
+from .operators import name_before_numbers, speak_operators
 from .options import TextOptions
 from .punctuation import speak_symbols, tidy
 from .report import Normalized, Report
@@ -20,43 +25,53 @@ from .wetext_backend import require
 
 _DEFAULT = TextOptions()
 _LINE = re.compile(r"[ \t]*\n[ \t\n]*")
-_CHINESE_MARKS = frozenset("，。！？、；：")
 _SPEAKABLE = re.compile(r"\w")
-# One character each, which only East Asian keyboards type.
-_CHINESE_UNITS = frozenset("℃㎡㎥㎞")
 
 
 def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     """Speakable text, and a report of every change.
 
-    Numbers, dates, sums, units, addresses and symbols become words of the language around them;
-    words of the user's lexicon become their speech; control tags such as ``[laugh]`` stay, and
-    tokens that structure prompts are taken out.  No digit outside a control tag is left, and none
-    is left out without an entry in the report.
+    Markup is taken off; numbers, dates, sums, units, addresses and symbols become words of the
+    language around them; words of the user's lexicon become their speech; control tags such as
+    ``[laugh]`` stay, and tokens that structure prompts are taken out.  No digit outside a control
+    tag is left, and none is left out without an entry in the report.  A pause that markup asks for
+    is a mark here; :func:`split_pieces` makes it.
 
-    Raises :class:`InputError` when ``text`` is no string, or wetext is asked for and missing.
+    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes, or wetext is
+    asked for and missing.
     """
     if not isinstance(text, str):
         raise InputError(f"text is {type(text).__name__}; expected a string.")
+    require_text(text, "the text")
     chosen, report = options or _DEFAULT, Report()
-    require(chosen.backend)
-    folded = remove_structure(fold_characters(text, report, chosen.emoji), report)
-    default = _language(text, folded, chosen)
+    plain = markup_reader(chosen, report).read(text)
+    return Normalized(speak(pauses.as_marks(plain), chosen, report), report)
+
+
+def markup_reader(options: TextOptions, report: Report) -> MarkupReader:
+    """What takes the markup off a text under ``options``."""
+    language = None if options.language == "auto" else options.language
+    return MarkupReader(options.markup, options.code, language, options.default_language, report)
+
+
+def speak(text: str, options: TextOptions, report: Report, around: Spoken | None = None) -> str:
+    """Words of a text without markup; ``around`` is the language of the sentences beside it."""
+    require(options.backend)
+    folded = remove_structure(fold_characters(text, report, options.emoji), report)
+    default = _language(text, folded, options, around)
     parts = [
-        part if is_tag else _words(part, chosen, report, default)
+        part if is_tag else _words(part, options, report, default)
         for part, is_tag in split_tags(folded)
     ]
-    return Normalized(tidy("".join(parts)), report)
+    return tidy("".join(parts))
 
 
-def _language(typed: str, folded: str, options: TextOptions) -> Spoken:
-    """What numbers are read in where their clause does not tell; the letters of tags don't."""
+def _language(typed: str, folded: str, options: TextOptions, around: Spoken | None) -> Spoken:
+    """What numbers are read in: the caller's language, the text's own, else what it stands in."""
     if options.language != "auto":
         return options.language
-    text = "".join(part for part, is_tag in split_tags(folded) if not is_tag)
-    chinese = any(is_cjk(c) or c in _CHINESE_MARKS for c in text)
-    chinese = chinese or not _CHINESE_UNITS.isdisjoint(typed)
-    return "zh" if chinese or not any(map(str.isalpha, text)) else "en"
+    context = around or options.default_language
+    return own_language(folded, typed=typed, strict=context is not None) or context or "zh"
 
 
 def _words(text: str, options: TextOptions, report: Report, default: Spoken) -> str:
@@ -65,7 +80,9 @@ def _words(text: str, options: TextOptions, report: Report, default: Spoken) -> 
     text = speak_addresses(text, default, report)
     text = options.lexicon.apply(text, report)
     text = merge_erhua(text, report, options.lexicon) if options.erhua == "merge" else text
+    text = name_before_numbers(text, default, report)
     text = read_numbers(Place(text, options, report, default))
+    text = speak_operators(text, default, report)
     text = expand_abbreviations(text, report, options.spell)
     return speak_symbols(_LINE.sub(_break, text), default, report, options.backend)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from ..errors import InputError
-from .choices import Backend, EmojiRule, Erhua, Language, Numbers
+from .choices import Backend, Code, EmojiRule, Erhua, Language, Markup, Numbers
+from .language import Spoken
 from .lexicon import Lexicon
 
 
@@ -14,7 +15,8 @@ from .lexicon import Lexicon
 class TextOptions:
     """Choices of :func:`~chattts_onnx.text.normalize`; the defaults read by context.
 
-    ``language``: ``auto`` decides per number from the words around it.
+    ``language``: ``auto`` takes the language of the text's letters, else of the sentences around
+    it, else ``default_language``.
     ``numbers``: ``auto`` reads quantities as numbers and phone numbers, years and codes digit by
     digit; ``digits`` and ``cardinal`` force one of the two.
     ``yao``: whether a 1 in a Chinese phone number is 幺.
@@ -24,6 +26,12 @@ class TextOptions:
     ``spell``: whether initialisms such as SQL are spelled S Q L.
     ``backend``: what reads units and symbols that the built-in rules do not know: ``wetext``
     (an error where it is not installed), ``rules`` (never load it), or ``auto``.
+    ``markup``: what carries the text and is not spoken: ``auto`` takes off HTML, SSML, Markdown,
+    formulas and chat templates where they are sure to be markup; ``ssml`` and ``markdown`` say what
+    it is; ``plain`` takes nothing off.
+    ``code``: whether blocks of code are ``read`` or left out (``skip``, and reported).
+    ``default_language``: of a text without letters (``1,000``) that stands in no other; that of a
+    voice or bundle.  None is Chinese.
     """
 
     language: Language = "auto"
@@ -34,6 +42,9 @@ class TextOptions:
     emoji: EmojiRule = "drop"
     spell: bool = True
     backend: Backend = "auto"
+    markup: Markup = "auto"
+    code: Code = "read"
+    default_language: Spoken | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -42,7 +53,13 @@ class TextOptions:
             ("erhua", Erhua),
             ("emoji", EmojiRule),
             ("backend", Backend),
+            ("markup", Markup),
+            ("code", Code),
         ):
             value, choices = getattr(self, name), get_args(kind)
             if value not in choices:
                 raise InputError(f"{name} is {value!r}; expected one of {', '.join(choices)}.")
+        if self.default_language not in (None, "zh", "en"):
+            raise InputError(
+                f"default_language is {self.default_language!r}; expected zh, en or None."
+            )

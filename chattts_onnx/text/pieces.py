@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..format.manifest import Manifest
-from .normalize import normalize
+from .language import Spoken, own_language
+from .markup import LONGEST
+from .normalize import markup_reader, speak
 from .options import TextOptions
+from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD
 from .report import Report
-from .sentences import split_sentences
+from .sentences import blocks, split_sentences
 from .tags import TAG
 
-# Seconds of silence after a piece, by what ends it.
-PARAGRAPH, SENTENCE, CLAUSE, WORD = 0.7, 0.35, 0.15, 0.0
 _PAUSES = {**dict.fromkeys("。！？.!?", SENTENCE), **dict.fromkeys("，、,", CLAUSE)}
 
 _ENGLISH_NUMBER = (
-    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|"
+    r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|"
     r"forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|trillion|point)"
 )
 # What must not be cut: a tag, a number in words, a word; one Chinese character otherwise.
@@ -68,20 +69,57 @@ def split_pieces(
     if limit < 4:
         raise InputError(f"the piece length is {limit} tokens; expected at least 4.")
     packer = _Packer(count, limit)
-    for sentence, paragraph in split_sentences(text):
-        spoken = sentence
-        if not normalized:
-            result = normalize(sentence, options)
-            spoken = result.text
-            if report is not None:
-                report.changes.extend(result.report.changes)
-        if spoken:
+    for sentence, pause in _spoken_sentences(text, options, report, normalized):
+        if sentence:
             if apart:
                 yield from packer.flush()
-            yield from packer.add(spoken)
-        if paragraph:
-            yield from packer.flush(PARAGRAPH)
+            yield from packer.add(sentence)
+        if pause is not None:
+            yield from packer.flush(pause)
     yield from packer.flush(PARAGRAPH)
+
+
+def _spoken_sentences(
+    text: str | Iterable[str],
+    options: TextOptions | None,
+    report: Report | None,
+    normalized: bool,
+) -> Iterator[tuple[str, float | None]]:
+    """Sentences in words, each with the pause that the text asks for after it."""
+    if normalized:
+        yield from split_sentences(text)
+        return
+    chosen, changes = options or TextOptions(), Report() if report is None else report
+    reader = markup_reader(chosen, changes)
+    # A text at hand is read at once: what stands in it may be closed anywhere.
+    whole = isinstance(text, str) and len(text) <= LONGEST
+    plain = [reader.read(str(text))] if whole else reader.parts(blocks(text))
+    for sentence, pause, around in _with_language(split_sentences(plain)):
+        yield speak(sentence, chosen, changes, around) if sentence else "", pause
+        if report is None:  # nobody reads it, and a book's would fill the memory
+            changes.changes.clear()
+
+
+# Sentences without a letter wait for one that tells their language, for so many sentences.
+_WAIT = 8
+
+
+def _with_language(
+    sentences: Iterable[tuple[str, float | None]],
+) -> Iterator[tuple[str, float | None, Spoken | None]]:
+    """Each sentence with the language of those before it, or at the start of those after it."""
+    known: Spoken | None = None
+    waiting: list[tuple[str, float | None]] = []
+    for sentence, pause in sentences:
+        own = own_language(sentence, strict=True)
+        if known is None and own is None and len(waiting) < _WAIT:
+            waiting.append((sentence, pause))
+            continue
+        known = own or known
+        yield from ((*earlier, known) for earlier in waiting)
+        waiting = []
+        yield sentence, pause, known
+    yield from ((*earlier, known) for earlier in waiting)
 
 
 def piece_limit(manifest: Manifest, wanted: int | None = None) -> int:
@@ -91,6 +129,14 @@ def piece_limit(manifest: Manifest, wanted: int | None = None) -> int:
     """
     limit = wanted or int(manifest.notes.get("piece_tokens", PIECE_TOKENS))
     return min(limit, manifest.model.max_position_embeddings // 4)
+
+
+def bundle_reading(manifest: Manifest, options: TextOptions | None) -> TextOptions:
+    """``options`` with the bundle's language for texts without letters, as its manifest notes."""
+    chosen, language = options or TextOptions(), manifest.notes.get("language")
+    if chosen.default_language is not None or language not in ("zh", "en"):
+        return chosen
+    return replace(chosen, default_language=language)
 
 
 def sentences_apart(manifest: Manifest) -> bool:

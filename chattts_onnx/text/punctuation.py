@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from .choices import Backend
-from .context import Spoken, is_cjk
+from .language import Spoken, is_cjk
 from .report import Report
 from .wetext_backend import read_leftover
 
@@ -49,6 +49,55 @@ _WORDS: dict[str, tuple[str, str]] = {
     "Δ": ("德尔塔", " delta "),
     "§": ("第", " section "),
     "¢": ("美分", " cents "),
+    "ε": ("艾普西隆", " epsilon "),
+    "ζ": ("泽塔", " zeta "),
+    "η": ("伊塔", " eta "),
+    "θ": ("西塔", " theta "),
+    "κ": ("卡帕", " kappa "),
+    "ν": ("纽", " nu "),
+    "ξ": ("克西", " xi "),
+    "ρ": ("柔", " rho "),
+    "τ": ("陶", " tau "),
+    "φ": ("斐", " phi "),
+    "ϕ": ("斐", " phi "),
+    "χ": ("希", " chi "),
+    "ψ": ("普西", " psi "),
+    "Γ": ("伽马", " gamma "),
+    "Θ": ("西塔", " theta "),
+    "Λ": ("兰姆达", " lambda "),
+    "Π": ("派", " pi "),
+    "Σ": ("西格玛", " sigma "),
+    "Φ": ("斐", " phi "),
+    "Ψ": ("普西", " psi "),
+    "∈": ("属于", " in "),
+    "∉": ("不属于", " not in "),
+    "⊂": ("包含于", " is a subset of "),
+    "⊆": ("包含于", " is a subset of "),
+    "∪": ("并", " union "),
+    "∩": ("交", " intersection "),
+    "∅": ("空集", " the empty set "),
+    "∀": ("对任意", " for all "),
+    "∃": ("存在", " there exists "),
+    "∵": ("因为", " because "),
+    "∴": ("所以", " therefore "),
+    "∝": ("正比于", " is proportional to "),
+    "∑": ("求和", " the sum of "),
+    "∏": ("求积", " the product of "),
+    "∫": ("积分", " the integral of "),
+    "∂": ("偏", " partial "),
+    "∇": ("梯度", " nabla "),
+    "∠": ("角", " angle "),
+    "⊥": ("垂直于", " is perpendicular to "),
+    "∥": ("平行于", " is parallel to "),
+    "⇒": ("推出", " implies "),
+    "⇔": ("等价于", " if and only if "),
+    "←": ("来自", " from "),
+    "↑": ("上升", " up "),
+    "↓": ("下降", " down "),
+    "↔": ("和", " and "),
+    "≡": ("恒等于", " is equivalent to "),
+    "≪": ("远小于", " is much less than "),
+    "≫": ("远大于", " is much greater than "),
 }
 _STOPS = {"…": "。", "‥": "。", "｡": "。"}
 _PAUSES = frozenset("；;：:（）()【】〔〕｛｝{}[]—–|")
@@ -62,6 +111,7 @@ _DOTS = re.compile(r"\.{2,}|。{2,}")
 _SPACED_SLASH = re.compile(r"\s[/|]\s")
 _DEGREES = re.compile(r"°[CF](?![A-Za-z])")
 _HYPHEN = re.compile(r"-+")
+_NAMED = re.compile(r"\$(?=[A-Za-z_{])")
 _SPACES = re.compile(r"\s+")
 # Numbers side by side stay apart: 12 34 is not 十二三十四, nor 周一 3点 周一三点.
 _NUMERALS = "零一二三四五六七八九十百千万亿两"
@@ -80,6 +130,8 @@ def speak_symbols(text: str, language: Spoken, report: Report, backend: Backend 
     text = _HYPHEN.sub(lambda m: "，" if len(m.group()) > 1 else " ", text)
     text = _SPACED_SLASH.sub("，", text)
     text = _DOTS.sub(lambda m: "。", text)
+    if "$" in text:  # $HOME, $AAPL: no sum of money
+        text = _NAMED.sub(lambda m: report.add("symbol", m.group(), "") + " ", text)
     if not all(c in _KEPT or c.isspace() or (c.isalnum() and c not in _WORDS) for c in text):
         text = "".join(_symbol(c, language, report, backend) for c in text)
     return text

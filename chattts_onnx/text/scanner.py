@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-from .context import Place, is_latin
-from .rules import RULES
+from .context import Place
+from .currencies import CURRENCY
+from .language import is_latin
+from .rules import RULES, Rule
 from .rules.plain import bullet
-from .units import CURRENCY, UNIT
+from .units import UNIT_BELOW
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,?\s(?=[0-9])"
 _PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"
@@ -16,8 +18,10 @@ _ANCHOR = re.compile(
     rf"(?<![A-Za-z]){_MONTH}|(?<![A-Za-z]){_PARTS}|[vV]\.?\s?(?=[0-9])|№|#(?=[0-9])"
     r"|(?<![A-Za-z])[Nn][Oo]s?\.\s?(?=[0-9])"
     rf"|[-+](?={CURRENCY})|{CURRENCY}(?=\s?[-.0-9])|[-+±](?=\.?[0-9])|(?:<=|>=|!=|==|[<>≤≥≈~～])(?=\s?-?[.0-9])"
-    rf"|\*(?=[0-9])|/(?={UNIT})|/(?=[\u4e00-\u9fff])|[-–—~～](?=周|星期|礼拜|[0-9])"
-    r"|[(（](?=[0-9])|\+(?=[0-9])|'(?=[0-9]0s)|\^(?=[-+]?[0-9])|\.(?=[0-9])|[0-9]"
+    rf"|\*(?=[0-9])|/(?={UNIT_BELOW})|/(?=[\u4e00-\u9fff])|[-–—~～](?=周|星期|礼拜|[0-9])"
+    r"|[(（](?=[0-9])|\+(?=[0-9])|'(?=[0-9]0s)|\^(?=[-+(0-9a-z])|\*\*(?=[-+(0-9])|\.(?=[0-9])|[0-9]"
+    r"|(?<=[A-Za-z])\+(?![0-9A-Za-z+=])"
+    r"|(?<=[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使][A-Z])[·•‧.\s-]?(?=[A-Z0-9]{5})"
 )
 
 
@@ -25,7 +29,7 @@ def read_numbers(place: Place) -> str:
     """The place's text with every number in words; no ASCII digit is left."""
     text, parts, position = place.text, [], 0
     if first := bullet.pattern.match(text):
-        parts.append(_note(place, first, bullet.read(first, place), bullet.name))
+        parts.append(_note(place, first, bullet.read(first, place), bullet))
         position = first.end()
     while anchor := _ANCHOR.search(text, position):
         start = anchor.start()
@@ -44,14 +48,14 @@ def _read(place: Place, start: int, parts: list[str]) -> int:
         spoken = rule.read(match, place)
         if spoken is not None:
             before = parts[-1] if parts[-1] or len(parts) < 2 else parts[-2]
-            parts.append(_spaced(_note(place, match, spoken, rule.name), before, place, match))
+            parts.append(_spaced(_note(place, match, spoken, rule), before, place, match))
             return match.end()
     parts.append(place.text[start])
     return start + 1
 
 
-def _note(place: Place, match: re.Match[str], spoken: str | None, name: str) -> str:
-    return place.report.add(name, match.group(), spoken or "")
+def _note(place: Place, match: re.Match[str], spoken: str | None, rule: Rule) -> str:
+    return place.report.add(rule.name, match.group(), spoken or "", rule.why)
 
 
 def _spaced(spoken: str, before: str, place: Place, match: re.Match[str]) -> str:

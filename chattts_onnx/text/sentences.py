@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from . import pauses
+from .pauses import PAUSE
+
 # A buffer without a sentence end is cut here at a clause or space.
 MAX_SENTENCE = 2000
 _BLOCK = 4096
@@ -20,8 +23,9 @@ _ABBREVIATED = (
 # Chinese stops end a sentence by themselves, ASCII ones before a space: not in 3.14 or a.com?b=1.
 _END = re.compile(
     rf"[。！？…]+{_CLOSER}|(?:{_ABBREVIATED}\.|[?!])[.?!]*{_CLOSER}(?=\s|[\u4e00-\u9fff])"
-    r"|\n[ \t]*\n\s*|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
+    rf"|(?:{PAUSE}|\n[ \t]*\n)(?:{PAUSE}|\s)*|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
 )
+_PAUSE = re.compile(PAUSE)
 _SOFT_END = re.compile(r"[，、；：,;:](?![0-9])|\s")
 
 
@@ -32,8 +36,11 @@ def blocks(text: str | Iterable[str]) -> Iterator[str]:
             yield part[start : start + _BLOCK]
 
 
-def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Sentences with their marks, each with whether a paragraph ends after it."""
+def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, float | None]]:
+    """Sentences with their marks, each with the seconds of pause that the text asks for after it.
+
+    None leaves the pause to the sentence's last mark.
+    """
     rest = ""
     for block in blocks(text):
         rest += block
@@ -46,7 +53,7 @@ def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
         rest = rest[start:]
         while len(rest) > MAX_SENTENCE:
             cut = _soft_cut(rest)
-            yield rest[:cut], False
+            yield rest[:cut], None
             rest = rest[cut:]
     start = 0
     for match in _END.finditer(rest):
@@ -55,14 +62,19 @@ def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, bool]]:
     yield from _sentence(rest[start:], "", last=True)
 
 
-def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, bool]]:
-    paragraph = last or mark.count("\n") > 1
-    sentence = (body + mark).strip()
-    if mark.isspace() and sentence and sentence[-1].isalnum():
-        sentence += "." if sentence[-1].isascii() else "。"  # a title or a line of verse
-    # A blank sentence still tells that a paragraph ends.
-    if sentence or paragraph:
-        yield sentence, paragraph
+def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, float | None]]:
+    pause = pauses.length(mark) if _PAUSE.search(mark) else None
+    if last or mark.count("\n") > 1:
+        pause = max(pause or 0.0, pauses.PARAGRAPH)
+    marks = pauses.without(mark)
+    sentence = (body + marks).strip()
+    # A title or a line of verse; a pause that the author asked for needs no stop.
+    if (marks or pause) and not marks.strip() and sentence and sentence[-1].isalnum() and not last:
+        stop = marks.strip(" ") or pauses.ends_sentence(mark)
+        sentence += ("." if sentence[-1].isascii() else "。") if stop else ""
+    # A blank sentence still tells that a pause stands here.
+    if sentence or pause is not None:
+        yield sentence, pause
 
 
 def _soft_cut(text: str) -> int:

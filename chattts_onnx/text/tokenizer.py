@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from ..charset import require_text
 from ..errors import BundleError, InputError
 from ..untrusted import brief_text, read_limited
 
@@ -71,7 +72,8 @@ class TextTokenizer:
         return int(identifier)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of ``text`` with no special token added."""
+        """Ids of ``text`` with no special token added; :class:`InputError` on undecoded bytes."""
+        require_text(text, "the text")
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def tokens(self, text: str) -> list[str]:

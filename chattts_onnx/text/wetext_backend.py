@@ -6,9 +6,10 @@ Where each is right, by the cases of the tests (``speech.tsv``, ``test_wetext.py
   alone reads ￥1,234.50 as 一元，两百三十四点五零, 555-1234 as a range, 1990s as seconds and
   $20亿 as 零亿, spells no URL, and raises on some inputs (``#1``).  It sees one language at a time
   and reports nothing, so a digit that it lost would be lost silently.
-* wetext reads what is left and has hundreds of units that no table of ours repeats (mol, ha, rad):
-  one short token a time, its answers kept, and an answer that still holds digits, or that knew
-  half a unit (5mmol as 五毫米ol), refused.
+* wetext reads what is left, some units that no table of ours repeats (hp): one short token a time,
+  its answers kept.  It folds case (5 mW as five megawatts), so an answer counts only where the
+  number and the prefix of the unit can be read back from it; one that still holds digits, or that
+  knew half a unit (5mmol as 五毫米ol), is refused.
 
 It takes no part in erhua either: its ``remove_erhua`` keeps 儿子 but makes 孤儿 孤 and 健儿 健.
 wetext is loaded (0.7 s) when the first leftover needs it, so that a plain text never waits for it.

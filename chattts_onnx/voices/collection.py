@@ -9,10 +9,11 @@ from pathlib import Path
 from ..errors import VoiceError
 from ..untrusted import brief, brief_text, read_limited
 from . import vectors as voices
+from .mixing import mix
 from .vectors import Speaker, SpeakerStatistics, Voice
 
 STATISTICS = "statistics.txt"
-_KINDS = (".json", ".csv", ".tsv", ".npy", ".txt")
+_KINDS = (".json", ".csv", ".tsv", ".npy", ".npz", ".safetensors", ".txt")
 # 768 FP16 numbers, twice, take 900 characters.
 _MAX_STATISTICS_BYTES = 1 << 20
 # Of any generator; longer ones are no seeds.
@@ -34,7 +35,7 @@ class VoiceShelf:
         return {f.stem: f for f in found if f.suffix.lower() in _KINDS and f.name != STATISTICS}
 
     def vector(self, voice: Voice) -> Speaker:
-        """Speaker vector [hidden] of a seed, name, file, text form or vector.
+        """Speaker vector [hidden] of a seed, name, file, text form, mix of them, or vector.
 
         Raises :class:`VoiceError` naming what there is when nothing fits.
         """
@@ -52,6 +53,9 @@ class VoiceShelf:
         if path in names and not there:
             path = str(names[path])
         elif not there:
+            mixed = mix(str(voice), self.vector)
+            if mixed is not None:
+                return mixed
             raise VoiceError(
                 f"no voice {brief(path)}: expected a seed, a file, or one of this bundle's voices "
                 f"({brief_text(', '.join(names)) or 'it has none'})."

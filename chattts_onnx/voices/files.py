@@ -1,134 +1,72 @@
-"""Voice files as people share them: numbers in JSON, CSV and spreadsheets' export, or text."""
+"""Voice files as people share them: numbers in JSON and tables, arrays, or the text form."""
 
 from __future__ import annotations
 
-import csv
+import base64
+import binascii
 import io
 import json
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.lib.format as npy
-import numpy.typing as npt
 
 from ..atomic_files import write_file
+from ..charset import decode
 from ..errors import VoiceError
-from ..untrusted import brief, brief_text, parse_json, read_limited
+from ..untrusted import brief, brief_text, parse_json, read_limited, stand_in
+from .arrays import MAX_BYTES, array_names
 
-# A voice of 768 numbers takes some 20 kB, a collection of a thousand 20 MB.
-_MAX_BYTES = 64 << 20
-_NPY_KINDS = "iuf"
-_MAX_NPY_HEADER = 1000
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 TENSOR_KEYS = ("tensor", "emb", "embedding", "spk_emb", "vector")
-_DECIMAL_COMMA = re.compile(r"^[-+]?\d+,\d+(?:[eE][-+]?\d+)?$")
+# Reads tensors, texts and folders of both, and nothing that could run code.
+PICKLE_RECIPE = (
+    'python -c "import json, sys, torch; plain = lambda x: x if isinstance(x, str) else '
+    "{str(k): plain(v) for k, v in x.items()} if isinstance(x, dict) else "
+    "torch.as_tensor(x).float().flatten().tolist(); json.dump(plain(torch.load(sys.argv[1], "
+    "map_location='cpu', weights_only=True)), open(sys.argv[2], 'w'))\" {path} voice.json"
+)
+_QUOTED = re.compile(r"""("{3}|'{3}|["'])(.+?)\1""", re.DOTALL)
+_ADJACENT = re.compile(r"""(["'])\s*(?:\+|\\)?\s*\1(?!\1)""")
+_ASSIGNED = re.compile(r"^\s*[A-Za-z_][\w.]*\s*[=:]")
+_IGNORED = re.compile("\\\\n|[\\s\\\\\u200b\ufeff\u2060\"'`“”‘’]")
 
 
 def read_text(path: Path) -> str:
-    """A voice file's text: UTF-8 with or without BOM, or UTF-16 with one (Excel's "Unicode")."""
-    data = read_limited(path, _MAX_BYTES)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16")
-    return data.decode("utf-8-sig")
+    """A voice file's text; ``ValueError`` or :class:`.InputError` where it is none.
 
-
-def read_npy(path: Path) -> npt.NDArray[Any]:
-    """The array of a ``.npy`` file of numbers; ``ValueError`` on anything else.
-
-    :func:`numpy.load` would make room for whatever shape a file claims, and read a zip as well.
+    Raises :class:`VoiceError` for a pickle, under any name, and for what stands in for a file.
     """
-    data = read_limited(path, _MAX_BYTES)
-    stream = io.BytesIO(data)
-    try:
-        version = npy.read_magic(stream)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, columns_first, dtype = read_header(stream, max_header_size=_MAX_NPY_HEADER)
-    # What NumPy raises depends on how it fails to parse the header as Python.
-    except Exception as error:
-        raise ValueError(f"its header is damaged ({type(error).__name__})") from error
-    values = data[stream.tell() :]
-    sizes = [int(size) for size in shape]
-    if dtype.kind not in _NPY_KINDS or min(sizes, default=0) < 0:
-        raise ValueError(f"it holds {brief(str(dtype))} of shape {brief(sizes)}, no row of numbers")
-    if math.prod(sizes) * dtype.itemsize != len(values):
-        raise ValueError(f"{len(values)} bytes follow a header of shape {brief(sizes)}")
-    order: Literal["F", "C"] = "F" if columns_first else "C"
-    return np.frombuffer(values, dtype).reshape(sizes, order=order)
+    data = read_limited(path, MAX_BYTES)
+    if path.suffix.lower() in PICKLES or data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":
+        raise VoiceError(
+            f"{path} is a PyTorch pickle, which can run code when it is read. Convert it where "
+            f"PyTorch is: {PICKLE_RECIPE.replace('{path}', str(path))}"
+        )
+    if (found := stand_in(data[:512])) is not None:
+        raise VoiceError(f"{path} is {found}.")
+    return decode(data, str(path), hint="save it as UTF-8")
 
 
-def parse_csv(text: str, hidden_size: int) -> list[float]:
-    """Numbers of a CSV: one a line, one row, or a table, with a header or without.
-
-    Separators may be commas, semicolons (then decimal commas are read), tabs or spaces; values may
-    be quoted.  A column or row of names or counting numbers beside the values is left out.
-    """
-    lines = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line]
-    # The line that tells Excel its separator is no data.
-    lines = [line for line in lines if not line.lower().startswith("sep=")]
-    separator = _separator(lines)
-    if separator is None:
-        rows = [line.split() for line in lines]
-    else:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
-    return parse_cells(rows, hidden_size)
-
-
-def parse_cells(rows: list[list[str]], hidden_size: int) -> list[float]:
-    """Numbers of a table's cells, empty ones left out; ``ValueError`` on others."""
-    cells = [[_number(cell) for cell in row if cell.strip()] for row in rows]
-    cells = [row for row in cells if row]
-    if cells and all(math.isnan(value) for value in cells[0]):
-        cells = cells[1:]  # a header
-    return _values(cells, hidden_size)
-
-
-def _separator(lines: list[str]) -> str | None:
-    for separator in (";", "\t"):
-        if any(separator in line for line in lines):
-            return separator
-    unquoted = [line.replace('"', "") for line in lines]
-    if all(_DECIMAL_COMMA.match(line.strip()) for line in unquoted) and len(lines) > 1:
-        return ";"  # one number a line, with decimal commas
-    return "," if any("," in line for line in lines) else None
-
-
-def _number(cell: str) -> float:
-    text = cell.strip().strip("\"'").strip("[]").replace("\u2212", "-")
-    if _DECIMAL_COMMA.match(text):
-        text = text.replace(",", ".")
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _values(cells: list[list[float]], hidden_size: int) -> list[float]:
-    """The numbers in reading order, without a header row or column of counting numbers."""
-    flat = [value for row in cells for value in row]
-    if len(flat) > hidden_size:
-        if len(cells) == 2 and len(cells[0]) == len(cells[1]) and _counts(cells[0]):
-            flat = cells[1]
-        elif all(len(row) == 2 for row in cells) and _counts([row[0] for row in cells]):
-            flat = [row[1] for row in cells]
-        elif len(cells) == 1 and math.isnan(flat[0]):
-            flat = flat[1:]  # a row with its name
-    if wrong := sum(math.isnan(value) for value in flat):
-        raise ValueError(f"{wrong} of {len(flat)} cells are no numbers")
-    return flat
-
-
-def _counts(values: list[float]) -> bool:
-    """Names, or 0, 1, 2, ... as spreadsheets number rows and columns."""
-    if all(math.isnan(value) for value in values):
-        return True
-    return values in (list(range(len(values))), list(range(1, len(values) + 1)))
+def tidy_text_form(text: str) -> str:
+    """A text form without what it was copied with: line breaks, quotes, ``spk = '…'``."""
+    text = _ADJACENT.sub("", text)
+    quoted = [body for _, body in _QUOTED.findall(text)]
+    return _IGNORED.sub("", max(quoted, key=len) if quoted else _ASSIGNED.sub("", text))
 
 
 def pick(value: Any, name: str | None, source: Path | str) -> Any:
-    """The numbers (or text form) of one voice of parsed JSON."""
+    """The numbers (or text form) of one voice of parsed JSON.
+
+    Taken are a list, an object with one of :data:`TENSOR_KEYS`, a collection of named ones, what
+    pandas writes in any of its forms, and Speech-AI-Forge's ``.spkv1.json``.
+    """
+    if isinstance(value, dict) and value.get("_type") == "DcSpk":
+        return _forge(value, source)
+    if (numbers := _pandas(value)) is not None:
+        return numbers
     if isinstance(value, dict) and not set(value) & set(TENSOR_KEYS):
         voices = value.get("voices", value) if isinstance(value.get("voices"), dict) else value
         if name is None and len(voices) == 1:
@@ -139,6 +77,8 @@ def pick(value: Any, name: str | None, source: Path | str) -> Any:
                 f"{source}#NAME (found {brief(name)})."
             )
         value = voices[name]
+        if (numbers := _pandas(value)) is not None:
+            return numbers
     if isinstance(value, dict):
         for key in TENSOR_KEYS:
             if key in value:
@@ -147,29 +87,76 @@ def pick(value: Any, name: str | None, source: Path | str) -> Any:
     return value
 
 
+def _pandas(value: Any) -> list[Any] | None:
+    """Numbers of a data frame or series with one voice, as ``to_json`` writes them."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        if not {"columns", "schema", "index", "name"} & set(value):
+            return None
+        rows = value["data"]
+        index = {"index", "level_0"} if "schema" in value else set()
+        if rows and isinstance(rows[0], dict):
+            rows = [[v for k, v in row.items() if k not in index] for row in rows]
+        return _flat(rows)
+    if isinstance(value, dict) and len(value) > 1 and _counting(value):
+        found = list(value.values())
+        if all(isinstance(entry, dict) and len(entry) == 1 and _counting(entry) for entry in found):
+            return _flat([list(entry.values()) for entry in found])
+        return found if all(isinstance(entry, (int, float)) for entry in found) else None
+    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        return _flat([list(row.values()) for row in value])
+    return None
+
+
+def _counting(value: dict[str, Any]) -> bool:
+    return list(value) == [str(number) for number in range(len(value))]
+
+
+def _flat(rows: list[Any]) -> list[Any]:
+    return [cell for row in rows for cell in (row if isinstance(row, list) else [row])]
+
+
+def _forge(value: dict[str, Any], source: Path | str) -> list[float]:
+    """Speech-AI-Forge's speaker: tensors as base64 of float32, each for a model."""
+    try:
+        tokens = [entry["data"] for entry in value["data"]["token"]]
+        for token in tokens:
+            if str(token["model_id"]).lower().replace("-", "").replace("_", "") == "chattts":
+                data = base64.b64decode(token["tokens"][0]["data"], validate=True)
+                numbers: list[float] = np.frombuffer(data, "<f4").tolist()
+                return numbers
+    except (KeyError, TypeError, IndexError, ValueError, binascii.Error) as error:
+        raise VoiceError(f"{source} is a damaged speaker of Speech-AI-Forge: {error!r}.") from error
+    models = brief_text(", ".join(str(token["model_id"]) for token in tokens)) or "none"
+    raise VoiceError(
+        f"{source} holds a voice for other models than ChatTTS ({models}). If it has a recording, "
+        "export that from Speech-AI-Forge and clone it."
+    )
+
+
 def _listed(voices: Iterable[str]) -> str:
     return brief_text(", ".join(map(str, voices)))
 
 
 def voice_names(path: Path) -> list[str]:
-    """Names in a JSON collection; empty where the file holds one unnamed voice."""
-    if path.suffix.lower() != ".json":
-        return []
+    """Names in a collection; empty where the file holds one unnamed voice."""
+    suffix = path.suffix.lower()
     try:
-        value = parse_json(read_text(path))
+        if suffix in (".npz", ".safetensors"):
+            return array_names(path)
+        value = parse_json(read_text(path)) if suffix == ".json" else None
     except (ValueError, OSError):
         return []
-    if not isinstance(value, dict) or set(value) & {*TENSOR_KEYS, "codes"}:
+    if not isinstance(value, dict) or set(value) & {*TENSOR_KEYS, "codes", "_type"}:
         return []
     voices = value.get("voices", value)
-    return list(map(str, voices)) if isinstance(voices, dict) else []
+    return list(map(str, voices)) if isinstance(voices, dict) and _pandas(value) is None else []
 
 
 def write_voice(path: Path, vector: Any, text: str, details: dict[str, Any]) -> None:
     """Write a voice in one rename; the suffix tells the form.
 
-    ``.json`` {"tensor": text form, **details}, ``.csv`` one number a line, ``.npy``, else the text
-    form alone.  JSON and text hold FP16, the others FP32.
+    ``.json`` {"tensor": text form, **details}, ``.csv`` one number a line, ``.npy``, ``.txt`` the
+    text form alone.  JSON and text hold FP16, the others FP32.
     """
     values = np.asarray(vector, dtype=np.float32)
     suffix = path.suffix.lower()
@@ -182,8 +169,10 @@ def write_voice(path: Path, vector: Any, text: str, details: dict[str, Any]) -> 
     elif suffix == ".json":
         record = {**details, "tensor": text}
         data = (json.dumps(record, ensure_ascii=False, indent=1) + "\n").encode()
-    else:
+    elif suffix == ".txt":
         data = f"{text}\n".encode()
+    else:
+        raise VoiceError(f"{path} has no suffix of a voice that is written: .json .csv .npy .txt.")
     write_bytes(path, data)
 
 

@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from ..errors import VoiceError
-from .files import parse_cells
+from ..untrusted import brief_text
+from .tables import parse_cells
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-# 768 numbers take some 20 kB; a small archive that unpacks to far more is no voice.
-_MAX_BYTES = 32 << 20
+# Of one voice in a table with some words around it.
+_MAX_CELLS = 100_000
+_MAX_MEMORY = 1 << 30
+_MAX_SECONDS = 20
+# A cell far out, or one that is repeated, makes calamine take room for the whole sheet, and Rust
+# aborts where there is none: so it reads in a process of its own, with bounds.
+_READER = """
+import json, sys
+path, sheet, memory, seconds, most = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+except (ImportError, ValueError, OSError):
+    pass
+import python_calamine
+answer = {}
+try:
+    with python_calamine.CalamineWorkbook.from_path(path) as book:
+        answer["names"] = book.sheet_names
+        for name in book.sheet_names if not sheet else [sheet] if sheet in book.sheet_names else []:
+            found = book.get_sheet_by_name(name)
+            if found.total_height * found.total_width > most:
+                raise MemoryError
+            rows = [[repr(c) if isinstance(c, float) else str(c) for c in row]
+                    for row in found.to_python()]
+            if any(cell.strip() for row in rows for cell in row):
+                answer["rows"] = rows
+                break
+except MemoryError:
+    answer["large"] = True
+except Exception as error:
+    answer["error"] = str(error)[:300]
+sys.stdout.buffer.write(json.dumps(answer).encode())
+"""
 
 
 def read_sheet(path: Path, hidden_size: int, sheet: str | None = None) -> list[float]:
@@ -18,47 +59,43 @@ def read_sheet(path: Path, hidden_size: int, sheet: str | None = None) -> list[f
     They may stand as :func:`.parse_csv` takes them: in one column, one row or a table, with a
     header or without.  Needs python-calamine (``chattts-onnx[sheets]``).
 
-    Raises :class:`VoiceError` where it is missing, the sheet is not there or the file is damaged,
-    ``ValueError`` on cells that are no numbers.
+    Raises :class:`VoiceError` where it is missing, the sheet is not there, the file is damaged or
+    takes more room than a voice, ``ValueError`` on cells that are no numbers.
     """
-    try:
-        import python_calamine
-    except ImportError as error:
+    if importlib.util.find_spec("python_calamine") is None:
         raise VoiceError(
             f"{path} is a workbook, which needs python-calamine. Install chattts-onnx[sheets], or "
             "save the sheet as CSV."
-        ) from error
-    import zipfile
+        )
+    answer = _read(path, sheet or "")
+    names = answer.get("names", [])
+    if "error" in answer:
+        raise VoiceError(f"{path} cannot be read as a workbook: {brief_text(answer['error'])}")
+    if "large" in answer:
+        raise VoiceError(
+            f"{path} spans more than {_MAX_CELLS} cells, far more than a voice; delete what is "
+            "around the numbers, or save the sheet as CSV."
+        )
+    if sheet is not None and sheet not in names:
+        raise VoiceError(
+            f"{path} has the sheets {brief_text(', '.join(names))}; name one of them as "
+            f"{path}#SHEET (found {sheet!r})."
+        )
+    if "rows" not in answer:
+        raise VoiceError(f"{path} is empty; expected {hidden_size} numbers in a row or column.")
+    return parse_cells(answer["rows"], hidden_size)
 
+
+def _read(path: Path, sheet: str) -> dict[str, Any]:
+    """What :data:`_READER` answers."""
+    limits = map(str, (_MAX_MEMORY, _MAX_SECONDS, _MAX_CELLS))
+    command = [sys.executable, "-P", "-c", _READER, str(path.absolute()), sheet, *limits]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        _check_size(path)
-        with python_calamine.CalamineWorkbook.from_path(str(path)) as book:
-            names = book.sheet_names
-            if sheet is not None and sheet not in names:
-                raise VoiceError(
-                    f"{path} has the sheets {', '.join(names)}; name one of them as {path}#SHEET "
-                    f"(found {sheet!r})."
-                )
-            for name in names if sheet is None else [sheet]:
-                rows = book.get_sheet_by_name(name).to_python()
-                if any(str(cell).strip() for row in rows for cell in row):
-                    return parse_cells([[_text(cell) for cell in row] for row in rows], hidden_size)
-    except (python_calamine.CalamineError, zipfile.BadZipFile) as error:
-        raise VoiceError(f"{path} cannot be read as a workbook: {error}") from error
-    raise VoiceError(f"{path} is empty; expected {hidden_size} numbers in a row or column.")
-
-
-def _text(cell: object) -> str:
-    # repr keeps all digits of a float; a date or a truth value is no number and stays a word.
-    return repr(cell) if isinstance(cell, float) else str(cell)
-
-
-def _check_size(path: Path) -> None:
-    import zipfile
-
-    size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    if size > _MAX_BYTES:
-        raise VoiceError(f"{path} unpacks to {size} bytes, far more than a voice; refused.")
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=2 * _MAX_SECONDS, check=True
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        return {"error": f"it takes more than {_MAX_SECONDS} s or {_MAX_MEMORY >> 20} MiB"}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

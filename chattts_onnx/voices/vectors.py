@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, VoiceError
 from ..untrusted import brief, brief_text, parse_json
-from . import base16384
+from . import arrays, base16384, tables
 from . import files as voice_files
 from . import sheets as voice_sheets
 
@@ -21,6 +22,7 @@ Voice = str | Path | int | npt.ArrayLike
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 # A vector of 768 halves takes 1.5 kB; a text that unpacks to far more is no voice.
 _MAX_BYTES = 1 << 20
+_TEXT_FORM = re.compile("[\u4e00-\u8dff]{8}")
 
 
 class SpeakerStatistics:
@@ -72,7 +74,7 @@ def decode_speaker(text: str, hidden_size: int) -> Speaker:
     if len(text) > _MAX_BYTES:
         raise VoiceError(f"the voice text has {len(text)} characters, far more than a voice.")
     try:
-        packed = base16384.decode(text.strip())
+        packed = base16384.decode(voice_files.tidy_text_form(text))
         unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
         data = unpacker.decompress(packed, max_length=_MAX_BYTES)
     except (InputError, lzma.LZMAError) as error:
@@ -83,12 +85,14 @@ def decode_speaker(text: str, hidden_size: int) -> Speaker:
 
 
 def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) -> Speaker:
-    """Voice [hidden] from a file: ``.npy``, ``.json``, ``.csv``, ``.xlsx`` or the text form.
+    """Voice [hidden] from a file of numbers or of the text form.
 
-    JSON holds a list, an object with ``tensor`` (numbers or the text form), or a collection of
-    named ones, where ``name`` picks one.  CSV may be a spreadsheet's export: with BOM, header,
-    quotes, commas, semicolons or tabs, in one row or one number a line.  Of a workbook (``.xlsx``,
-    ``.xls``, ``.ods``) ``name`` picks the sheet.
+    ``.npy``, ``.npz`` and ``.safetensors`` hold arrays.  JSON holds a list, an object with
+    ``tensor`` (numbers or the text form), a collection of named ones, what pandas writes, or a
+    speaker of Speech-AI-Forge.  CSV may be a spreadsheet's or pandas' export: with BOM, header,
+    index, quotes, commas, semicolons or tabs, in one row or one number a line.  The text form may
+    be quoted, wrapped or assigned to a name.  ``name`` picks one of a collection, array or sheet.
+    Text of any suffix is taken for what it holds; pickles are refused with the way to convert them.
     """
     source = Path(path)
     if not source.is_file():
@@ -96,29 +100,27 @@ def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) ->
             f"{source} not found; expected a .npy, .json, .csv, .xlsx or text voice file."
         )
     suffix = source.suffix.lower()
-    if suffix in (".pt", ".pth"):
-        raise VoiceError(
-            f"{source} is a PyTorch pickle, which can run code when it is read. Convert it where "
-            "PyTorch is: json.dump(torch.load(path).flatten().tolist(), open('voice.json', 'w'))."
-        )
     try:
-        if suffix == ".npy":
-            return check_speaker(voice_files.read_npy(source), hidden_size, str(source))
+        if suffix in arrays.SUFFIXES:
+            return check_speaker(arrays.read_array(source, name), hidden_size, str(source))
         if suffix in voice_sheets.SUFFIXES:
             numbers = voice_sheets.read_sheet(source, hidden_size, name)
             return check_speaker(numbers, hidden_size, str(source))
-        text = voice_files.read_text(source)
-        if suffix == ".json":
-            picked = voice_files.pick(parse_json(text), name, source)
-            if isinstance(picked, str) and not picked.lstrip().startswith("["):
-                return decode_speaker(picked, hidden_size)
-            values = parse_json(picked) if isinstance(picked, str) else picked
-            return check_speaker(values, hidden_size, str(source))
-        if suffix in (".csv", ".tsv"):
-            numbers = voice_files.parse_csv(text, hidden_size)
-            return check_speaker(numbers, hidden_size, str(source))
-    except (ValueError, OSError) as error:
+        return _from_text(voice_files.read_text(source), source, hidden_size, name)
+    except (ValueError, OSError, InputError) as error:
         raise VoiceError(f"{source} cannot be read as a voice: {brief_text(error)}") from error
+
+
+def _from_text(text: str, source: Path, hidden_size: int, name: str | None) -> Speaker:
+    if source.suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
+        picked = voice_files.pick(parse_json(text), name, source)
+        if isinstance(picked, str) and not picked.lstrip().startswith("["):
+            return decode_speaker(picked, hidden_size)
+        values = parse_json(picked) if isinstance(picked, str) else picked
+        return check_speaker(values, hidden_size, str(source))
+    if source.suffix.lower() in (".csv", ".tsv") or not _TEXT_FORM.search(text):
+        numbers = tables.parse_csv(text, hidden_size)
+        return check_speaker(numbers, hidden_size, str(source))
     return decode_speaker(text, hidden_size)
 
 
@@ -138,7 +140,7 @@ def save_speaker(
 
 def is_text_form(value: str) -> bool:
     """Whether a string can only be a voice's text form: long, and base16384 throughout."""
-    text = value.strip()
+    text = voice_files.tidy_text_form(value)
     return len(text) > 60 and all(
         0x4E00 <= ord(c) < 0x4E00 + (1 << 14) or 0x3D00 < ord(c) <= 0x3D06 for c in text
     )

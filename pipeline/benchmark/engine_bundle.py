@@ -34,6 +34,7 @@ class BundleEngine:
         return {
             "engine": f"ONNX Runtime {ort.__version__}",
             "provider": self._bundle.providers[0],
+            "step": str(self._bundle.step),
             "threads": self._bundle.config.threads,
             "size_bytes": sum(path.stat().st_size for path in files),
         }

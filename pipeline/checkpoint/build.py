@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -60,6 +61,7 @@ def build(config: CheckpointConfig, seed: int, destination: Path) -> CheckpointR
             license=config.license,
             files=files,
             sentences_apart=config.sentences_apart,
+            abilities=asdict(config.abilities) if config.abilities else None,
         )
         write_record(scratch, record)
     return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from chattts_onnx.format.abilities import LANGUAGES, OPTIONS
 from pipeline.checkpoint.outliers import OutliersConfig
 from pipeline.core.errors import ConfigError
 
@@ -102,6 +103,7 @@ class SentencesConfig:
         timed: text of the sentence that is timed.
         tuning: file of sentences to choose settings by, apart from both.
         tuning_prompts: how many of them a choice is made by.
+        teacher: file of what the judges said of whom it learned from; None where there is none.
     """
 
     calibration: str
@@ -109,6 +111,32 @@ class SentencesConfig:
     timed: str
     tuning: str = "calibration_data/tuning.jsonl"
     tuning_prompts: int = 16
+    teacher: str | None = None
+
+
+@dataclass(frozen=True)
+class AbilitiesConfig:
+    """What a checkpoint can do; bundles carry it (:mod:`chattts_onnx.format.abilities`).
+
+    Attributes:
+        domain: a sentence on what it was trained to say.
+        languages: of ``zh``, ``en`` and ``mixed`` (both in one sentence).
+        options: those of :data:`chattts_onnx.format.abilities.OPTIONS` that act.
+    """
+
+    domain: str
+    languages: list[str]
+    options: list[str]
+
+    def __post_init__(self) -> None:
+        for name, found, known in (
+            ("languages", self.languages, LANGUAGES), ("options", self.options, OPTIONS),
+        ):  # fmt: skip
+            if unknown := sorted(set(found) - set(known)):
+                raise ConfigError(
+                    f"abilities.{name}: found {', '.join(unknown)}, expected some of "
+                    f"{', '.join(known)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -122,8 +150,8 @@ class CheckpointConfig:
     workspace changed. ``speaks``, ``sentences`` and ``voices`` are for other groups, which take
     them over when ``conf/`` is composed: whether speech is worth judging, by which text, and in
     which of the checkpoint's own voices. ``sentences_apart`` says that the model knows single
-    sentences only; bundles note it, so that their texts are spoken sentence by sentence.
-    ``outliers`` changes the weights of a ``local`` or ``seeded`` checkpoint, see
+    sentences only; bundles note it, so that their texts are spoken sentence by sentence; they note
+    ``abilities`` too. ``outliers`` changes the weights of a ``local`` or ``seeded`` checkpoint, see
     :mod:`pipeline.checkpoint.outliers`.
     """
 
@@ -132,6 +160,7 @@ class CheckpointConfig:
     license: str
     speaks: bool = False
     sentences: SentencesConfig | None = None
+    abilities: AbilitiesConfig | None = None
     voices: list[str] = field(default_factory=list)
     sentences_apart: bool = False
     repo: str | None = None

@@ -18,7 +18,12 @@ from pipeline.checkpoint.gpt_config import (
     rms_norm_eps,
     rope_theta,
 )
-from pipeline.checkpoint.tensors import PICKLE_REASON, TensorFile, open_tensors
+from pipeline.checkpoint.tensors import (
+    PARTIAL_SUFFIXES,
+    PICKLE_REASON,
+    TensorFile,
+    open_tensors,
+)
 from pipeline.core.errors import CheckpointError
 
 SAMPLE_RATE = 24_000
@@ -95,8 +100,8 @@ def load_dims(folder: Path) -> CheckpointDims:
     Only headers are read, so this takes milliseconds.
 
     Raises:
-        CheckpointError: a file or tensor is missing, truncated, misshapen, of another type than
-            F32, or contradicts ``config.json``.
+        CheckpointError: a file or tensor is missing, truncated, misshapen, of a type that
+            is not read, or contradicts ``config.json``.
     """
     root = layout.find_root(folder)
     return read_dims(read_gpt_config(root), open_all(root))
@@ -130,9 +135,20 @@ def open_all(root: Path) -> dict[str, TensorFile]:
     return files
 
 
+def converted_tensors(folder: Path) -> dict[str, dict[str, int]]:
+    """Count the tensors that are not F32 and are read as F32, by file and type."""
+    files = open_all(layout.find_root(folder))
+    return {name: found for name, file in files.items() if (found := file.converted())}
+
+
 def missing_file(root: Path, name: str) -> CheckpointError:
-    """Describe a missing file; a pickle in its place gets its own message."""
+    """Describe a missing file; a pickle or half a download in its place gets its own message."""
     path = root / name
+    for suffix in PARTIAL_SUFFIXES:
+        if (other := path.with_name(path.name + suffix)).is_file():
+            return CheckpointError(
+                f"{name}: found only {other.name}, a download that is not finished; fetch it again"
+            )
     candidates = [path.with_suffix(suffix) for suffix in layout.PICKLE_SUFFIXES]
     candidates.append(path.with_name("pytorch_model.bin"))
     for other in candidates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.untrusted import brief, parse_json, read_limited
+from chattts_onnx.untrusted import brief, parse_json, read_limited, stand_in
 from pipeline.checkpoint import layout
 from pipeline.core.errors import CheckpointError
 
@@ -26,7 +26,10 @@ def read_gpt_config(root: Path) -> dict[str, Any]:
             "fetch it again"
         )
     try:
-        config = parse_json(read_limited(path, _MAX_BYTES))
+        data = read_limited(path, _MAX_BYTES)
+        if (found := stand_in(data)) is not None:
+            raise CheckpointError(f"{layout.GPT_CONFIG}: found {found}")
+        config = parse_json(data)
     except (ValueError, OSError) as error:
         raise CheckpointError(f"{layout.GPT_CONFIG}: found no valid JSON ({error})") from error
     if not isinstance(config, dict):

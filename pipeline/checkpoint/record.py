@@ -32,8 +32,8 @@ class CheckpointRecord:
     """``checkpoint.json``: what a bundle's manifest says about its weights.
 
     ``source`` is ``hub:<repo>``, ``folder:<name>`` or ``seed:<number>``; ``revision`` is the hub's
-    commit, or the fingerprint of the files where there is no hub. ``sentences_apart`` is the
-    configuration's.
+    commit, or the fingerprint of the files where there is no hub. ``sentences_apart`` and
+    ``abilities`` are the configuration's.
     """
 
     name: str
@@ -43,6 +43,7 @@ class CheckpointRecord:
     license: str
     files: dict[str, FileRecord]
     sentences_apart: bool = False
+    abilities: dict[str, Any] | None = None
 
 
 def hash_file(path: Path, progress: Progress | None = None) -> FileRecord:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chattts_onnx.untrusted import brief, brief_text, parse_json
+from chattts_onnx.untrusted import brief, brief_text, parse_json, stand_in
 from pipeline.checkpoint.layout import PICKLE_SUFFIXES
 from pipeline.core.errors import CheckpointError
 
@@ -28,9 +28,14 @@ ITEM_BITS = {
     "F16": 16, "BF16": 16, "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
     "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
+# how the types that are read lie in the file; BF16 is the upper half of an F32
+STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+# what programs call a download that is under way
+PARTIAL_SUFFIXES = (".incomplete", ".part", ".partial", ".crdownload", ".download", ".aria2")
+_HEAD_BYTES = 512
 PICKLE_REASON = (
     "loading a pickle can run any code that its author put inside; convert it to safetensors "
-    "(save_file(state_dict, ...)) and give that file"
+    "with `python -m pipeline.checkpoint.convert` and give that folder"
 )
 
 
@@ -78,18 +83,35 @@ class TensorFile:
     def array(self, name: str) -> NDArray[np.float32]:
         """Return one tensor as a float32 array of its own memory.
 
+        F16 and BF16 are widened exactly; F64 is rounded to the nearest float32.
+
         Raises:
-            CheckpointError: the tensor is missing or not F32.
+            CheckpointError: the tensor is missing, of another type, or F64 beyond float32's range.
         """
         entry = self._entry(name)
         self._check_dtype(name, entry)
         with self.path.open("rb") as stream:
             stream.seek(entry.begin)
-            data = np.fromfile(stream, dtype="<f4", count=math.prod(entry.shape))
-        return data.astype(np.float32, copy=False).reshape(entry.shape)
+            data = np.fromfile(stream, dtype=STORED[entry.dtype], count=math.prod(entry.shape))
+        if entry.dtype == "BF16":
+            values = (data.astype(np.uint32) << 16).view(np.float32)
+        else:
+            with np.errstate(over="ignore"):
+                values = data.astype(np.float32, copy=False)
+        if entry.dtype == "F64" and (np.isinf(values) & np.isfinite(data)).any():
+            raise CheckpointError(
+                f"{self.label}: tensor {name}: found values beyond float32's range, expected "
+                "weights that float32 can hold"
+            )
+        return values.reshape(entry.shape)
+
+    def converted(self) -> dict[str, int]:
+        """Count the tensors of each type that :meth:`array` converts."""
+        types = [entry.dtype for entry in self.entries.values()]
+        return {kind: types.count(kind) for kind in STORED if kind != "F32" and kind in types}
 
     def check(self, expected: Mapping[str, tuple[int, ...]]) -> list[str]:
-        """Check that every expected tensor is there with its shape and type F32.
+        """Check that every expected tensor is there with its shape and a type that is read.
 
         Returns:
             The names of all other tensors, which are ignored.
@@ -118,10 +140,11 @@ class TensorFile:
         return entry
 
     def _check_dtype(self, name: str, entry: TensorEntry) -> None:
-        if entry.dtype != "F32":
+        if entry.dtype not in STORED:
             raise CheckpointError(
-                f"{self.label}: tensor {name}: found type {entry.dtype}, expected F32; only "
-                "float32 checkpoints are read, convert it first"
+                f"{self.label}: tensor {name}: found type {entry.dtype}, expected one of "
+                f"{', '.join(STORED)}; quantized weights hold less than the pipeline needs, give "
+                "those they were made from"
             )
 
 
@@ -140,8 +163,11 @@ def open_tensors(path: Path, label: str | None = None) -> TensorFile:
         raise CheckpointError(f"{label}: found no file, expected a safetensors file")
     size = path.stat().st_size
     with path.open("rb") as stream:
-        prefix = stream.read(8)
+        head = stream.read(_HEAD_BYTES)
+        stream.seek(8)
+        prefix = head[:8]
         _refuse_pickle(path, label, prefix, size)
+        _refuse_stand_in(path, label, head, size)
         if len(prefix) < 8:
             raise CheckpointError(
                 f"{label}: found {size} bytes, expected at least the 8 of a safetensors header "
@@ -174,6 +200,18 @@ def _refuse_pickle(path: Path, label: str, prefix: bytes, size: int) -> None:
     else:
         return
     raise CheckpointError(f"{label}: found {found}, expected safetensors: {PICKLE_REASON}")
+
+
+def _refuse_stand_in(path: Path, label: str, head: bytes, size: int) -> None:
+    """Raise :class:`CheckpointError` for what downloads leave in place of a file."""
+    found = stand_in(head)
+    if found is None and size and not head.strip(b"\0"):
+        found = "zeros, the room made for a download that never came; fetch it again"
+    for suffix in PARTIAL_SUFFIXES:
+        if found is None and path.with_name(path.name + suffix).exists():
+            found = f"{path.name}{suffix} beside it, a download under way; let it finish"
+    if found is not None:
+        raise CheckpointError(f"{label}: found {found} ({size} bytes); expected safetensors")
 
 
 def _parse(label: str, header: bytes) -> dict[str, Any]:

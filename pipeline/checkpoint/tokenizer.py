@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
-from chattts_onnx.untrusted import brief_text, parse_json, read_limited
+from chattts_onnx.untrusted import brief_text, parse_json, read_limited, stand_in
 from pipeline.checkpoint import layout
 from pipeline.core import atomic
 from pipeline.core.errors import CheckpointError
@@ -130,7 +130,10 @@ def read_tokenizer(path: Path) -> Tokenizer:
             f"{path}: found no file, expected the tokenizer.json of the official layout"
         )
     try:
-        value = parse_json(read_limited(path, MAX_TOKENIZER_BYTES))
+        data = read_limited(path, MAX_TOKENIZER_BYTES)
+        if (found := stand_in(data[:512])) is not None:
+            raise ValueError(found)
+        value = parse_json(data)
         value["truncation"] = value["padding"] = None
         tokenizer = Tokenizer.from_str(json.dumps(value))
         # what a tokenizer lacks shows when it is used

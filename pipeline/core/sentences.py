@@ -19,6 +19,7 @@ _TYPES: dict[str, type] = {
     "tags": list,
     "origin": str,
     "licence": str,
+    "set": str,
 }
 
 
@@ -33,6 +34,7 @@ class Sentence:
         tags: names of the control tags within ``text`` (``speed_5``, ``laugh``), in order.
         origin: where the text comes from.
         licence: SPDX identifier of the text's licence.
+        set: name of the set that it belongs to, such as ``domain``; empty where there are none.
     """
 
     text: str
@@ -41,10 +43,11 @@ class Sentence:
     tags: tuple[str, ...]
     origin: str
     licence: str
+    set: str = ""
 
 
 def load_sentences(path: Path, minimum: int = 1) -> list[Sentence]:
-    """Read ``path``; every line must hold all of :data:`FIELDS` and nothing else.
+    """Read ``path``; every line must hold all of :data:`FIELDS`, and nothing else but ``set``.
 
     Raises:
         ConfigError: the file is missing, empty or shorter than ``minimum`` sentences, or a line
@@ -78,9 +81,11 @@ def _parse(path: Path, number: int, line: str) -> Sentence:
         raise ConfigError(f"{place}: not a JSON object ({error}).") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{place}: found {type(value).__name__}, expected a JSON object.")
-    if set(value) != set(FIELDS):
+    value.setdefault("set", "")
+    if set(value) != {*FIELDS, "set"}:
         raise ConfigError(
-            f"{place}: found fields {brief(sorted(value))}, expected exactly {sorted(FIELDS)}."
+            f"{place}: found fields {brief(sorted(value))}, expected exactly {sorted(FIELDS)} and "
+            "at most set."
         )
     for name, kind in _TYPES.items():
         if not isinstance(value[name], kind) or isinstance(value[name], bool):
@@ -101,4 +106,5 @@ def _parse(path: Path, number: int, line: str) -> Sentence:
         tags=tuple(str(tag) for tag in value["tags"]),
         origin=value["origin"],
         licence=value["licence"],
+        set=value["set"],
     )

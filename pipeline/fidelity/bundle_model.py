@@ -73,9 +73,11 @@ class BundleModel:
         return Spoken(result.codes, result.hidden, result.finished)
 
     def placement(self) -> dict[str, Any]:
-        """Providers asked for, and graph -> provider -> operator -> nodes it ran."""
+        """Providers asked for, what ran the GPT's steps, and graph -> provider -> operator -> nodes
+        it ran."""
         return {
             "providers": self.bundle.providers,
+            "step": str(self.bundle.step),
             "nodes": dict(sorted(self.bundle.node_assignment().items())),
         }
 

@@ -42,8 +42,10 @@ def sections(context: Mapping[str, Any], results: Sequence[GateResult]) -> list[
 
 
 def placement_table(placement: Mapping[str, Any]) -> str:
-    """Which provider ran how many nodes of each graph; the JSON has them by operator."""
-    lines = [
+    """What ran the GPT's steps, and which provider how many nodes of each graph; the JSON has them
+    by operator."""
+    lines = [[variant, "gpt, steps", entry["step"]] for variant, entry in placement.items()]
+    lines += [
         [variant, graph, ", ".join(f"{name} {sum(ops.values())}" for name, ops in ran.items())]
         for variant, entry in placement.items()
         for graph, ran in entry["nodes"].items()

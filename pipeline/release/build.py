@@ -2,6 +2,7 @@
 
 chattts-onnx-<version>-<checkpoint>-<variant>.tar     one a bundle, or its parts .001, .002, …
 chattts-onnx-<version>-<checkpoint>-triton.tar        a Triton model repository
+chattts_onnx_<checkpoint>-<version>-py3-none-any.whl  the bundle that pip installs
 README.md                                             the model card
 sbom.cdx.json  provenance.json  release.json  SHA256SUMS
 """
@@ -26,9 +27,11 @@ from pipeline.release.reports import read_measured
 from pipeline.release.sbom import sbom
 from pipeline.release.triton.config import TritonConfig
 from pipeline.release.triton.repository import write_repository
+from pipeline.release.wheel import bundle_wheel
 
 BUNDLES = Path("bundles")
 TRITON = "triton"
+WHEEL = "wheel"
 CARD = "README.md"
 SBOM = "sbom.cdx.json"
 PROVENANCE = "provenance.json"
@@ -72,6 +75,9 @@ def build_release(
         archives[TRITON] = _triton_archive(
             workspace, config.triton, folder / f"{name}-{TRITON}.tar", config.part_bytes
         )
+    if config.wheel is not None:
+        wheel = bundle_wheel(workspace / BUNDLES / config.wheel, weights.licence, folder)
+        archives |= {WHEEL: [wheel]} if wheel else {}
     flat = [path for parts in archives.values() for path in parts]
     files = {v: [(p.name, p.stat().st_size) for p in parts] for v, parts in archives.items()}
     write_text(folder / CARD, model_card(name, bundles, measured, weights, files))

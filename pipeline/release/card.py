@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chattts_onnx.format.abilities import LANGUAGES, OPTIONS, Abilities
 from chattts_onnx.format.manifest import Manifest
 from pipeline.graphs.products import product_table
 from pipeline.release.licences import CODE_LICENCE, Weights
@@ -14,7 +15,8 @@ from pipeline.summary import COLUMNS, find
 
 # Shown where the speech stage measured them: metric, heading.
 SPEECH = (
-    ("word_error_rate", "WER, %"),
+    ("word_error_rate", "English WER, %"),
+    ("pinyin_error_rate", "Mandarin syllables wrong, %"),
     ("dnsmos_p808", "DNSMOS P.808"),
     ("failure_rate", "failed, %"),
     ("speaker_similarity", "same speaker, cosine"),
@@ -37,11 +39,13 @@ def model_card(
         weights: licence of the weights.
         files: name and bytes of each archive (or its parts), by variant.
     """
+    abilities = Abilities.of(next(iter(bundles.values()))) if bundles else None
     parts = [
-        _header(weights),
+        _header(weights, abilities),
         f"# {name}",
         _warning(weights),
         _what(bundles, measured),
+        _abilities(abilities),
         "## How good and how fast\n\n" + _table(bundles, measured),
         _arithmetic(measured),
         _speech(bundles, measured),
@@ -55,12 +59,16 @@ def model_card(
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
-def _header(weights: Weights) -> str:
+def _header(weights: Weights, abilities: Abilities | None) -> str:
     licence = "other" if weights.refusal else "apache-2.0"
     lines = ["library_name: onnxruntime", "pipeline_tag: text-to-speech", f"license: {licence}"]
     if weights.refusal:
         lines.append(f'license_name: "{weights.licence or "unknown"}"')
-    return "\n".join(["---", *lines, "language: [zh, en]", "tags: [onnx, tts, chattts]", "---"])
+    known = abilities.languages if abilities else ("zh", "en")
+    languages = ", ".join(name for name in known if name != "mixed")
+    return "\n".join(
+        ["---", *lines, f"language: [{languages}]", "tags: [onnx, tts, chattts]", "---"]
+    )
 
 
 def _warning(weights: Weights) -> str:
@@ -72,6 +80,17 @@ def _warning(weights: Weights) -> str:
     if weights.refusal:
         return f"> **Licence unclear**: {weights.refusal}. Ask its owner before passing it on."
     return ""
+
+
+def _abilities(abilities: Abilities | None) -> str:
+    if abilities is None:
+        return ""
+    languages = ", ".join(LANGUAGES.get(name, name) for name in abilities.languages)
+    lines = [f"- {abilities.domain}", f"- languages: {languages}"]
+    for title, acts in (("act", True), ("have no effect", False)):
+        if names := [name for name in OPTIONS if (name in abilities.options) == acts]:
+            lines.append(f"- options that {title}: {', '.join(names)}")
+    return "## What it can do\n\n" + "\n".join(lines)
 
 
 def _what(bundles: Mapping[str, Manifest], measured: Measured) -> str:
@@ -126,14 +145,17 @@ def _arithmetic(measured: Measured) -> str:
 
 def _speech(bundles: Mapping[str, Manifest], measured: Measured) -> str:
     rows = [row for row in measured.rows if row["metric"] in dict(SPEECH)]
+    shown = [
+        (metric, title) for metric, title in SPEECH if any(r["metric"] == metric for r in rows)
+    ]
     if not rows:
         return ""
     lines = []
     for variant in (v for v in ("reference", *bundles) if any(r["variant"] == v for r in rows)):
         own = [row for row in rows if row["variant"] == variant]
-        cells = [_first(own, metric) for metric, _ in SPEECH]
+        cells = [_first(own, metric) for metric, _ in shown]
         lines.append([f"`{variant}`", *cells])
-    table = markdown_table(["variant", *(title for _, title in SPEECH)], lines)
+    table = markdown_table(["variant", *(title for _, title in shown)], lines)
     return (
         f"## What a listener notices\n\n{table}\n\nHeard by machines: a speech recogniser and a "
         "network trained on people's scores, not by people. Intervals are in `reports/speech.md`."

@@ -23,12 +23,14 @@ class ReleaseConfig:
         part_bytes: archives larger than this are split.
         rules: see :mod:`pipeline.report.compare`.
         triton: the Triton model repository to pack as well; None packs none.
+        wheel: bundle that becomes a data wheel, if an index would take its size; None makes none.
     """
 
     variants: list[str]
     part_bytes: int
     rules: list[Rule]
     triton: TritonConfig | None = None
+    wheel: str | None = None
 
     def __post_init__(self) -> None:
         if not SMALLEST_PART <= self.part_bytes <= LARGEST_PART:

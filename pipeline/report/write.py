@@ -128,8 +128,8 @@ def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
 
 
-def format_value(value: Any) -> str:
-    """A number with four significant digits, large integers grouped; ``–`` for none."""
+def format_value(value: Any, digits: int = 4) -> str:
+    """A number with ``digits`` significant digits, large integers grouped; ``–`` for none."""
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -139,7 +139,7 @@ def format_value(value: Any) -> str:
         return "–"
     if number == int(number) and abs(number) < 1e15:
         return f"{int(number):,}"
-    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.4g}"
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.{digits}g}"
 
 
 def condition_text(row: Mapping[str, Any]) -> str:

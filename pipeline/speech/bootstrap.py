@@ -39,13 +39,14 @@ class Ratio:
 
     @classmethod
     def per_sentence(
-        cls, numbers: Sequence[int], above: Sequence[float], below: Sequence[float]
+        cls, numbers: Sequence[int], above: Sequence[float], below: Sequence[float], count: int = 0
     ) -> Ratio:
-        """From one entry an utterance; ``numbers`` say which sentence each belongs to."""
-        count = max(numbers) + 1
+        """From one entry an utterance; ``numbers`` say which sentence each belongs to, of at least
+        ``count``."""
+        places = np.asarray(numbers, dtype=np.int64)
         return cls(
-            np.bincount(numbers, np.asarray(above, float), count).astype(np.float64),
-            np.bincount(numbers, np.asarray(below, float), count).astype(np.float64),
+            np.bincount(places, np.asarray(above, float), count).astype(np.float64),
+            np.bincount(places, np.asarray(below, float), count).astype(np.float64),
         )
 
     def value(self, weights: Floats | None = None) -> Floats:
@@ -62,6 +63,7 @@ class Bootstrap:
 
     def __init__(self, sentences: int, resamples: int, seed: int) -> None:
         random = np.random.default_rng(seed)
+        self.sentences = sentences
         draws = random.multinomial(sentences, np.full(sentences, 1.0 / sentences), resamples)
         self._weights = draws.astype(np.float64)
 

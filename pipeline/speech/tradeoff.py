@@ -9,12 +9,17 @@ from typing import Any
 
 from pipeline.report.write import format_value, markdown_table
 from pipeline.speech.drawing import colour, error_bar, number, save_figure, with_interval
+from pipeline.speech.figures import overall
 
 Row = Mapping[str, Any]
 
 SPEED = "sentences_per_second"
 SPEED_CONDITIONS = {"batch": 1}
-QUALITY = {"dnsmos_p808": "predicted MOS (P.808)", "word_error_rate": "WER %"}
+QUALITY = {
+    "dnsmos_p808": "predicted MOS (P.808)",
+    "word_error_rate": "WER %",
+    "pinyin_error_rate": "Mandarin, syllables %",
+}
 PYTORCH = "reference"
 
 # Precision, speed × FP32, MOS by listeners, WER %.
@@ -57,12 +62,13 @@ def collect(speech: Sequence[Row], benchmark: Sequence[Row], baseline: str) -> l
     if baseline not in speeds:
         return []
     pytorch = speeds.get(PYTORCH)
+    whole = overall(speech)
     return [
         Point(
             variant,
             speeds[variant] / speeds[baseline],
             speeds[variant] / pytorch if pytorch else None,
-            {row["metric"]: row for row in speech if row["variant"] == variant},
+            {row["metric"]: row for row in whole if row["variant"] == variant},
         )
         for variant in dict.fromkeys(str(row["variant"]) for row in speech)
         if variant in speeds
@@ -77,22 +83,27 @@ def render_tradeoff(points: Sequence[Point], baseline: str, random_weights: bool
         else ""
     )
     header = ["precision", f"speed × {baseline}", "× PyTorch"]
-    for name in QUALITY.values():
-        header += [name, "change"]
+    for metric in measured(points):
+        header += [QUALITY[metric], "change"]
     published = markdown_table(
         ["precision", "speed × FP32", "MOS", "WER %"],
         [[name, *(format_value(value) for value in values)] for name, *values in PUBLISHED],
     )
     return (
         f"# Speed against quality\n\n{warning}"
-        f"{markdown_table(header, [_line(point) for point in points])}\n\n"
+        f"{markdown_table(header, [_line(point, measured(points)) for point in points])}\n\n"
         f"{NOTES.format(baseline=baseline)}\n\n{PUBLISHED_NOTE}\n\n{published}\n"
     )
 
 
-def _line(point: Point) -> list[str]:
+def measured(points: Sequence[Point]) -> list[str]:
+    """The metrics of :data:`QUALITY` that every point has: none of a language not judged."""
+    return [metric for metric in QUALITY if all(metric in point.rows for point in points)]
+
+
+def _line(point: Point, metrics: Sequence[str]) -> list[str]:
     line = [point.variant, f"{point.speed:.2f}", format_value(point.over_pytorch)]
-    for metric in QUALITY:
+    for metric in metrics:
         change = point.rows.get(f"{metric}_change")
         line.append(with_interval(point.rows[metric]))
         line.append(with_interval(change) if change else "–")
@@ -105,8 +116,9 @@ def draw_tradeoff(path: Path, points: Sequence[Point], baseline: str, title: str
 
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     figure.suptitle(title)
-    for index, (metric, name) in enumerate(QUALITY.items(), start=1):
-        axes = figure.add_subplot(1, len(QUALITY), index)
+    chosen = measured(points)
+    for index, metric in enumerate(chosen, start=1):
+        axes = figure.add_subplot(1, len(chosen), index)
         for place, point in enumerate(points):
             row = point.rows[metric]
             axes.errorbar(
@@ -114,7 +126,7 @@ def draw_tradeoff(path: Path, points: Sequence[Point], baseline: str, title: str
                 color=colour(point.variant, place), label=point.variant,
             )  # fmt: skip
         axes.set_xlabel(f"speed × {baseline}")
-        axes.set_ylabel(name)
+        axes.set_ylabel(QUALITY[metric])
         axes.margins(0.15)
         if points:
             axes.legend(fontsize=8)

@@ -32,6 +32,7 @@ class Line:
         language: ``en``, ``zh`` or ``mixed``.
         voice: seed or name of the speaker.
         seed: of the sampling.
+        set: of the sentence.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Line:
     language: str
     voice: int | str
     seed: int
+    set: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def make_lines(
             language=sentence.language,
             voice=voices[(number + take) % len(voices)] if voices else sentence.voice_seed,
             seed=seed + take * len(sentences) + number,
+            set=sentence.set,
         )
         for take in range(takes)
         for number, sentence in enumerate(sentences)

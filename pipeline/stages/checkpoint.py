@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.checkpoint.build import build
-from pipeline.checkpoint.dims import ignored_tensors, load_dims
+from pipeline.checkpoint.dims import converted_tensors, ignored_tensors, load_dims
 from pipeline.config import Params
 from pipeline.stages._runner import stage_main
 
@@ -26,6 +26,10 @@ def run(params: Params, workspace: Path) -> None:
         f"{record.name} from {record.source}: {len(record.files)} files, {size / 1e6:.1f} MB, "
         f"{dims.num_hidden_layers} layers of {dims.hidden_size}"
     )
+    for name, types in converted_tensors(destination).items():
+        counts = ", ".join(f"{count} tensors of {kind}" for kind, count in types.items())
+        how = "rounded to the nearest" if "F64" in types else "widened exactly to"
+        console.print(f"{name}: {counts} {how} float32", markup=False)
     for name, tensors in ignored_tensors(destination).items():
         console.print(f"{name}: ignored {', '.join(tensors)}", markup=False)
 

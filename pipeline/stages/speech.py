@@ -32,6 +32,7 @@ from pipeline.speech.gates import check_gates, enforce_speech, judge_speech
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder
 from pipeline.speech.page import render_page
 from pipeline.speech.report import CONTROL_SUFFIX, draw_speech, sections
+from pipeline.speech.teacher import teacher_judgements
 from pipeline.speech.utterances import Line, Utterance, make_lines, speak
 from pipeline.stages._runner import stage_main
 
@@ -73,15 +74,17 @@ def run(params: Params, workspace: Path) -> None:
             "false in conf/checkpoint."
         )
     sentences, left_out = choose_sentences(workspace / config.sentences, config)
-    judges = make_judges(config)
     task = make_task(config, sentences, params.seed)
+    taught = teacher_judgements(workspace / config.teacher, task.lines) if config.teacher else []
+    judges = make_judges(config)
     with _progress(len(task.lines) * (len(config.variants) + config.control)) as advance:
-        judged, providers = judge_all(workspace, config, task, judges, advance)
-    rows = speech_rows(judged, config.baseline, config.resamples, params.seed)
+        judged, steps = judge_all(workspace, config, task, judges, advance)
+    rows = speech_rows(judged, config.baseline, config.resamples, params.seed, taught)
     verdicts = judge_speech(rows, config.gates) if config.speaks else []
     context = report_context(
         checkpoint,
-        providers,
+        sorted({step["provider"] for step in steps.values()}),
+        steps=steps,
         speaks=config.speaks,
         sentences=len(sentences),
         takes=config.takes,
@@ -142,7 +145,7 @@ def make_judges(config: SpeechConfig) -> Judges:
     if foreign and not listener.multilingual:
         raise ConfigError(
             f"speech.listener.model {config.listener.model!r} knows English only, expected one "
-            f"that knows {', '.join(foreign)}; name a multilingual one (speech=multilingual) or "
+            f"that knows {', '.join(foreign)}; name a multilingual one or "
             "take these out of speech.languages."
         )
     return Judges(listener, OpinionScore(1), VoiceEncoder())
@@ -154,17 +157,17 @@ def judge_all(
     task: Task,
     judges: Judges,
     advance: Callable[[str], None],
-) -> tuple[dict[str, list[Judgement]], list[str]]:
-    """Judgements by variant, the baseline's control last, and the providers that the bundles used.
+) -> tuple[dict[str, list[Judgement]], dict[str, dict[str, str]]]:
+    """Judgements by variant, the baseline's control last, and what ran the bundles.
 
     One bundle is open at a time.
     """
-    providers: set[str] = set()
+    steps: dict[str, dict[str, str]] = {}
     judged: dict[str, list[Judgement]] = {}
     control: list[Judgement] = []
     for variant in config.variants:
         bundle = open_bundle(workspace / BUNDLES / variant, threads=config.threads or None)
-        providers.add(bundle.providers[0])
+        steps[variant] = {"provider": bundle.providers[0], "step": str(bundle.step)}
         said = _say(bundle, config, task)
         judged[variant] = _hear(judges, said, lambda name=variant: advance(name))  # type: ignore[misc]
         if config.control and variant == config.baseline:
@@ -173,7 +176,7 @@ def judge_all(
             control = _hear(judges, again, lambda: advance("control"))
     if control:
         judged[f"{config.baseline}{CONTROL_SUFFIX}"] = control
-    return judged, sorted(providers)
+    return judged, steps
 
 
 def _say(bundle: Bundle, config: SpeechConfig, task: Task) -> list[Utterance]:
@@ -198,11 +201,15 @@ def _noted(item: Judgement) -> Mapping[str, Any]:
     """An utterance as the report's JSON keeps it."""
     return {
         "text": item.utterance.line.text,
+        "language": item.utterance.line.language,
+        "set": item.utterance.line.set,
         "voice": item.utterance.line.voice,
         "seed": item.utterance.line.seed,
         "heard": item.heard,
         "word_errors": item.errors.word_errors,
         "words": item.errors.words,
+        "syllable_errors": item.errors.syllable_errors,
+        "syllables": item.errors.syllables,
         "p808": round(item.p808, 3),
         "ovrl": round(item.overall, 3),
         "seconds": round(item.utterance.seconds, 3),

@@ -51,7 +51,10 @@ def metric_name(row: Mapping[str, Any]) -> str:
     conditions = [
         f"{_clean(column)}_{_clean(value)}"
         for column, value in row.items()
-        if column not in NOT_CONDITIONS and value is not None
+        if column not in NOT_CONDITIONS
+        and value is not None
+        # a speech metric over all sentences keeps its plain name
+        and not (column in ("language", "set") and value == "all")
     ]
     # MLflow refuses a name that ends in a slash, which a cut may leave
     return "/".join([_with_unit(row), *conditions])[:MAX_NAME].rstrip("/")

@@ -20,18 +20,21 @@ from pipeline.reference.load import load_modules
 def test_a_trained_gpt_comes_back_from_the_official_layout(tmp_path: Path) -> None:
     seed_everything(1)
     gpt = build_gpt(mini_dims())
-    state = {"step": 1, "average": gpt.state_dict()}
+    state = {"step": 1, "hours": 0.0, "average": gpt.state_dict()}
     save_state(tmp_path / "work" / "state" / "gpt.pt", state)
     root = tmp_path / "checkpoint"
-    assert write_checkpoint(tmp_path / "work", root) <= MAX_BYTES
+    assert write_checkpoint(tmp_path / "work", root) <= 2 * MAX_BYTES
     loaded = load_modules(root)
     assert loaded.dims == mini_dims()
     assert ignored_tensors(root) == {}
     check_tokenizer(root, mini_dims().num_text_tokens)
     for name, value in gpt.gpt.state_dict().items():
         assert torch.allclose(loaded.gpt.state_dict()[name], value, atol=1e-6), name
+    table = gpt.text.table().detach()
+    assert torch.allclose(loaded.gpt.embed.emb_text.weight, table, atol=1e-6)
+    assert torch.allclose(loaded.text_head.weight, table, atol=1e-6)
     voice = load_speaker(root / "voices" / "ava.txt", mini_dims().hidden_size)
-    assert np.array_equal(voice, speaker_vectors(mini_dims().hidden_size)[1])
+    assert np.array_equal(voice, speaker_vectors(mini_dims().hidden_size)[0])
 
 
 def test_heads_are_split_into_length_and_direction() -> None:

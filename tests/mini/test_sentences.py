@@ -1,43 +1,46 @@
 from __future__ import annotations
 
+import random
+import re
+from collections import Counter
+
 import pytest
 
-from mini.grammar import SLOTS, TEMPLATES
-from mini.sentences import draw_split, is_heldout, spell
+from mini import text
+from mini.generated import Balance
+from mini.phoneme_types import HAN
 
 
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (0, "zero"),
-        (19, "nineteen"),
-        (20, "twenty"),
-        (42, "forty two"),
-        (100, "one hundred"),
-        (742, "seven hundred forty two"),
-        (913, "nine hundred thirteen"),
-    ],
-)
-def test_numbers_are_spelled_as_they_are_read(number: int, words: str) -> None:
-    assert spell(number) == words
+@pytest.mark.parametrize("language", text.LANGUAGES)
+def test_generated_numbers_are_words(language: str) -> None:
+    balance = Balance(random.Random(0), Counter())
+    found = [balance.numbers(language) for _ in range(200)]
+    assert not re.search(r"[\d%$/:]", "".join(found))
+    assert len(set(found)) > 150
+    assert all(line[-1] in ".?!。？！" for line in found)
 
 
-@pytest.mark.parametrize("number", [-1, 1000])
-def test_numbers_outside_are_refused(number: int) -> None:
-    with pytest.raises(ValueError, match="expected a number from 0 to 999"):
-        spell(number)
+def test_a_row_takes_words_that_were_said_least() -> None:
+    often = set(text.words()[:3000])
+    row = Balance(random.Random(0), Counter(dict.fromkeys(often, 1000))).row("en")
+    found = re.findall("[a-z]+", row.lower())
+    assert sum(word not in often for word in found) >= len(found) - 1
 
 
-def test_splits_share_no_sentence_and_repeat_by_seed() -> None:
-    train, heldout = draw_split(500, 0, False), draw_split(50, 0, True)
-    assert not set(train) & set(heldout)
-    assert all(is_heldout(text) for text in heldout)
-    assert draw_split(500, 0, False) == train
-    assert draw_split(100, 0, False) == train[:100]
-    assert draw_split(100, 1, False) != train[:100]
+@pytest.mark.parametrize("language", text.LANGUAGES)
+def test_what_is_held_out_is_never_learned(language: str) -> None:
+    """Not as a sentence, nor as a template: no run of words or characters in common."""
 
+    def grams(line: str) -> set[tuple[str, ...]]:
+        size = 8 if language == "zh" else 6
+        pattern = f"[{HAN}]" if language == "zh" else r"[\w']+"
+        units = re.findall(pattern, line.lower())
+        return {tuple(units[i : i + size]) for i in range(len(units) - size + 1)}
 
-def test_every_slot_of_every_template_is_filled() -> None:
-    assert not [text for text in draw_split(2000, 3, False) if "{" in text]
-    assert len(TEMPLATES) > 40
-    assert all(len(set(words)) > 1 for words in SLOTS.values())
+    learned: set[tuple[str, ...]] = set()
+    for line in text.written(language):
+        learned |= grams(line)
+    judged = [x for topic in text.TOPICS for x in text.heldout(language, topic)]
+    assert len(judged) >= 250
+    assert not set(judged) & set(text.written(language))
+    assert not [line for line in judged if grams(line) & learned]

@@ -1,9 +1,13 @@
-"use strict";
-// Speech is fetched as 16-bit PCM and played while it comes: each chunk is scheduled to begin where
-// the one before it ends.  What the page does is also told in data attributes of <body>.
+// Speech is fetched as 16-bit PCM and played while it comes.  What the page does is also told in
+// data attributes of <body>: state, samples, playing.
+import { Clip, Player } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { context: null, abort: null, peaks: [], samples: 0, rate: 24000, parts: [] };
+const HISTORY = 8;
+const SAMPLE = { en: "Hello. This is how I sound.", zh: "你好，我的声音是这样的。" };
+const player = new Player(show);
+const state = { abort: null, history: [], variants: [], samples: new Map() };
+Object.assign(window, { player, pageState: state });
 
 function tell(text, phase) {
   $("status").textContent = text;
@@ -15,167 +19,255 @@ function headers() {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
+async function json(path) {
+  const answer = await fetch(path, { headers: headers() });
+  const body = await answer.json();
+  if (!answer.ok) throw Object.assign(new Error(body.error.message), { status: answer.status });
+  return body;
+}
+
 async function load() {
-  for (let level = 0; level <= 9; level++) $("speed").add(new Option(String(level), String(level)));
-  const answer = await fetch("v1/variants", { headers: headers() });
-  if (answer.status === 401) {
+  try {
+    state.variants = (await json("v1/variants")).variants;
+  } catch (error) {
+    if (error.status !== 401) throw error;
     $("keyfield").hidden = false;
     tell("This server wants an API key.", "key");
     return;
   }
-  const { variants } = await answer.json();
-  $("variant").replaceChildren(...variants.map((v) => new Option(`${v.id} (${v.precision})`, v.id)));
-  await loadVoices();
+  $("variant").replaceChildren(...state.variants.map((v) => new Option(label(v), v.id)));
+  const paces = Array.from({ length: 10 }, (_, i) => new Option(`${i} of 9`, i));
+  $("speed").replaceChildren(new Option("the voice’s own", ""), ...paces);
+  await choose();
   tell("Ready.", "ready");
 }
 
-async function loadVoices() {
-  const query = new URLSearchParams({ variant: $("variant").value });
-  const found = await (await fetch(`v1/voices?${query}`, { headers: headers() })).json();
-  const names = [...found.voices.map((v) => v.id), ...Array.from({ length: 10 }, (_, i) => String(i))];
-  $("voices").replaceChildren(...names.map((name) => new Option(name, name)));
+function label(variant) {
+  return variant.precision && variant.precision !== variant.id
+    ? `${variant.id}, ${variant.precision}` : variant.id;
+}
+
+/** Another variant: its voices, its languages, what it can do. */
+async function choose() {
+  const variant = state.variants.find((v) => v.id === $("variant").value);
+  const languages = variant.languages?.map((name) => ({ en: "English", zh: "Mandarin" })[name] ?? name);
+  const facts = [variant.checkpoint, languages?.join(" and "), variant.license];
+  $("about").textContent = facts.filter(Boolean).join(" · ");
+  $("speedfield").hidden = variant.options !== undefined && !variant.options.includes("speed");
+  if (!$("text").value) $("text").value = variant.example ?? SAMPLE[variant.languages?.[0] ?? "en"];
+  const found = await json(`v1/voices?${new URLSearchParams({ variant: variant.id })}`);
+  const names = found.voices.map((voice) => voice.id);
+  $("voices").replaceChildren($("voices").firstElementChild, ...names.map((n) => voice(n)), voice(null));
+  $("voices").querySelector("input").checked = true;
+}
+
+/** One voice to choose, with a sample to hear; without a name the one of a number. */
+function voice(name) {
+  const box = document.createElement("span");
+  const choice = Object.assign(document.createElement("input"), { type: "radio", name: "voice", value: name ?? "" });
+  const title = document.createElement("label");
+  title.append(choice, name ?? "No.");
+  box.className = "voice";
+  box.append(title);
+  if (name === null) {
+    const number = Object.assign(document.createElement("input"), { type: "number", id: "number", min: 0, max: 4294967295, value: 7 });
+    number.setAttribute("aria-label", "Number of a random voice");
+    number.addEventListener("focus", () => { choice.checked = true; });
+    box.append(number);
+  }
+  const sample = Object.assign(document.createElement("button"), { type: "button", textContent: "▶" });
+  sample.setAttribute("aria-label", name === null ? "Hear this random voice" : `Hear ${name}`);
+  sample.addEventListener("click", () => { choice.checked = true; hear(); });
+  box.append(sample);
+  return box;
+}
+
+function chosen() {
+  const checked = document.querySelector("input[name=voice]:checked");
+  return checked?.value || $("number")?.value.trim() || undefined;
+}
+
+function hear() {
+  const variant = state.variants.find((v) => v.id === $("variant").value);
+  const language = variant.languages?.[0] ?? "en";
+  speak({ text: SAMPLE[language] ?? SAMPLE.en, variant: variant.id, voice: chosen(), seed: 1 });
 }
 
 function request() {
-  const number = (id) => ($(id).value === "" ? undefined : Number($(id).value));
+  const number = (id) => ($(id).value === "" || $(id).parentElement.hidden ? undefined : Number($(id).value));
   return {
     text: $("text").value,
     variant: $("variant").value || undefined,
-    voice: $("voice").value.trim() || undefined,
+    voice: chosen(),
+    language: $("language").value || undefined,
     speed: number("speed"),
     seed: number("seed"),
-    max_new_tokens: number("steps"),
-    format: "pcm",
   };
 }
 
-async function speak() {
+async function speak(wanted) {
   stop();
   const abort = (state.abort = new AbortController());
-  Object.assign(state, { peaks: [], samples: 0, parts: [] });
-  state.context = new AudioContext();
   document.body.dataset.samples = "0";
-  document.body.dataset.scheduled = "0";
-  $("save").hidden = true;
-  $("stop").disabled = false;
-  tell("Waiting for the first audio…", "waiting");
+  tell("Waiting for the first sound…", "waiting");
+  show();
   const started = performance.now();
   try {
     const answer = await fetch("v1/tts", {
       method: "POST",
       headers: { "Content-Type": "application/json", ...headers() },
-      body: JSON.stringify(request()),
+      body: JSON.stringify({ ...wanted, format: "pcm" }),
       signal: abort.signal,
     });
     if (!answer.ok) throw new Error((await answer.json()).error.message);
-    state.rate = Number(answer.headers.get("X-Sample-Rate"));
-    await play(answer, started);
+    await receive(answer, wanted, started);
   } catch (error) {
-    if (abort.signal.aborted) return;
-    tell(`It failed: ${error.message}`, "failed");
+    if (!abort.signal.aborted) tell(`It failed: ${error.message}`, "failed");
   } finally {
-    if (state.abort === abort) $("stop").disabled = true;
+    if (state.abort === abort) state.abort = null;
+    show();
   }
 }
 
-async function play(answer, started) {
+async function receive(answer, wanted, started) {
+  const seed = answer.headers.get("X-Seed");
+  const about = `voice ${wanted.voice ?? "by chance"}, ${answer.headers.get("X-Variant")}, seed ${seed}`;
+  const warning = answer.headers.get("X-Warning");
+  const clip = new Clip(wanted.text, Number(answer.headers.get("X-Sample-Rate")), about);
   const reader = answer.body.getReader();
-  const info = `${answer.headers.get("X-Variant")}, seed ${answer.headers.get("X-Seed")}`;
-  let rest = new Uint8Array(0);
-  let at = 0;
   let first = 0;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    // A chunk of the network may end within a sample.
-    const bytes = new Uint8Array(rest.length + value.length);
-    bytes.set(rest);
-    bytes.set(value, rest.length);
-    const whole = bytes.length - (bytes.length % 2);
-    rest = bytes.slice(whole);
-    if (whole === 0) continue;
-    first ||= performance.now() - started;
-    at = schedule(decode(bytes.subarray(0, whole)), at);
-    const seconds = (state.samples / state.rate).toFixed(1);
-    tell(`${seconds} s of speech, first after ${Math.round(first)} ms (${info})`, "streaming");
+    clip.push(value);
+    if (!clip.samples) continue;
+    if (!first) {
+      first = performance.now() - started;
+      player.play(clip);
+      remember(clip);
+    } else player.more(clip);
+    document.body.dataset.samples = String(clip.samples);
+    tell(`First sound after ${Math.round(first)} ms · ${about}`, "streaming");
+    show();
   }
-  const seconds = (state.samples / state.rate).toFixed(1);
+  clip.complete = true;
   const spent = ((performance.now() - started) / 1000).toFixed(1);
-  offer();
-  tell(`${seconds} s of speech in ${spent} s, first after ${Math.round(first)} ms (${info})`, "done");
+  const note = warning ? ` · ${warning}` : "";
+  tell(`${clip.seconds.toFixed(1)} s of speech in ${spent} s, first sound after ${Math.round(first)} ms · ${about}${note}`, "done");
 }
 
-function decode(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const samples = new Float32Array(bytes.length / 2);
-  for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(2 * i, true) / 32768;
-  state.parts.push(bytes);
-  return samples;
-}
-
-function schedule(samples, at) {
-  const context = state.context;
-  const buffer = context.createBuffer(1, samples.length, state.rate);
-  buffer.copyToChannel(samples, 0);
-  const source = context.createBufferSource();
-  source.buffer = buffer;
-  source.connect(context.destination);
-  const when = Math.max(at, context.currentTime + 0.02);
-  source.start(when);
-  state.samples += samples.length;
-  document.body.dataset.samples = String(state.samples);
-  document.body.dataset.scheduled = String(Number(document.body.dataset.scheduled) + 1);
-  for (let i = 0; i < samples.length; i += 480) {
-    let peak = 0;
-    for (const value of samples.subarray(i, i + 480)) peak = Math.max(peak, Math.abs(value));
-    state.peaks.push(peak);
-  }
-  draw();
-  return when + buffer.duration;
-}
-
-function draw() {
-  const canvas = $("wave");
-  const pen = canvas.getContext("2d");
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.fillStyle = getComputedStyle(canvas).color;
-  const step = Math.max(1, state.peaks.length / canvas.width);
-  const width = Math.max(1, canvas.width / Math.max(state.peaks.length, 200));
-  for (let x = 0, i = 0; i < state.peaks.length; x += width, i += step) {
-    const peak = Math.max(...state.peaks.slice(Math.floor(i), Math.floor(i + step) || 1), 0);
-    const height = Math.max(1, peak * canvas.height);
-    pen.fillRect(x, (canvas.height - height) / 2, Math.max(width - 0.5, 0.5), height);
-  }
-}
-
-function offer() {
-  const size = state.parts.reduce((sum, part) => sum + part.length, 0);
-  const head = new DataView(new ArrayBuffer(44));
-  const word = (place, text) => [...text].forEach((c, i) => head.setUint8(place + i, c.charCodeAt(0)));
-  word(0, "RIFF"); head.setUint32(4, 36 + size, true); word(8, "WAVEfmt ");
-  head.setUint32(16, 16, true); head.setUint16(20, 1, true); head.setUint16(22, 1, true);
-  head.setUint32(24, state.rate, true); head.setUint32(28, 2 * state.rate, true);
-  head.setUint16(32, 2, true); head.setUint16(34, 16, true);
-  word(36, "data"); head.setUint32(40, size, true);
-  const link = $("save");
-  URL.revokeObjectURL(link.href);
-  link.href = URL.createObjectURL(new Blob([head, ...state.parts], { type: "audio/wav" }));
-  link.hidden = false;
-}
-
+/** Ends what is heard and what is still being made. */
 function stop() {
-  if (state.abort) state.abort.abort();
-  if (state.context) state.context.close();
-  if (state.abort) tell("Stopped.", "stopped");
-  Object.assign(state, { abort: null, context: null });
-  $("stop").disabled = true;
+  if (state.abort) {
+    state.abort.abort();
+    state.abort = null;
+    if (player.clip) player.clip.complete = true;
+    tell("Stopped.", "stopped");
+  }
+  player.stop();
 }
 
-$("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  speak();
+function remember(clip) {
+  state.history = [clip, ...state.history].slice(0, HISTORY);
+  $("past").hidden = false;
+  $("history").replaceChildren(...state.history.map((past) => {
+    const line = document.createElement("li");
+    const text = Object.assign(document.createElement("span"), { textContent: past.text, title: past.about });
+    line.append(text, button("Play", () => player.play(past)), button("Edit", () => {
+      $("text").value = past.text;
+      $("text").focus();
+    }));
+    return line;
+  }));
+}
+
+function button(name, act) {
+  const made = Object.assign(document.createElement("button"), { type: "button", textContent: name });
+  made.addEventListener("click", act);
+  return made;
+}
+
+/** Brings buttons, time, picture and marked words to what the player does; repeats while it plays. */
+function show() {
+  cancelAnimationFrame(state.frame);
+  const { clip, playing } = player;
+  document.body.dataset.playing = String(playing);
+  $("play").textContent = playing ? "Pause" : "Play";
+  $("play").disabled = $("again").disabled = !clip;
+  $("stop").disabled = !(playing || state.abort);
+  $("save").hidden = !clip;
+  if (clip) {
+    const clock = (s) => `${Math.floor(s / 60)}:${(s % 60).toFixed(1).padStart(4, "0")}`;
+    $("time").textContent = `${clock(player.position)} / ${clock(clip.seconds)}${clip.complete ? "" : " …"}`;
+    $("wave").setAttribute("aria-valuemax", clip.seconds.toFixed(1));
+    $("wave").setAttribute("aria-valuenow", player.position.toFixed(1));
+    draw(clip);
+  }
+  mark(playing ? clip : null);
+  if (playing) state.frame = requestAnimationFrame(show);
+}
+
+function draw(clip) {
+  const canvas = $("wave");
+  const scale = window.devicePixelRatio || 1;
+  const [width, height] = [canvas.clientWidth * scale, canvas.clientHeight * scale];
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, width, height);
+  pen.fillStyle = getComputedStyle(canvas).color;
+  const bars = Math.max(1, Math.min(Math.floor(width / (3 * scale)), clip.peaks.length));
+  const played = (player.position / Math.max(clip.seconds, 1e-9)) * bars;
+  const each = clip.peaks.length / bars;
+  for (let bar = 0; bar < bars; bar++) {
+    const peaks = clip.peaks.slice(Math.floor(bar * each), Math.max(Math.floor((bar + 1) * each), 1));
+    const tall = Math.max(2 * scale, Math.max(0, ...peaks) * height * 0.95);
+    pen.globalAlpha = bar <= played ? 1 : 0.35;
+    pen.fillRect((bar * width) / bars, (height - tall) / 2, Math.max(2 * scale, (0.6 * width) / bars), tall);
+  }
+}
+
+/** Marks the word that is heard, estimated from how far the sound is. */
+function mark(clip) {
+  if (!clip || clip.text !== $("text").value) { $("spoken").replaceChildren(); return; }
+  const words = [...clip.text.matchAll(/[\p{Script=Han}]|[^\s\p{Script=Han}]+/gu)];
+  const weights = words.map(([word]) => (/\p{Script=Han}/u.test(word) ? 3 : word.length + 1));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  // until all has come the whole is guessed: some 15 letters, or 5 characters, a second
+  const whole = clip.complete ? clip.seconds : Math.max(clip.seconds, sum / 15);
+  let left = (player.position / Math.max(whole, 1e-9)) * sum;
+  const index = Math.max(0, weights.findIndex((weight) => (left -= weight) < 0));
+  const word = words[index];
+  if (!word) return;
+  const marked = Object.assign(document.createElement("mark"), { textContent: word[0] });
+  $("spoken").replaceChildren(clip.text.slice(0, word.index), marked, clip.text.slice(word.index + word[0].length));
+  $("spoken").scrollTop = $("text").scrollTop;
+}
+
+$("form").addEventListener("submit", (event) => { event.preventDefault(); speak(request()); });
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
 });
-$("stop").addEventListener("click", stop);
-$("key").addEventListener("change", load);
-$("variant").addEventListener("change", loadVoices);
-load().catch((error) => tell(`The server does not answer: ${error.message}`, "failed"));
+$("text").addEventListener("scroll", () => { $("spoken").scrollTop = $("text").scrollTop; });
+$("play").addEventListener("click", () => (player.playing ? player.pause() : player.resume()));
+$("again").addEventListener("click", () => player.play(player.clip));
+$("stop").addEventListener("click", () => { stop(); show(); });
+$("save").addEventListener("click", () => {
+  URL.revokeObjectURL($("save").href);
+  $("save").href = URL.createObjectURL(player.clip.wav());
+});
+$("wave").addEventListener("pointerdown", (event) => {
+  const box = $("wave").getBoundingClientRect();
+  if (player.clip) player.seek(((event.clientX - box.left) / box.width) * player.clip.seconds);
+});
+$("wave").addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (step) player.seek(player.position + step);
+  if (event.key === " ") { event.preventDefault(); $("play").click(); }
+});
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") $("stop").click(); });
+$("key").addEventListener("change", () => start());
+$("variant").addEventListener("change", choose);
+function start() {
+  load().catch((error) => tell(`The server does not answer: ${error.message}`, "failed"));
+}
+start();

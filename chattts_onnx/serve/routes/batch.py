@@ -8,6 +8,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
+from ...charset import declared as charset_of
 from ..job_lines import read_lines
 from ..requests import SpeechRequest
 from ..schemas import JobStatus, errors
@@ -21,13 +22,14 @@ async def create(
     service: Service,
     jobs: Jobs,
     owner: Owner,
-    file: Annotated[UploadFile, File(description=".txt, .csv, .tsv or .jsonl, in UTF-8")],
+    file: Annotated[UploadFile, File(description=".txt, .csv, .tsv or .jsonl")],
     format: Annotated[Literal["wav", "pcm", "flac", "mp3", "opus"], Form()] = "wav",
     voice: Annotated[str | None, Form(description="Where a line names none.")] = None,
     variant: Annotated[str | None, Form()] = None,
     speed: Annotated[int | None, Form(ge=0, le=9)] = None,
     seed: Annotated[int | None, Form(ge=0)] = None,
     max_new_tokens: Annotated[int | None, Form(ge=1)] = None,
+    encoding: Annotated[str | None, Form(description="Of the file; UTF-8 by default.")] = None,
 ) -> dict[str, Any]:
     """Start a job.  A table needs a column ``text``, a JSON line a key ``text``; both may give
     ``id``, ``voice``, ``speed``, ``seed`` and more.  What is wrong with a line is said at once.
@@ -38,8 +40,11 @@ async def create(
     data, name, settings = await file.read(), file.filename or "", service.settings
     most, longest = settings.batch_lines, settings.max_chars
 
+    charset = encoding or charset_of(file.content_type or "")
+
     def start() -> dict[str, Any]:
-        return jobs.submit(read_lines(data, name, defaults, most, longest), format, owner).status()
+        lines = read_lines(data, name, defaults, most, longest, charset)
+        return jobs.submit(lines, format, owner).status()
 
     return await run_in_threadpool(start)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from ...audio.encode import MEDIA_TYPES, make_encoder
 from ...errors import InputError
+from ...voices.mixing import parse_mix
 from ..answers import SpeechResponse
 from ..requests import SpeechRequest
 from ..schemas import OpenAISpeechBody, audio, errors
@@ -19,8 +21,8 @@ from .context import Service, keys
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[keys])
 
-# Names that OpenAI's clients send without being told; they mean the default bundle.
-MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "chattts")
+# What clients of OpenAI send without being told, dated ones too: they mean the default bundle.
+MODELS = re.compile(r"(tts-1(-hd)?(-\d+)?|gpt-4o(-mini)?-tts(-\d{4}-\d\d-\d\d)?|chattts|kokoro)")
 # Each of OpenAI's voices is a voice of this checkpoint, always the same one: a seed.
 VOICES = {
     name: seed
@@ -68,24 +70,60 @@ async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
 
 
 @router.get("/models", responses=errors(), summary="The variants, in OpenAI's shape")
+@router.get("/audio/models", include_in_schema=False)
 async def models(service: Service) -> dict[str, Any]:
-    """What ``model`` may be."""
+    """What ``model`` may be: the variants, and the names that were given to them."""
     names = [variant.name for variant in service.variants.current]
-    entries = [
-        {"id": n, "object": "model", "created": 0, "owned_by": "chattts-onnx"} for n in names
-    ]
-    return {"object": "list", "data": entries}
+    return {
+        "object": "list",
+        "data": [_model(name) for name in [*names, *_mapped(service)] if name != "*"],
+    }
+
+
+@router.get("/models/{model:path}", responses=errors(404), summary="One of them")
+async def model(service: Service, model: str) -> dict[str, Any]:
+    """404 for a name that no speech would be made for."""
+    service.variants.find(_variant(service, model))
+    return _model(model)
+
+
+@router.get("/audio/voices", summary="Voices by name, as clients of OpenAI's API ask for them")
+async def voices(service: Service, model: str | None = None) -> dict[str, Any]:
+    """The bundle's own voices, then OpenAI's names."""
+    variant = service.variants.find(None if model is None else _variant(service, model))
+    names = dict.fromkeys([*variant.bundle.shelf.names, *VOICES])
+    return {"voices": [{"id": name, "name": name} for name in names]}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "chattts-onnx"}
+
+
+def _mapped(service: SpeechService) -> dict[str, str]:
+    pairs = (entry.partition("=") for entry in service.settings.models)
+    return {name.strip(): variant.strip() for name, _, variant in pairs}
 
 
 def _variant(service: SpeechService, model: str) -> str | None:
-    known = [variant.name for variant in service.variants.current]
-    return None if model in MODELS and model not in known else model
+    """The variant that a model's name means; None is the default one."""
+    if model in (variant.name for variant in service.variants.current):
+        return model
+    mapped = _mapped(service)
+    if model in mapped or "*" in mapped:
+        return mapped.get(model, mapped.get("*"))
+    return None if MODELS.fullmatch(model) else model
 
 
 def _voice(service: SpeechService, body: OpenAISpeechBody) -> str | int:
     name = body.voice if isinstance(body.voice, str) else body.voice.id
-    variant = service.variants.find(_variant(service, body.model))
-    return VOICES[name] if name in VOICES and name not in variant.bundle.shelf.names else name
+    own = service.variants.find(_variant(service, body.model)).bundle.shelf.names
+    if name in own:
+        return name
+    terms = parse_mix(name)
+    if terms is None:
+        return VOICES.get(name, name)
+    known = {name: name if name in own else VOICES.get(name, name) for name, _ in terms}
+    return "+".join(f"{known[name]}({weight})" for name, weight in terms)
 
 
 def _event(kind: str, **values: Any) -> bytes:
@@ -93,4 +131,6 @@ def _event(kind: str, **values: Any) -> bytes:
 
 
 def _usage(characters: int, samples: int) -> dict[str, int]:
-    return {"input_tokens": characters, "output_tokens": samples, "total_tokens": characters}
+    """Counts in what there is to count: characters read, samples spoken."""
+    total = characters + samples
+    return {"input_tokens": characters, "output_tokens": samples, "total_tokens": total}

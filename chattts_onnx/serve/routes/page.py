@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
@@ -23,9 +24,9 @@ async def page() -> FileResponse:
     return FileResponse(_FOLDER / "index.html", headers=_HEADERS)
 
 
-@router.get("/page.js")
-async def script() -> FileResponse:
-    return FileResponse(_FOLDER / "page.js", media_type="text/javascript", headers=_HEADERS)
+@router.get("/{name}.js")
+async def script(name: Literal["page", "player"]) -> FileResponse:
+    return FileResponse(_FOLDER / f"{name}.js", media_type="text/javascript", headers=_HEADERS)
 
 
 @router.get("/page.css")

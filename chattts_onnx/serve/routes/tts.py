@@ -15,7 +15,10 @@ from .context import Service, keys
 router = APIRouter(prefix="/v1/tts", tags=["speech"], dependencies=[keys])
 _ANSWERS: dict[str, Any] = {
     "responses": {
-        **audio("X-Seed repeats it, X-Sample-Rate is the samples per second."),
+        **audio(
+            "X-Seed repeats it, X-Sample-Rate is the samples per second, X-Warning says what "
+            "the checkpoint cannot do of what was asked."
+        ),
         **errors(404, 429, 503, 504),
     },
     "response_class": Response,

@@ -34,6 +34,11 @@ class Rule:
     pattern: re.Pattern[str]
     read: Read
 
+    @property
+    def why(self) -> str:
+        """What the rule reads, in its own words and examples."""
+        return " ".join((self.read.__doc__ or "").split())
+
 
 def rule(name: str, pattern: str, flags: int = 0) -> Callable[[Read], Rule]:
     """Decorator that makes a :class:`Rule` of its reading function."""

@@ -10,7 +10,7 @@ from .base import END, START, Rule, rule
 
 _NAMED_BEFORE = re.compile(
     r"(?:编号|房间号|房间|房号|房|室号|单号|订单|订单号|验证码|密码|口令|代码|代号|邮编|邮政编码|编码|卡号|学号|工号|"
-    r"车牌|车牌号|账号|帐号|尾号|门牌|门牌号|身份证|身份证号|身份证号码|QQ|QQ群|航班|车次|次列车|股票|股票代码|座|单元|栋|幢|"
+    r"车牌|车牌号|账号|帐号|尾号|门牌|门牌号|身份证|身份证号|身份证号码|QQ|QQ群|[0-9]楼|[0-9]层|航班|车次|次列车|股票|股票代码|座|单元|栋|幢|"
     r"基金代码|序列号|流水号|取件码|兑换码|邀请码|提货码|货号|型号|条形码|机号|工单|快递|"
     r"\b(?:codes?|pin|password|passcode|zip|order|room|flight|extension|ext|serial|account|"
     r"card|ticket|route|suite|apartment|apt|channel|gate|model|badge|zip code|reference|"
@@ -68,6 +68,29 @@ def grouped(match: re.Match[str], place: Place) -> str:
     reader = place.reader(*match.span())
     groups = re.split("[- ]", match.group())
     return reader.say("，", ", ").join(reader.digit_by_digit(group) for group in groups)
+
+
+@rule("grouped digits", START + r"[0-9]{3}(?:[- ][0-9]{3}){2,3}(?![0-9-])(?! [0-9])")
+def grouped_threes(match: re.Match[str], place: Place) -> str | None:
+    """Meeting ID 123 456 789."""
+    before = place.before(match.start(), 24)
+    if not (_NAMED_BEFORE.search(before) or _MEETING_BEFORE.search(before)):
+        return None
+    reader = place.reader(*match.span())
+    groups = re.split("[- ]", match.group())
+    return reader.say("，", ", ").join(reader.digit_by_digit(group) for group in groups)
+
+
+_MEETING_BEFORE = re.compile(r"(?:会议|腾讯会议|入会|ID|[Mm]eeting)[^0-9]{0,6}$")
+
+
+@rule("masked", START + r"(?P<a>[0-9]{2,6})(?P<m>[*＊]{2,12})(?P<b>[0-9]{2,6})" + END)
+def masked(match: re.Match[str], place: Place) -> str:
+    """138****1234."""
+    reader = place.reader(*match.span())
+    stars = reader.number(str(len(match["m"])), "个") + reader.say("个星号", " stars")
+    first, last = (reader.digit_by_digit(match[n]) for n in "ab")
+    return reader.say("，", ", ").join((first, stars, last))
 
 
 _STANDARD_BEFORE = re.compile(
@@ -161,6 +184,8 @@ CODES: tuple[Rule, ...] = (
     version,
     short_version,
     grouped,
+    grouped_threes,
+    masked,
     dashed,
     named,
     room,

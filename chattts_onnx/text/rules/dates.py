@@ -60,6 +60,22 @@ def day_or_month_first(match: re.Match[str], place: Place) -> str | None:
     return _date(place, *match.span(), match["y"], str(month), str(day))
 
 
+@rule("date", START + r"(?P<a>[0-9]{1,2})/(?P<b>[0-9]{1,2})/(?P<c>[0-9]{2})" + END)
+def short_date(match: re.Match[str], place: Place) -> str | None:
+    """7/4/76 in English, 24/1/15 in Chinese."""
+    reader = place.reader(*match.span())
+    first, second, third = (int(match[n]) for n in "abc")
+    if reader.zh:
+        if not (1 <= second <= 12 and 1 <= third <= 31 and len(match["a"]) == 2):
+            return None
+        return f"{chinese.digits(match['a'])}年{chinese.date(None, second, third)}"
+    month, day = (first, second) if first <= 12 else (second, first)
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    century = "19" if third >= 50 else "20"
+    return english.date(f"{century}{match['c']}", month, day)
+
+
 @rule("date", START + r"(?P<m>0[1-9]|1[0-2])/(?P<d>0[1-9]|[12][0-9]|3[01])" + END)
 def month_and_day(match: re.Match[str], place: Place) -> str | None:
     """05/27: a leading zero makes it a date and no fraction."""
@@ -121,6 +137,34 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
 def short_year(match: re.Match[str], place: Place) -> str | None:
     """24年底, 98级, 95后."""
     if place.after(match.end()).startswith("后") and match["y"][1] not in "05":
+        return None
+    return chinese.digits(match["y"])
+
+
+# A number of years, not a year.
+_SPAN_BEFORE = re.compile(
+    r"(?:[了过满有近约达每这活多第等隔再用花的]|整整|超过|长达|历时|历经|共|工作|结婚|相伴|坚持|耕耘|创办|建校|建厂|成立|距今|未来|过去|"
+    r"还有|寿命|年龄|高龄|走过|跨越|风雨|大约|将近|至少|最多|已|已经|经营|生活|服役|使用|质保|保修|民国|康熙|乾隆|雍正|光绪|万历|昭和|平成|刑期|有期徒刑|判处?|判刑|租期|期限)\s?$"
+)
+_SHORT_SPAN_AFTER = re.compile(
+    r"年(?:的?历史|的?时间|的?时光|来(?!到|自)|间|以来|之久|以上|以下|左右|多|前|后|之前|之后|寿命|如一日|内|里|期|华诞|校庆|"
+    r"风雨|征程|奋斗|产权|使用权|有期徒刑|工龄|教龄|党龄|的?经验|的?老店|的?婚姻|陈|过去|过期)"
+)
+_YEAR_AFTER = re.compile(
+    r"年(?:出生|生人|生的|毕业|入学|入职|入伍|参军|结婚|春晚|世界杯|欧洲杯|亚洲杯|奥运|亚运|高考|疫情|那年|那会|的老歌|产|买的|考上|考的|"
+    r"[的]?(?:时候|冬天|夏天|春天|秋天)|建成|建的|开业|开始|起|至今|以前|股灾|洪水|地震|非典|金融危机|全年|同期|同比|一季度|二季度|三季度|四季度|"
+    r"[Qq][1-4]|年报|财报|年度|中报|以后|属|的?车|的?房)"
+)
+
+
+@rule("year", START + r"(?P<y>[0-9]{2})(?=年(?!代))")
+def two_digit_year(match: re.Match[str], place: Place) -> str | None:
+    """98年的老歌, 20年出生; 工作了98年 and 20年的历史 are spans."""
+    before, after = place.before(match.start()), place.after(match.end())
+    if place.options.numbers != "auto" or _SPAN_BEFORE.search(before):
+        return None
+    named = _YEAR_AFTER.match(after) or re.search("(?:生于|出生于)$", before)
+    if not named and (match["y"] < "60" or _SHORT_SPAN_AFTER.match(after)):
         return None
     return chinese.digits(match["y"])
 
@@ -200,12 +244,14 @@ def _month(name: str) -> int:
 DATES: tuple[Rule, ...] = (
     iso,
     day_or_month_first,
+    short_date,
     month_and_day,
     chinese_month,
     years,
     year_month,
     chinese_year,
     short_year,
+    two_digit_year,
     zero_year,
     decade,
     month_day,

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from ..context import Place, Reader
-from ..units import CURRENCIES, CURRENCY, SCALES_EN, SCALES_ZH, YUAN, Currency
+from ..currencies import CURRENCIES, CURRENCY, SCALES_EN, SCALES_ZH, YUAN, Currency
 from .base import ARTICLE, NUMBER, TO, Rule, rule
 
 _SCALE = (

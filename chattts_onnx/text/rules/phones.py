@@ -79,7 +79,7 @@ def service(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "phone",
-    r"(?<![A-Za-z0-9.])(?:(?P<cc>\+?1)[-.\s])?(?P<open>\()?(?P<a>[2-9][0-9]{2})(?(open)\))[-.\s]?(?P<b>[0-9]{3})[-.\s](?P<c>[0-9]{4})"
+    r"(?<![A-Za-z0-9.])(?:(?P<cc>\+?1)[-.\s])?(?P<open>\()?(?P<a>[2-9][0-9]{2})(?(open)\)[-.\s]?|[-.\s])(?P<b>[0-9]{3})[-.\s](?P<c>[0-9]{4})"
     + _EXTENSION
     + _END,
 )
@@ -109,12 +109,6 @@ def lettered(match: re.Match[str], place: Place) -> str:
     return _speak(place, match, match["a"], match["b"]) + place.reader(*match.span()).say(
         "，", ", "
     )
-
-
-@rule("phone", _FREE + r"(?P<a>1(?:10|19|20|22))(?=火警|急救|报警|匪警)")
-def emergency(match: re.Match[str], place: Place) -> str:
-    """119火警."""
-    return _speak(place, match, match["a"])
 
 
 @rule("phone", _FREE + r"(?P<a>[0-9]{3})-(?P<b>[0-9]{4})" + _EXTENSION + _END)
@@ -152,7 +146,6 @@ PHONES: tuple[Rule, ...] = (
     american,
     international,
     lettered,
-    emergency,
     local,
     short,
 )

@@ -6,6 +6,7 @@ import re
 
 from .. import english
 from ..context import Place
+from ..readback import same_quantity
 from ..wetext_backend import read_leftover
 from .base import NUMBER, SIGN, START, Rule, rule
 
@@ -56,7 +57,7 @@ def roman_ruler(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "list number",
-    r"(?:(?<=\n)|\A)\s*(?P<n>[0-9]{1,2})(?:[)）、]\s?|\.(?:\s|(?=[\u4e00-\u9fff])))(?=\S)",
+    r"(?:(?<=\n)|\A)\s*(?P<n>[0-9]{1,2})(?:[)）]\s?|、(?![0-9])\s?|\.(?:\s|(?=[\u4e00-\u9fff])))(?=\S)",
 )
 def bullet(match: re.Match[str], place: Place) -> str:
     """ "1. " and "2)" at the start of a line."""
@@ -71,7 +72,10 @@ def number(match: re.Match[str], place: Place) -> str:
     written, sign = match["n"], match["sign"] or ""
     if _ORDERED_BEFORE.search(place.before(match.start())):
         return reader.integer(written) if "." not in written else reader.number(written)
-    return reader.signed(sign, written, place.after(end))
+    following = place.after(end)
+    if written == "2" and following[:1] == "分" and place.before(match.start(), 1) in ("点", "时"):
+        following = ""  # 8点2分
+    return reader.signed(sign, written, following)
 
 
 @rule(
@@ -81,15 +85,21 @@ def number(match: re.Match[str], place: Place) -> str:
 def rare_unit(match: re.Match[str], place: Place) -> str | None:
     """5kPa: units that the built-in table lacks, as wetext reads them."""
     if (
-        place.options.numbers != "auto"
+        match["u"] in ("x", "X")
+        or place.options.numbers != "auto"
         or "," in match["n"]
         or (match["u"].islower() and len(match["u"]) > 3)
     ):
         return None
     reader = place.reader(*match.span())
     spoken = read_leftover(match.group().replace(" ", ""), reader.language, place.options.backend)
-    # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol.
-    if spoken is None or re.search(rf"(?i)\b{re.escape(match['u'])}\b", spoken):
+    # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol; one that says
+    # another value folded its case: 5 mW -> five megawatts.
+    if (
+        spoken is None
+        or not same_quantity(match.group(), spoken, reader.language)
+        or re.search(rf"(?i)\b{re.escape(match['u'])}\b", spoken)
+    ):
         return None
     return None if reader.zh and re.search("[A-Za-z]", spoken) else spoken
 

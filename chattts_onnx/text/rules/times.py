@@ -17,7 +17,20 @@ _CLOCK = r"(?P<h>[01]?[0-9]|2[0-4])[:：](?P<mi>[0-5][0-9])(?:[:：](?P<s>[0-5][
 _CLOCK2 = r"(?P<h2>[01]?[0-9]|2[0-4])[:：](?P<mi2>[0-5][0-9])"
 _STOP = r"(?![0-9])(?![:：.][0-9])"
 _RATIO_BEFORE = re.compile(
-    r"(?:比分|比例|比率|比值|按|以|为|成|比|score|ratio|odds|won|lost|scale)[^0-9]{0,4}$",
+    r"(?:比分|局分|分数|[局盘节半]场?|比例|比率|比值|按|以|为|成(?![绩功])|比|score|ratio|odds|won|lost|scale)[^0-9]{0,4}$",
+    re.IGNORECASE,
+)
+_WON_AFTER = re.compile(
+    r"\s?(?:险胜|横扫|战胜|击败|大胜|力克|淘汰|取胜|获胜|小胜|完胜|胜|领先|落后|战平|逼平|逆转|惜败|负于|不敌|输给|告负|"
+    r"绝杀|赢|拿下|打平|扳平)"
+)
+# A time that something took; at 2:05 and 8:30出发 are times of day.
+_TOOK_BEFORE = re.compile(
+    r"(?:用了|用时|耗时|历时|费时|花了|花费|跑了|跑出|跑完|跑进|游出|成绩|时长|全长|总长|片长|持续|长达|纪录|记录|净时|"
+    r"计时|倒计时|通话|录音|视频长|配速|took|takes|lasted|lasts|duration|runtime|run ?time|"
+    r"record|time of|pace|ran|"
+    r"finish(?:ed)?|split|clocked|best)"
+    r"(?: of| in| was| is|是|为|了|在|约|仅)?[^0-9A-Za-z]{0,3}$",
     re.IGNORECASE,
 )
 _AFTERNOON = ("上午", "早上", "凌晨", "清晨", "下午", "晚上", "中午", "傍晚", "早晨", "夜里")
@@ -75,7 +88,11 @@ def hour_range(match: re.Match[str], place: Place) -> str:
 def clock(match: re.Match[str], place: Place) -> str | None:
     """8:30, 15:04:05, 3:30 pm; after words such as 比分 it is a ratio."""
     before = place.before(match.start())
-    if _RATIO_BEFORE.search(before) and not match["half"]:
+    if not match["half"] and (
+        _took(match, place, bool(match["s"]))
+        or _RATIO_BEFORE.search(before)
+        or _WON_AFTER.match(place.after(match.end()))
+    ):
         return None
     reader = place.reader(*match.span())
     hour, minute = int(match["h"]), int(match["mi"])
@@ -96,20 +113,36 @@ def hour(match: re.Match[str], place: Place) -> str:
     return english.clock(value, 0, None, half) + _full_stop(match["half"], place, match.end())
 
 
+def _took(match: re.Match[str], place: Place, seconds: bool) -> bool:
+    """Whether the words before say that this is how long something took."""
+    before = place.before(match.start(), 24)
+    ran_in = seconds and re.search(r"\b(?:in|within|under|for)\s$", before)
+    return bool(_TOOK_BEFORE.search(before) or ran_in)
+
+
 @rule(
     "duration",
-    START + r"(?P<a>[0-9]{2,3})[:：](?P<b>[0-5][0-9])(?:[:：](?P<c>[0-5][0-9]))?" + _STOP,
+    START + r"(?P<a>[0-9]{1,3})[:：](?P<b>[0-5][0-9])(?:[:：](?P<c>[0-5][0-9]))?" + _STOP,
 )
 def duration(match: re.Match[str], place: Place) -> str | None:
-    """90:00 and 100:30:05, which are no times of day."""
-    if _RATIO_BEFORE.search(place.before(match.start())):
+    """用了2:05:42, and 90:00 and 100:30:05, which are no times of day."""
+    before, after = place.before(match.start()), place.after(match.end())
+    if not _took(match, place, bool(match["c"])) and (
+        len(match["a"]) == 1 or _RATIO_BEFORE.search(before) or _WON_AFTER.match(after)
+    ):
         return None
     reader = place.reader(*match.span())
     names = ("小时", "分", "秒") if match["c"] else ("分", "秒")
     english_names = ("hour", "minute", "second") if match["c"] else ("minute", "second")
     values = [v for v in match.group("a", "b", "c") if v]
     if reader.zh:
-        return "".join(chinese.cardinal(v) + n for v, n in zip(values, names, strict=True))
+        return "".join(
+            # 两小时零五分: a missing ten is said.
+            ("零" if i and v[0] == "0" and v != "00" else "")
+            + chinese.counted(v.lstrip("0") or "0", n)
+            + n
+            for i, (v, n) in enumerate(zip(values, names, strict=True))
+        )
     return " ".join(
         f"{english.cardinal(v)} {n}{'' if int(v) == 1 else 's'}"
         for v, n in zip(values, english_names, strict=True)

@@ -9,9 +9,9 @@ from statistics import median
 import numpy as np
 
 from chattts_onnx.decoding.batch import Batch
-from chattts_onnx.decoding.decoder import Decoder
 from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.decoding.request import Request
+from chattts_onnx.decoding.slots import SlotDecoder
 from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.text import Prompt, TextTokenizer, code_prompt
 from chattts_onnx.voices.vectors import random_speaker
@@ -37,7 +37,7 @@ class Engine:
             self._pool = step_pool(setup, variant, cuda_graph=mode == "graph")
         self._mode = mode
 
-    def decoder(self, batch: int, length: int) -> Decoder:
+    def decoder(self, batch: int, length: int) -> SlotDecoder:
         """A decoder for ``batch`` sequences of ``length`` tokens."""
         maker = self._bundle if self._mode == "host" else self._pool
         return maker.decoder(batch, length)

@@ -26,8 +26,10 @@ from chattts_onnx import Bundle, open_bundle
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.decoder import Decoder
 from chattts_onnx.decoding.request import Request
+from chattts_onnx.decoding.slots import SlotDecoder
 from chattts_onnx.errors import ChatTTSError
 from chattts_onnx.graphs.sessions import create_session, plain_providers, session_options
+from chattts_onnx.native.choice import NATIVE
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
@@ -83,6 +85,16 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
         yield _part(variant, part, milliseconds, where)
 
 
+def library(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row]:
+    """Milliseconds of one step by the library: the whole, and the library's run in it."""
+    if bundle.step.engine != NATIVE:
+        return
+    running = _running(bundle, bundle.decoder(batch, _capacity(length, steps)), length, steps)
+    where = {"requests": batch, "length": length, "instructions": bundle.step.why}
+    for part, seconds in zip(("native", "library"), _step_times(running, steps), strict=True):
+        yield _part(bundle.manifest.variant, part, median(seconds) * 1e3, where)
+
+
 def limits(bundle: Bundle, batch: int, length: int, bandwidth: float) -> Iterator[Row]:
     """The least milliseconds of a step: memory alone, and products alone from the CPU's cache."""
     variant, model = bundle.manifest.variant, bundle.model
@@ -105,7 +117,8 @@ def limits(bundle: Bundle, batch: int, length: int, bandwidth: float) -> Iterato
 def thread_gain(folder: Path, batch: int, length: int, steps: int, threads: int) -> Iterator[Row]:
     """How many times as fast a step is with all threads as with one, in alternating rounds."""
     bundles = [
-        open_bundle(folder, threads=count, verify=False, huge_pages=True) for count in (1, threads)
+        open_bundle(folder, threads=count, verify=False, huge_pages=True, step="ort")
+        for count in (1, threads)
     ]
     batches = [
         _running(bundle, bundle.decoder(batch, _capacity(length, steps * ROUNDS)), length, steps)
@@ -130,7 +143,7 @@ def _capacity(length: int, steps: int) -> int:
     return length + 2 * steps + 4 * WARMUP * ROUNDS
 
 
-def _running(bundle: Bundle, decoder: Decoder, length: int, steps: int) -> Batch:
+def _running(bundle: Bundle, decoder: SlotDecoder, length: int, steps: int) -> Batch:
     """A batch whose every slot has just had its prefill."""
     slots = decoder.cache.slots
     ids = text_ids(bundle.tokenizer, slots, length, bundle.model.num_vq)
@@ -214,11 +227,14 @@ def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> N
     load, bandwidth = machine_load(), 0.0
     for variant in variants:
         folder = workspace / "bundles" / variant
-        bundle = open_bundle(folder, verify=False, huge_pages=True)
+        # ONNX Runtime's step has operators to tell apart; the library's is beside it as a whole.
+        bundle = open_bundle(folder, verify=False, huge_pages=True, step="ort")
+        native = open_bundle(folder, verify=False, step="auto")
         bandwidth = bandwidth or read_bandwidth(bundle.config.threads)
         for batch, length in CASES:
             length = min(length, bundle.model.max_position_embeddings // 2)
             rows += profile(bundle, batch, length, steps)
+            rows += library(native, batch, length, steps)
             rows += limits(bundle, batch, length, bandwidth)
             threads = bundle.config.threads
             if threads > 1:

@@ -9,9 +9,12 @@ from pipeline.report.write import format_value, markdown_table
 
 Rows = Sequence[Mapping[str, Any]]
 
-PARTS = ("whole", "products", "attention", "others", "between", "host")
+PARTS = ("native", "library", "whole", "products", "attention", "others", "between", "host")
 
 NOTES = """\
+- `native` is a step as users wait for it where the compiled library runs it, median over steps,
+  and `library` the time inside it; the rest is sampling and bookkeeping. All other columns are of
+  ONNX Runtime's step.
 - `whole` is a step as users wait for it, median over steps; `host` is what is left of it outside
   ONNX Runtime's run: sampling and bookkeeping. The four columns between come from a second run
   under ONNX Runtime's profiler, which slows it: `products` are all MatMuls, `attention` is

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from chattts_onnx import cli
-from chattts_onnx.archive.fetch import Fetch, fetch
+from chattts_onnx.archive.fetch import Fetch, _SafeRedirects, fetch
 from chattts_onnx.errors import ArchiveError
 from chattts_onnx.format.manifest import Manifest
 from tests.chattts_onnx.archive.test_folder import member, pack, write_sums
@@ -98,6 +100,11 @@ def server(bundle_path: Path, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
+def partial(server: Server, folder: Path) -> Path:
+    digest = hashlib.sha256((server.folder / "x-int8.tar").read_bytes()).hexdigest()
+    return folder / f".x-int8.tar.{digest[:16]}.partial"
+
+
 @pytest.mark.parametrize("source", ["", "/", "/x-int8.tar"])
 def test_an_archive_is_fetched_and_checked(server: Server, tmp_path: Path, source: str) -> None:
     out = tmp_path / "bundles" / "int8"
@@ -145,12 +152,12 @@ def test_a_later_call_resumes_what_an_earlier_one_left(server: Server, tmp_path:
     server.break_after = 1000
     with pytest.raises(ArchiveError, match="broken off 2 times"):
         fetch(server.url, out, Fetch(attempts=2, pause_seconds=0))
-    assert (tmp_path / ".x-int8.tar.partial").stat().st_size == 2000
+    assert partial(server, tmp_path).stat().st_size == 2000
     assert not out.exists()
     server.break_after = None
     fetch(server.url, out, OPTIONS)
     assert server.seen[-1] == ("x-int8.tar", "bytes=2000-")
-    assert not (tmp_path / ".x-int8.tar.partial").exists()
+    assert not partial(server, tmp_path).exists()
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -159,7 +166,7 @@ def test_leftovers_of_another_file_do_no_harm(
     server: Server, tmp_path: Path, ranges: bool, left: bytes
 ) -> None:
     server.ranges = ranges
-    (tmp_path / ".x-int8.tar.partial").write_bytes(left)
+    partial(server, tmp_path).write_bytes(left)
     fetch(server.url, tmp_path / "out", OPTIONS)
     Manifest.load(tmp_path / "out")
 
@@ -216,6 +223,24 @@ def test_redirects_stay_safe(server: Server, tmp_path: Path, target: str) -> Non
         fetch(server.url, tmp_path / "out", OPTIONS)
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("http://localhost/a.tar", "redirects from https"), ("https://example.com/a.tar", None)],
+)
+def test_https_never_becomes_http(target: str, message: str | None) -> None:
+    request = urllib.request.Request("https://example.org/a.tar")
+    handler = _SafeRedirects()
+
+    def follow() -> Any:
+        return handler.redirect_request(request, None, 302, "Found", Message(), target)
+
+    if message is None:
+        assert follow().full_url == target
+    else:
+        with pytest.raises(ArchiveError, match=message):
+            follow()
+
+
 @pytest.mark.parametrize("url", ["http://example.org/a.tar", "file:///tmp/a.tar"])
 def test_only_https_is_taken_from_elsewhere(tmp_path: Path, url: str) -> None:
     with pytest.raises(ArchiveError, match="expected an https URL"):
@@ -241,3 +266,67 @@ def test_the_command_fetches_from_a_folder(
     assert "is there already" in capsys.readouterr().err
     assert cli.main(["fetch", server.url, "-o", str(tmp_path / "new"), "--keep", "--quiet"]) == 0
     assert (tmp_path / "x-int8.tar").is_file()
+
+
+USERS = ["x-int8.tar", "SHA256SUMS", ".x-int8.tar.partial", ".out.partial", "out.partial"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("name", USERS)
+def test_a_user_s_file_is_neither_written_over_nor_removed(
+    server: Server, tmp_path: Path, name: str, keep: bool
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / name).write_bytes(b"mine")
+    options = Fetch(keep=keep, attempts=1, pause_seconds=0)
+    in_the_way = name == ".out.partial" or (keep and name == "x-int8.tar")
+    if in_the_way:
+        with pytest.raises(ArchiveError, match=r"is there already and is another|is in the way"):
+            fetch(server.url, place / "out", options)
+    else:
+        fetch(server.url, place / "out", options)
+        Manifest.load(place / "out")
+    assert (place / name).read_bytes() == b"mine"
+
+
+def test_a_user_s_copy_of_the_archive_is_used_and_stays(server: Server, tmp_path: Path) -> None:
+    data = (server.folder / "x-int8.tar").read_bytes()
+    (tmp_path / "x-int8.tar").write_bytes(data)
+    fetch(server.url, tmp_path / "out", OPTIONS)
+    assert (tmp_path / "x-int8.tar").read_bytes() == data
+    assert [name for name, _ in server.seen] == ["SHA256SUMS"]
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_links_in_the_place_of_a_download_are_not_followed(
+    server: Server, tmp_path: Path, dangling: bool
+) -> None:
+    victim = tmp_path / "victim"
+    if not dangling:
+        victim.write_bytes(b"precious")
+    partial(server, tmp_path).symlink_to(victim)
+    with pytest.raises(ArchiveError, match="is a link"):
+        fetch(server.url, tmp_path / "out", Fetch(attempts=1))
+    assert victim.read_bytes() == b"precious" if not dangling else not victim.exists()
+    partial(server, tmp_path).unlink()
+    (tmp_path / ".out.partial").symlink_to(tmp_path / "release")
+    with pytest.raises(ArchiveError, match="in the way"):
+        fetch(server.url, tmp_path / "out", OPTIONS)
+    assert (server.folder / "SHA256SUMS").is_file()
+
+
+def test_what_a_killed_run_left_is_cleared(server: Server, tmp_path: Path) -> None:
+    scratch = tmp_path / ".out.partial"
+    scratch.mkdir()
+    (scratch / ".chattts-onnx").touch()
+    (scratch / "half").write_bytes(b"x")
+    fetch(server.url, tmp_path / "out", OPTIONS)
+    assert not scratch.exists() and not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_kept_archive_has_its_name(server: Server, tmp_path: Path) -> None:
+    fetch(server.url, tmp_path / "out", Fetch(keep=True))
+    data = (server.folder / "x-int8.tar").read_bytes()
+    assert (tmp_path / "x-int8.tar").read_bytes() == data
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "release", "x-int8.tar"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,7 +130,7 @@ def test_every_truncation_is_noticed(bundle_path: Path, tmp_path: Path) -> None:
     end = len(data.rstrip(b"\0"))
     for length in {0, 100, 512, 700, 5_000, end // 2, end - 1, end + 1, end + 600}:
         (tmp_path / "b.tar").write_bytes(data[:length])
-        with pytest.raises(ArchiveError):
+        with pytest.raises(ArchiveError, match=r"no tar header|truncated|ends early"):
             check_archive([tmp_path / "b.tar"])
 
 
@@ -138,6 +140,32 @@ def test_bytes_after_the_end_are_refused(bundle_path: Path, tmp_path: Path) -> N
         stream.write(b"PK\3\4")
     with pytest.raises(ArchiveError, match="goes on after its end"):
         check_archive([archive])
+
+
+@pytest.mark.parametrize("rest", [b"\0" * tarfile.RECORDSIZE, b"\0" * 511 + b"x"])
+def test_nothing_but_one_end_may_follow(bundle_path: Path, tmp_path: Path, rest: bytes) -> None:
+    archive = pack(bundle_path, tmp_path / "a.tar")
+    data = archive.read_bytes()
+    end = len(data.rstrip(b"\0"))
+    end += -end % 512
+    archive.write_bytes(data[:end] + b"\0" * 1024 + rest)
+    with pytest.raises(ArchiveError, match="goes on after its end"):
+        check_archive([archive])
+    archive.write_bytes(data[:end] + b"\0" * 1024)
+    check_archive([archive])
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = pack(bundle_path, tmp_path / "a.tar")
+    size = archive.stat().st_size
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size - 1))
+    with pytest.raises(ArchiveError, match=f"{size} bytes are needed, {size - 1} are free"):
+        extract_archive([archive], tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["SHA256SUMS", "a.tar"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
+    extract_archive([archive], tmp_path / "out")
 
 
 def test_what_is_good_is_unpacked_once(bundle_path: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_damage_costs_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.write_bytes(b"\n".join([good, *bad, b"  ", good.rstrip()]))
     found = texts(Corpus((path,)))
     assert found[0] == found[-1] == "hello"
-    expected = ["no JSON", "a list", "no JSON", "more than 100 bytes", "not UTF-8"]
+    expected = ["no JSON", "a list", "not UTF-8", "more than 100 bytes", "not Unicode"]
     assert len(found) == 7
     assert all(part in text for part, text in zip(expected, found[1:-1], strict=True))
 

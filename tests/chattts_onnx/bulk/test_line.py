@@ -28,7 +28,7 @@ def test_numbers_come_as_csv_and_data_frames_have_them(seed: Any) -> None:
         ({}, "found nothing in the column text"),
         ({"text": "  \n"}, "found nothing in the column text"),
         ({"text": 12}, "found 12 in the column text"),
-        ({"text": "\udcff"}, "not UTF-8"),
+        ({"text": "\udcff"}, "not Unicode"),
         ({"text": "x", "speed": 10}, "speed is 10, expected 0 to 9"),
         ({"text": "x", "speed": True}, "speed is True"),
         ({"text": "x", "seed": -1}, "seed is -1"),

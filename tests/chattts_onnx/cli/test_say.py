@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import io
 import resource
+import shutil
 import subprocess
 import sys
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chattts_onnx import Bundle, cli
+from chattts_onnx import Bundle, cli, open_bundle
+from chattts_onnx.format.abilities import AbilityWarning
+from chattts_onnx.format.manifest import Manifest
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,6 +36,21 @@ def test_say_writes_the_bundle_s_speech(bundle: Bundle, bundle_path: Path, tmp_p
     first = target.read_bytes()
     assert say("hello world", *options, "--stream") == 0
     assert len(first) == len(target.read_bytes())
+
+
+def test_what_the_checkpoint_cannot_do_is_told(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(bundle_path, tmp_path / "english")
+    manifest = Manifest.load(folder)
+    english = {"domain": "Greetings.", "languages": ["en"], "options": []}
+    replace(manifest, checkpoint={**manifest.checkpoint, "abilities": english}).write(folder)
+    assert say("你好", "-b", folder, "-o", tmp_path / "out.wav", "--speed", "5") == 0
+    told = capsys.readouterr().err
+    assert "warning: the checkpoint" in told and "not trained on Mandarin" in told
+    assert "warning: speed has no effect" in told
+    with pytest.warns(AbilityWarning, match="speed has no effect"):
+        open_bundle(folder, threads=1).say("hello", speed=5)
 
 
 def test_text_from_file_and_standard_input(

@@ -24,14 +24,14 @@ def test_dry_run_prints_text_and_tokens_without_a_model(
 ) -> None:
     lexicon = tmp_path / "words.json"
     lexicon.write_text('{"AI": "world"}', "utf-8")
-    text = "Hello AI, 2 ∑ [laugh] [Stts]"
+    text = "Hello AI, 2 ⟁ [laugh] [Stts]"
     assert say(text, "--dry-run", "-b", bundle_path, "--lexicon", lexicon) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].endswith("tokens, then 0.70 s")
     assert out[1].strip() == "Hello world, two [laugh]"
     assert out[2].split() == ["hello", "world", ",", "two", "[laugh]"]
     assert "lexicon: 'AI' -> 'world'" in out and "number: '2' -> 'two'" in out
-    assert "unknown symbol: '∑' -> left out" in out and "prompt token: '[Stts]' -> left out" in out
+    assert "unknown symbol: '⟁' -> left out" in out and "prompt token: '[Stts]' -> left out" in out
     assert say("你好 unheard", "--dry-run", "-b", bundle_path) == 0
     assert capsys.readouterr().out.endswith("unknown to the tokenizer: unheard\n")
     assert say("共5个", "--dry-run") == 0
@@ -43,6 +43,18 @@ def test_options_of_reading(bundle_path: Path, capsys: pytest.CaptureFixture[str
     assert "房间里有一二三人和花儿" in capsys.readouterr().out
     assert say("2 €", "--dry-run", "--no-normalize") == 0
     assert "2 €" in capsys.readouterr().out
+    assert say("<b>x</b>", "--dry-run", "--markup", "plain") == 0
+    assert "b x b" in capsys.readouterr().out
+    assert say("看。\n```\ny=5\n```\n完。", "--dry-run", "--code", "skip") == 0
+    assert "code: 'y=5' -> left out" in capsys.readouterr().out
+
+
+def test_explain_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert say('甲<break time="1s"/>5 mW', "--explain") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].endswith("then 1.00 s")
+    change = out.index("unit: '5 mW' -> '五毫瓦'")
+    assert "5.6mmol/L" in out[change + 1]
 
 
 @pytest.mark.parametrize("form", ["flac", "mp3", "opus"])
@@ -58,12 +70,6 @@ def test_compressed_formats(bundle: Bundle, bundle_path: Path, tmp_path: Path, f
         np.testing.assert_allclose(audio, expected, atol=1e-3)
     assert abs(len(audio) - len(expected)) < 0.2 * rate
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
-
-
-def test_format_overrides_the_suffix(bundle_path: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out.flac"
-    assert say("hello", "-b", bundle_path, "-o", target, "--format", "wav", *SHORT) == 0
-    assert target.read_bytes()[:4] == b"RIFF"
 
 
 def test_standard_output_as_raw_and_as_wav(

@@ -5,7 +5,7 @@ import pytest
 
 from chattts_onnx import Bundle, GenerationError, GenerationParams, InputError
 from chattts_onnx.decoding.batch import Batch
-from chattts_onnx.decoding.request import Request
+from chattts_onnx.decoding.request import GrowingArray, Request
 from chattts_onnx.speech.requests import make_prompt, new_batch, refine_request, refined_text
 from chattts_onnx.text import Prompt
 
@@ -89,11 +89,22 @@ def test_reseeding_each_step_repeats_the_random_numbers(bundle: Bundle) -> None:
     single.begin(4, bundle.model.num_vq)
     first = single.uniforms()
     np.testing.assert_array_equal(first, single.uniforms())
-    assert (first != single.uniforms(attempt=1)).any()
+    again = np.random.default_rng([7, 2]).random(bundle.model.num_vq)
+    np.testing.assert_array_equal(single.uniforms(attempt=2), again)
+    assert (single.uniforms(attempt=1) != again).any() and (first != again).any()
+    np.testing.assert_array_equal(first, np.random.default_rng(7).random(bundle.model.num_vq))
     stream = request(bundle, "hello", 7)
     stream.begin(4, bundle.model.num_vq)
     np.testing.assert_array_equal(first, stream.uniforms())
     assert (first != stream.uniforms()).any()
+
+
+def test_a_view_ends_where_it_is_told_or_with_the_rows() -> None:
+    rows = GrowingArray(1, np.int64)
+    for value in range(5):
+        rows.append(np.array([value]))
+    assert rows.view(1, 3).ravel().tolist() == [1, 2]
+    assert rows.view(3, 99).ravel().tolist() == rows.view(3).ravel().tolist() == [3, 4]
 
 
 class Scripted:

@@ -32,6 +32,13 @@ def test_move_copies_what_is_filled() -> None:
     assert not key[0, :, 5:].any()
 
 
+def test_only_what_the_host_reaches_is_moved() -> None:
+    cache = KVCache(MODEL, 2, 8)
+    assert cache.movable
+    cache.device = "cuda"
+    assert not cache.movable
+
+
 def test_untouched_pages_cost_nothing() -> None:
     process = psutil.Process()
     before = process.memory_info().rss
@@ -54,7 +61,9 @@ def test_a_step_writes_in_place_and_touches_only_its_token(bundle: Bundle) -> No
 
 
 def test_refuses_nothing_to_hold() -> None:
-    with pytest.raises(InputError, match="0 slots"):
+    with pytest.raises(InputError, match="0 slots of 8 tokens was asked for"):
         KVCache(MODEL, 0, 8)
+    with pytest.raises(InputError, match="2 slots of 0 tokens was asked for"):
+        KVCache(MODEL, 2, 0)
     with pytest.raises(InputError, match="the system refuses"):
         KVCache(MODEL, 2**20, 2**28)

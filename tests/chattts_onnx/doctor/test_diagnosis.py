@@ -16,6 +16,7 @@ CPU = Facts(
     providers=("CPUExecutionProvider",),
     processor="A processor",
     flags=frozenset({"avx2", "avx512_vnni"}),
+    instructions="avx512-vnni",
     logical_cores=8,
     usable_cores=4,
     memory=16 << 30,
@@ -99,6 +100,14 @@ def test_notes_are_no_trouble() -> None:
     notes = [f.what for f in diagnose(plain) if f.level is Level.NOTE]
     assert len(notes) == 2 and "reduced range" in notes[0] and "chattts-onnx[text]" in notes[1]
     assert troubles(replace(GPU, torch_cuda="13.0")) == []
+
+
+def test_what_runs_the_steps_is_said() -> None:
+    found = {f.what: f.level for f in diagnose(CPU)}
+    assert found["compiled decoding step: avx512-vnni"] is Level.OK
+    reason = "the package chattts-onnx-native is not installed"
+    found = {f.what: f.level for f in diagnose(replace(CPU, instructions=None, no_library=reason))}
+    assert found[f"ONNX Runtime runs the decoding steps: {reason}"] is Level.NOTE
 
 
 def test_driver_is_read_from_the_kernel_s_words(

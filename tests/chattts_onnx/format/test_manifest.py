@@ -91,12 +91,15 @@ def test_other_format_versions_are_refused(copy: Path) -> None:
         lambda v: v["model"]["receptive_field"].update(vocos=-1),
         lambda v: v["tokens"].update({"[Stts]": float("inf")}),
         lambda v: v["files"]["gpt.onnx"].update(bytes="many"),
+        lambda v: v["files"]["gpt.onnx"].update(bytes=-1),
+        lambda v: v["files"]["gpt.onnx"].update(bytes=True),
         lambda v: v["files"]["gpt.onnx"].update(sha256=None),
+        lambda v: v["files"]["gpt.onnx"].update(sha256=7),
     ],
 )
 def test_malformed_manifest_is_one_clear_error(copy: Path, change: Callable[[Any], Any]) -> None:
     edit(copy, change)
-    with pytest.raises(BundleError, match="malformed"):
+    with pytest.raises(BundleError, match=r"manifest\.json: malformed \("):
         Manifest.load(copy)
 
 

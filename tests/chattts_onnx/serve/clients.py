@@ -57,7 +57,7 @@ def ask(server: Running, body: dict[str, Any]) -> socket.socket:
     """Send a request by hand; nothing is read."""
     data = json.dumps(body).encode()
     head = (
-        "POST /v1/tts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /v1/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(data)}\r\n\r\n"
     )
     sock = socket.create_connection(("127.0.0.1", server.port))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 import time
 import wave
 import zipfile
@@ -15,7 +16,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chattts_onnx.serve.conftest import HTTP, STEPS, Gate, Running, until
+from tests.chattts_onnx.serve.conftest import (
+    HTTP,
+    STEPS,
+    Gate,
+    Running,
+    running,
+    settings_for,
+    until,
+)  # fmt: skip
 
 Start = Callable[..., Running]
 SAMPLES = (2 * STEPS - 1) * 64
@@ -59,16 +68,31 @@ def test_a_table_becomes_wavs_and_a_manifest(server: Running) -> None:
         names = sorted(set(files.namelist()) - {"manifest.json"})
         assert names == ["00001_first.wav", "00002_evil.wav", "00003.wav"]
         manifest = json.loads(files.read("manifest.json"))
+        spoken: dict[str, bytes] = {}
         for entry in manifest["lines"]:
             with wave.open(io.BytesIO(files.read(entry["file"]))) as audio:
                 assert (audio.getnframes(), audio.getframerate()) == (SAMPLES, 8000)
+                spoken[entry["file"]] = audio.readframes(SAMPLES)
         first, _, last = manifest["lines"]
     assert (first["id"], first["voice"], first["seed"]) == ("first", "anna", 1)
     assert (last["voice"], last["text"]) == ("7", "one") and last["seed"] is not None
     # The seed that was drawn repeats the line.
     body = {"text": "one", "voice": "7", "seed": last["seed"]}
     again = HTTP.post(f"{server.url}/v1/tts", json=body)
-    assert len(again.content) == 44 + 2 * SAMPLES
+    with wave.open(io.BytesIO(again.content)) as audio:
+        assert audio.readframes(SAMPLES) == spoken["00003.wav"]
+    other = HTTP.post(f"{server.url}/v1/tts", json={**body, "seed": last["seed"] + 1})
+    assert other.content != again.content
+
+
+def test_each_line_without_a_seed_draws_its_own(server: Running) -> None:
+    ids = [upload(server, "hello\nhello\n").json()["id"] for _ in range(2)]
+    seeds = set()
+    for id in ids:
+        finished(server, id)
+        with archive(server, id) as files:
+            seeds |= {entry["seed"] for entry in json.loads(files.read("manifest.json"))["lines"]}
+    assert len(seeds) == 4
 
 
 @pytest.mark.parametrize("form", ["pcm", "flac", "mp3", "opus"])
@@ -90,13 +114,23 @@ def test_a_line_that_fails_is_told_and_the_others_are_spoken(server: Running) ->
     assert "file" in good and bad["error"].startswith("VoiceError") and "file" not in bad
 
 
-def test_half_a_surrogate_pair_does_not_fail_the_other_lines(server: Running) -> None:
-    lines = r'{"text": "hello \ud800", "id": "\ud800"}' + '\n{"text": "hello"}\n'
-    job = upload(server, lines, "a.jsonl").json()
-    assert finished(server, job["id"])["state"] == "done"
-    with archive(server, job["id"]) as files:
-        first, second = json.loads(files.read("manifest.json"))["lines"]
-    assert (first["text"], first["id"]) == ("hello \ud800", "\ud800") and "file" in second
+def test_an_upload_may_say_its_encoding(server: Running) -> None:
+    data = "世界 hello\n".encode("gb18030")
+    for files, form in (
+        ({"file": ("a.txt", data, "text/plain; charset=gbk")}, {}),
+        ({"file": ("a.txt", data)}, {"encoding": "gb18030"}),
+        ({"file": ("a.txt", "世界 hello\n".encode("utf-16"))}, {}),
+    ):
+        job = HTTP.post(f"{server.url}/v1/batch", files=files, data=form).json()
+        assert finished(server, job["id"])["state"] == "done"
+        with archive(server, job["id"]) as zipped:
+            [line] = json.loads(zipped.read("manifest.json"))["lines"]
+        assert line["text"] == "世界 hello"
+    answer = HTTP.post(f"{server.url}/v1/batch", files={"file": ("a.txt", data)})
+    assert answer.status_code == 422 and "not UTF-8" in answer.json()["error"]["message"]
+    data = {"encoding": "klingon"}
+    answer = HTTP.post(f"{server.url}/v1/batch", files={"file": ("a.txt", b"x")}, data=data)
+    assert answer.status_code == 422 and "no encoding" in answer.json()["error"]["message"]
 
 
 def test_bad_uploads_are_refused_at_once(start_server: Start) -> None:
@@ -204,3 +238,25 @@ def test_jobs_leave_places_to_requests(start_server: Start) -> None:
     gate.open()
     answer = HTTP.post(f"{server.url}/v1/tts", json={"text": "hello"})
     assert answer.status_code == 200
+
+
+def test_a_server_that_ends_takes_no_uploads(start_server: Start) -> None:
+    server = start_server()
+    gate = Gate(server.service)
+    busy = upload(server, "hello\n").json()["id"]
+    server.service.stop()
+    refused = upload(server, "hello\n")
+    assert refused.status_code == 503 and refused.json()["error"]["type"] == "StoppingError"
+    assert [job["id"] for job in HTTP.get(f"{server.url}/v1/batch").json()] == [busy]
+    gate.open()
+
+
+def test_a_folder_of_its_own_goes_with_the_server(
+    steady_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with running(settings_for(steady_path)) as server:
+        finished(server, upload(server, "hello\n").json()["id"])
+        (folder,) = tmp_path.glob("chattts-jobs-*")
+        assert list(folder.glob("*.zip"))
+    assert not list(tmp_path.glob("chattts-jobs-*"))

@@ -13,7 +13,7 @@ from tests.chattts_onnx.serve.conftest import HTTP, PATIENCE, Running, until
 
 Start = Callable[..., Running]
 BODY = json.dumps({"text": "hello world", "format": "pcm"}).encode()
-HEAD = b"POST /v1/tts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 HEAD += b"Content-Length: %d\r\n\r\n" % len(BODY)
 
 
@@ -35,7 +35,7 @@ def test_who_falls_silent_is_let_go(start_server: Start, sent: bytes) -> None:
 def test_the_second_request_of_a_connection_is_waited_for_no_longer(start_server: Start) -> None:
     server = start_server(receive_seconds=0.2)
     with connect(server) as sock:
-        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert sock.recv(1 << 16).startswith(b"HTTP/1.1 200")
         sock.sendall(b"GET /hea")
         while sock.recv(1 << 16):

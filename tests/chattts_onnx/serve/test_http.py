@@ -55,10 +55,28 @@ def test_variants_and_voices(server: Running) -> None:
     listed = get(server, "/v1/variants").json()
     assert [v["id"] for v in listed["variants"]] == ["tiny", "second"]
     assert listed["variants"][0]["sample_rate"] == 8000 and "wav" in listed["formats"]
+    step = listed["variants"][0]["step"]
+    assert step["engine"] == "ort" and step["why"]
     found = get(server, "/v1/voices", params={"variant": "second"}).json()
     assert found["voices"] == [{"id": "anna", "kind": "named"}] and found["variant"] == "second"
     answer = post(server, json={**HELLO, "variant": "second", "voice": "anna"})
     assert answer.headers["x-variant"] == "second"
+
+
+def test_what_the_checkpoint_cannot_do_is_told(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = post(server, json={**HELLO, "speed": 5})
+    assert "x-warning" not in plain.headers
+    english = {"domain": "Greetings.", "languages": ["en"], "options": ["breaks"]}
+    manifest = server.service.variants.find("tiny").bundle.manifest
+    monkeypatch.setitem(manifest.checkpoint, "abilities", english)  # type: ignore[arg-type]
+    listed = get(server, "/v1/variants").json()["variants"][0]
+    assert {name: listed[name] for name in english} == english
+    answer = post(server, json={**HELLO, "text": "你好", "speed": 5})
+    assert answer.status_code == 200
+    assert "not trained on Mandarin" in answer.headers["x-warning"]
+    assert "speed has no effect" in answer.headers["x-warning"]
 
 
 @pytest.mark.parametrize(

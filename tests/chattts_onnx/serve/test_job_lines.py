@@ -74,7 +74,26 @@ def test_limits() -> None:
     with pytest.raises(TooLargeError, match="line 2: the text has 5"):
         read("a\nbbbbb\n", "a.txt", longest=4)
     with pytest.raises(InputError, match="not UTF-8"):
-        read_lines(b"\xff\xfe", "a.txt", DEFAULTS, 9, 9)
+        read_lines(b"\xff\xfa", "a.txt", DEFAULTS, 9, 9)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+def test_a_byte_order_mark_says_the_encoding(encoding: str) -> None:
+    lines = read_lines("你好\nworld\n".encode(encoding), "a.txt", DEFAULTS, 9, 9)
+    assert [line.request.text for line in lines] == ["你好", "world"]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "gbk", "big5", "shift_jis", "utf-16-le"])
+def test_other_encodings_are_named(encoding: str) -> None:
+    data = "text\n世界\n".encode(encoding)
+    assert read_lines(data, "a.csv", DEFAULTS, 9, 9, encoding)[0].request.text == "世界"
+    with pytest.raises(InputError, match=r"the file .*(not UTF-8|NUL).*name its encoding"):
+        read_lines(data, "a.csv", DEFAULTS, 9, 9)
+
+
+def test_half_a_character_is_refused_with_its_line() -> None:
+    with pytest.raises(InputError, match=r"line 2: the text is no Unicode text \(U\+D800"):
+        read('{"text": "a"}\n{"text": "\\ud800"}\n', "a.jsonl")
 
 
 @given(st.integers(1, 99_999), st.text())

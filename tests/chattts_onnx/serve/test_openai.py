@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from chattts_onnx import InputError
 from chattts_onnx.serve.routes.openai import VOICES, speed_level
+from chattts_onnx.serve.settings import ServeSettings
 from tests.chattts_onnx.serve.conftest import HTTP, PATIENCE, STEPS, Running
 
 openai = pytest.importorskip("openai")
@@ -78,13 +82,56 @@ def test_server_sent_events(client: openai.OpenAI) -> None:
         lines = [line for line in answer.iter_lines() if line]
     events = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert [e["type"] for e in events[:-1]] == ["speech.audio.delta"] * (len(events) - 1)
-    assert events[-1]["type"] == "speech.audio.done" and "usage" in events[-1]
+    usage = events[-1]["usage"]
+    assert events[-1]["type"] == "speech.audio.done"
+    assert usage["input_tokens"] == len("hello world") and usage["output_tokens"] == SAMPLES
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     audio = b"".join(base64.b64decode(e["audio"]) for e in events[:-1])
     assert len(audio) == 2 * SAMPLES and np.frombuffer(audio, "<i2").any()
 
 
 def test_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["tiny", "second"]
+
+
+@pytest.mark.parametrize("name", ["tts-1", "gpt-4o-mini-tts-2025-12-15", "tts-1-hd-1106", "tiny"])
+def test_models_may_be_asked_for_by_the_names_that_clients_send(
+    client: openai.OpenAI, name: str
+) -> None:
+    assert client.models.retrieve(name).id == name
+    with pytest.raises(openai.NotFoundError, match="no such variant"):
+        client.models.retrieve("whisper-1")
+
+
+def test_names_of_models_can_be_given(start_server) -> None:  # type: ignore[no-untyped-def]
+    named = start_server(models=("gpt-voice=tiny", "*=tiny"))
+    listed = [entry["id"] for entry in HTTP.get(f"{named.url}/v1/models").json()["data"]]
+    assert listed == ["tiny", "gpt-voice"]
+    body = {"input": "hello", "voice": "alloy", "response_format": "pcm"}
+    for model in ("gpt-voice", "whatever-there-is"):
+        answer = HTTP.post(f"{named.url}/v1/audio/speech", json={**body, "model": model})
+        assert answer.status_code == 200 and answer.headers["x-variant"] == "tiny"
+    with pytest.raises(InputError, match="NAME=VARIANT"):
+        ServeSettings(bundles={"tiny": Path("tiny")}, models=("alone",))
+
+
+def test_voices_and_models_where_clients_look_for_them(server: Running) -> None:
+    voices = HTTP.get(f"{server.url}/v1/audio/voices").json()["voices"]
+    assert [voice["id"] for voice in voices[:2]] == ["anna", "alloy"]
+    assert HTTP.get(f"{server.url}/v1/audio/models").json()["data"]
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"response_format": None, "speed": None, "instructions": None},
+        {"response_format": "WAV", "stream_format": "AUDIO"},
+        {"response_format": "wav", "model": None, "language": "en", "lang_code": "z"},
+    ],
+)
+def test_nulls_case_and_unknown_fields_are_taken(server: Running, further: dict[str, Any]) -> None:
+    body = {"model": "tts-1", "input": "hello", "voice": "alloy"} | further
+    assert HTTP.post(f"{server.url}/v1/audio/speech", json=body).status_code == 200
 
 
 def test_errors_are_those_that_the_client_knows(client: openai.OpenAI) -> None:

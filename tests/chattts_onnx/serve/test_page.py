@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import browser
+from tests.browser import Keys, browser
 from tests.chattts_onnx.serve.conftest import HTTP, STEPS, Gate, Running, until
 
 SAMPLES = (2 * STEPS - 1) * 64
@@ -50,38 +50,57 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield driver
 
 
+def ready(page: Any, server: Running) -> None:
+    page.get(server.url)
+    until(lambda: state(page) == "ready", "the page is ready")
+
+
+def type_text(page: Any, words: str) -> Any:
+    text = page.find_element("id", "text")
+    text.clear()
+    text.send_keys(words)
+    return text
+
+
+def value(page: Any, script: str) -> Any:
+    return page.execute_script(f"return {script}")
+
+
 @pytest.mark.slow
 def test_type_choose_listen_and_see(start_server, steady_path: Path, page: Any) -> None:  # type: ignore[no-untyped-def]
     server: Running = start_server(bundles={"one": steady_path, "two": steady_path})
-    page.get(server.url)
-    until(lambda: state(page) == "ready", "the page is ready")
+    ready(page, server)
+    page.find_element("css selector", "#more summary").click()
     options = page.find_elements("css selector", "#variant option")
     assert [option.get_attribute("value") for option in options] == ["one", "two"]
     options[1].click()
-    text = page.find_element("id", "text")
-    text.clear()
-    text.send_keys("hello world")
-    voice = page.find_element("id", "voice")
-    voice.clear()
-    voice.send_keys("anna")
-    names = page.find_elements("css selector", "#voices option")
-    assert names[0].get_attribute("value") == "anna"
+    until(lambda: page.find_elements("css selector", "input[name=voice]"), "voices are there")
+    voices = page.find_elements("css selector", "#voices input[name=voice]")
+    # Each voice can be seen at once, and a number stands for one of all others.
+    assert [voice.get_attribute("value") for voice in voices] == ["anna", ""]
+    type_text(page, "hello world")
     assert drawn(page) == 0
     gate = Gate(server.service, "two")
     page.find_element("id", "speak").click()
     until(lambda: sum(server.service.load()["two"]) == 1, "it was submitted")
     gate.allow(30)
-    # It sounds and is drawn while the model stands still half-way.
+    # It sounds, is drawn and can be saved while the model stands still half-way.
     until(lambda: state(page) == "streaming", "it streams")
-    early = int(page.execute_script("return document.body.dataset.samples"))
+    early = int(value(page, "document.body.dataset.samples"))
     assert 0 < early < SAMPLES and drawn(page) > 0
+    save = page.find_element("id", "save")
+    page.execute_script("arguments[0].addEventListener('click', e => e.preventDefault())", save)
+    save.click()
+    assert value(page, "player.clip.wav().size") == 44 + 2 * early
+    assert save.get_attribute("href").startswith("blob:")
+    until(lambda: page.find_elements("css selector", "#spoken mark"), "a word is marked")
     gate.open()
     until(lambda: state(page) == "done", "all has come")
-    assert int(page.execute_script("return document.body.dataset.samples")) == SAMPLES
-    assert int(page.execute_script("return document.body.dataset.scheduled")) > 1
-    assert page.execute_script("return state.context.state") == "running"
+    assert int(value(page, "document.body.dataset.samples")) == SAMPLES
+    assert value(page, "player.context.state") == "running"
     assert "two, seed" in page.find_element("id", "status").text
-    assert page.find_element("id", "save").get_attribute("href").startswith("blob:")
+    past = page.find_elements("css selector", "#history li span")
+    assert [line.text for line in past] == ["hello world"]
     asked = requested(page)
     assert f"{server.url}/v1/tts" in asked
     assert [url for url in asked if not url.startswith(server.url)] == []
@@ -90,20 +109,70 @@ def test_type_choose_listen_and_see(start_server, steady_path: Path, page: Any) 
 
 
 @pytest.mark.slow
+def test_what_was_said_is_paused_sought_and_replayed(start_server, page: Any) -> None:  # type: ignore[no-untyped-def]
+    server: Running = start_server()
+    ready(page, server)
+    # By keys alone.
+    type_text(page, "hello world").send_keys(Keys.CONTROL, Keys.ENTER)
+    until(lambda: state(page) == "done", "all has come")
+    play, stop = page.find_element("id", "play"), page.find_element("id", "stop")
+    page.execute_script("player.play(player.clip)")
+    assert play.text == "Pause" and stop.is_enabled()
+    play.click()
+    until(lambda: value(page, "player.context.state") == "suspended", "it is paused")
+    held = value(page, "player.position")
+    assert play.text == "Play" and value(page, "player.position") == held
+    page.execute_script("player.seek(player.clip.seconds / 2)")
+    half = value(page, "player.clip.seconds / 2")
+    assert value(page, "player.position") == pytest.approx(half, abs=0.05)
+    page.find_element("id", "again").click()
+    assert value(page, "player.position") < half and play.text == "Pause"
+    # Stop ends what is heard, though nothing is being made any more.
+    stop.click()
+    assert value(page, "player.playing") is False and not stop.is_enabled()
+    page.find_element("css selector", "#history button").click()
+    assert value(page, "player.playing") is True
+    page.find_element("css selector", "#voices button").click()
+    until(lambda: len(page.find_elements("css selector", "#history li")) == 2, "a sample is heard")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_lies_beside_the_screen(server: Running, page: Any, width: int) -> None:
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    ready(page, server)
+    page.find_element("css selector", "#more summary").click()
+    assert value(page, "document.documentElement.scrollWidth") <= width
+    outside = (
+        "[...document.querySelectorAll('button, input, select, textarea, canvas, label')]"
+        ".filter(e => !e.closest('.unseen, [hidden]') && e.getClientRects().length &&"
+        " e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML)"
+    )
+    assert value(page, outside) == []
+    unnamed = (
+        "[...document.querySelectorAll('input, select, textarea, button')].filter(e =>"
+        " !e.labels?.length && !e.getAttribute('aria-label') && !e.textContent.trim())"
+        ".map(e => e.outerHTML)"
+    )
+    assert value(page, unnamed) == []
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.slow
 def test_stop_errors_and_key(start_server, page: Any) -> None:  # type: ignore[no-untyped-def]
     server: Running = start_server(api_keys=("secret",))
     page.get(server.url)
     until(lambda: state(page) == "key", "it asks for a key")
-    key = page.find_element("id", "key")
-    key.send_keys("secret\t")
+    page.find_element("id", "key").send_keys("secret\t")
     until(lambda: state(page) == "ready", "the page is ready")
-    voice = page.find_element("id", "voice")
-    voice.clear()
-    voice.send_keys("nobody")
+    page.execute_script("document.querySelector('input[name=voice]').value = 'nobody'")
     page.find_element("id", "speak").click()
     until(lambda: state(page) == "failed", "the error is shown")
     assert "no such voice" in page.find_element("id", "status").text
-    voice.clear()
+    page.find_element("id", "number").click()
     gate = Gate(server.service)
     page.find_element("id", "speak").click()
     until(lambda: sum(server.service.load()["tiny"]) == 1, "it was submitted")
@@ -114,9 +183,12 @@ def test_stop_errors_and_key(start_server, page: Any) -> None:  # type: ignore[n
 
 
 def test_the_page_needs_nothing_from_elsewhere(server: Running) -> None:
-    for name in ("index.html", "page.js", "page.css"):
+    for name in ("index.html", "page.js", "player.js", "page.css"):
         source = (PAGE / name).read_text("utf-8")
         assert "http://" not in source and "https://" not in source and "//cdn" not in source
     answer = HTTP.get(server.url + "/")
     assert "default-src 'self'" in answer.headers["content-security-policy"]
-    assert HTTP.get(server.url + "/page.js").headers["content-type"].startswith("text/javascript")
+    for script in ("page.js", "player.js"):
+        found = HTTP.get(f"{server.url}/{script}").headers["content-type"]
+        assert found.startswith("text/javascript")
+    assert HTTP.get(f"{server.url}/other.js").status_code in (404, 422)

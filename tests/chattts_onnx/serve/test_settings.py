@@ -59,7 +59,9 @@ def test_every_setting_is_an_option_and_a_variable(capsys: pytest.CaptureFixture
     for entry in options():
         assert "--" + entry.name.replace("_", "-") in told
         assert variable(entry.name) in told.replace("\n", "")
-        assert isinstance(getattr(ServeSettings({"b": Path("b")}), entry.name), (int, float, str))
+        assert isinstance(
+            getattr(ServeSettings({"b": Path("b")}), entry.name), (int, float, str, tuple)
+        )
 
 
 def test_a_missing_bundle_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,8 @@ def test_window_cost_does_not_grow_with_length(bundle: Bundle) -> None:
 
 
 def test_refuses_senseless_options() -> None:
-    with pytest.raises(InputError, match="chunk sizes"):
-        StreamOptions(first_chunk=0)
+    for senseless in ({"first_chunk": 0}, {"growth": 0.5}, {"first_chunk": 9, "max_chunk": 8}):
+        with pytest.raises(InputError, match="chunk sizes"):
+            StreamOptions(**senseless)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="look_ahead"):
         StreamOptions(look_ahead=0)

@@ -131,9 +131,9 @@ def test_report_says_what_was_done() -> None:
 
 
 def test_unknown_symbol_is_left_out_and_reported() -> None:
-    result = normalize("前∑后", TextOptions(backend="rules"))
+    result = normalize("前⟁后", TextOptions(backend="rules"))
     assert result.text == "前后"
-    assert [(c.kind, c.found, c.spoken) for c in result.report] == [("unknown symbol", "∑", "")]
+    assert [(c.kind, c.found, c.spoken) for c in result.report] == [("unknown symbol", "⟁", "")]
 
 
 def test_wrong_options_are_named() -> None:

@@ -14,13 +14,20 @@ from chattts_onnx.text.rules import Rule
 from chattts_onnx.text.rules.base import Read
 from chattts_onnx.text.tags import TAG
 
-CASES = Path(__file__).parent / "data" / "speech.tsv"
+CASES = Path(__file__).parent / "data"
+# Classes of what people type, each a table of its own.
+CLASSES = ("units", "markup", "compounds", "powers", "hyphens", "names", "symbols", "shorthand")
+CLASSES += ("liang", "language")
+
+
+def read_table(name: str) -> list[tuple[str, str, str]]:
+    lines = (CASES / f"{name}.tsv").read_text(encoding="utf-8").split("\n")
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return [(typed.replace("\\n", "\n"), options, spoken) for typed, options, spoken in rows]
 
 
 def read_cases() -> list[tuple[str, str, str]]:
-    lines = CASES.read_text(encoding="utf-8").split("\n")
-    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
-    return [(typed.replace("\\n", "\n"), options, spoken) for typed, options, spoken in rows]
+    return [case for name in ("speech", *CLASSES) for case in read_table(name)]
 
 
 def parse_options(text: str) -> TextOptions:
@@ -36,7 +43,8 @@ def parse_options(text: str) -> TextOptions:
 
 def test_there_are_enough_cases_and_none_twice() -> None:
     cases = read_cases()
-    assert len(cases) >= 300
+    assert len(cases) >= 1000
+    assert all(len(read_table(name)) >= 40 for name in CLASSES)
     assert len({case[:2] for case in cases}) == len(cases)
 
 

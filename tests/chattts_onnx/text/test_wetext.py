@@ -10,6 +10,7 @@ import pytest
 
 from chattts_onnx import InputError
 from chattts_onnx.text import TextOptions, normalize, wetext_backend
+from chattts_onnx.text.rules import plain
 from tests.chattts_onnx.text.test_speech import parse_options, read_cases
 
 ROOT = Path(__file__).parents[3]
@@ -21,10 +22,8 @@ needs_wetext = pytest.mark.skipif(not INSTALLED, reason="wetext is not installed
 @pytest.mark.parametrize(
     ("typed", "spoken"),
     [
-        ("浓度5mol", "浓度五摩尔"),
-        ("面积3ha", "面积三公顷"),
-        ("质量5μg", "质量五微克"),
-        ("A 5 rad turn", "A five radians turn"),
+        ("A 5 hp motor", "A five horsepower motor"),
+        ("It has 200 hp", "It has two hundred horsepower"),
     ],
 )
 def test_units_that_only_wetext_knows(typed: str, spoken: str) -> None:
@@ -33,11 +32,19 @@ def test_units_that_only_wetext_knows(typed: str, spoken: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "spoken"),
-    [("浓度5mmol", "浓度五mmol"), ("温度5hPa", "温度五百帕"), ("用5G网络", "用五G网络")],
+    ("typed", "answer", "spoken"),
+    [
+        ("有5qx的", "五千瓦x", "有五qx的"),  # half a unit
+        ("有5mq的", "五兆瓦", "有五mq的"),  # the unit of another case
+        ("有5qx的", "六千瓦", "有五qx的"),  # another number
+        ("有5qx的", "五千瓦", "有五qx的"),  # a prefix that nobody typed
+        ("有5kq的", "五夸克", "有五夸克的"),
+    ],
 )
-def test_half_an_answer_is_refused(typed: str, spoken: str) -> None:
-    # wetext alone says 五毫米ol and 五小时Pa.
+def test_an_answer_counts_only_if_it_says_the_value(
+    typed: str, answer: str, spoken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain, "read_leftover", lambda *_: answer)
     assert normalize(typed).text == spoken
 
 
@@ -70,7 +77,7 @@ def test_missing_wetext_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"chattts-onnx\[text\]"):
         normalize("a", TextOptions(backend="wetext"))
     assert normalize("重5公斤").text == "重五公斤"
-    assert normalize("浓度5mol").text == "浓度五mol"
+    assert normalize("A 5 hp motor").text == "A five hp motor"
 
 
 def test_nothing_heavy_is_imported_for_a_plain_text() -> None:

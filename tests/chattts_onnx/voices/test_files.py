@@ -53,6 +53,34 @@ SPREADSHEETS: dict[str, Callable[[], bytes]] = {
     "brackets": lambda: ("[" + ", ".join(NUMBERS) + "]").encode(),
     "UTF-16": lambda: "\t".join(NUMBERS).encode("utf-16"),
     "trailing separators": lambda: "\n".join(f"{n};" for n in NUMBERS).encode(),
+    "pandas: a column": lambda: ("0\n" + "\n".join(NUMBERS)).encode(),
+    "pandas: a column with its index": lambda: (
+        ",0\n" + "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS))
+    ).encode(),
+    "pandas: a named column with its index": lambda: (
+        ",anna\n" + "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS))
+    ).encode(),
+    "pandas: a row": lambda: (",".join(map(str, range(SIZE))) + "\n" + ",".join(NUMBERS)).encode(),
+    "pandas: a row with its index": lambda: (
+        "," + ",".join(map(str, range(SIZE))) + "\n0," + ",".join(NUMBERS)
+    ).encode(),
+    "pandas: tabs": lambda: (
+        "\t0\n" + "\n".join(f"{i}\t{n}" for i, n in enumerate(NUMBERS))
+    ).encode(),
+    "pandas: semicolons and decimal commas": lambda: (
+        ";0\n" + "\n".join(f"{i};{n}" for i, n in enumerate(comma(NUMBERS)))
+    ).encode(),
+    "PyTorch prints": lambda: (
+        "tensor(["
+        + ", ".join(NUMBERS[:9])
+        + ",\n        "
+        + ", ".join(NUMBERS[9:])
+        + "], dtype=torch.float16, device='cuda:0')"
+    ).encode(),
+    "NumPy prints": lambda: ("array([[" + ", ".join(NUMBERS) + "]], dtype=float32)").encode(),
+    "a table with an index": lambda: "\n".join(
+        ",".join([str(i // 32), *NUMBERS[i : i + 32]]) for i in range(0, SIZE, 32)
+    ).encode(),
     "empty lines": lambda: ("\n\n".join(NUMBERS) + "\n\n").encode(),
     "a table": lambda: "\n".join(
         ",".join(NUMBERS[i : i + 32]) for i in range(0, SIZE, 32)

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.build import build
-from pipeline.checkpoint.config import CheckpointConfig, SeededConfig
+from pipeline.checkpoint.config import AbilitiesConfig, CheckpointConfig, SeededConfig
 from pipeline.checkpoint.record import combine, hash_files, read_record
-from pipeline.core.errors import CheckpointError
+from pipeline.core.errors import CheckpointError, ConfigError
 
 SEED = 11
 
@@ -34,7 +34,8 @@ def test_a_seeded_checkpoint(tiny: Path, tiny_config: SeededConfig, tmp_path: Pa
 def test_a_local_checkpoint(tiny: Path, tmp_path: Path) -> None:
     build(local(tiny / "asset"), 0, tmp_path / "c")
     value = json.loads((tmp_path / "c" / layout.RECORD).read_text())
-    expected = ["name", "kind", "source", "revision", "license", "files", "sentences_apart"]
+    expected = ["name", "kind", "source", "revision", "license", "files"]
+    expected += ["sentences_apart", "abilities"]
     assert list(value) == expected
     assert value["source"] == f"folder:{tiny.name}"
     assert set(value["files"]) == set(layout.FILES)
@@ -74,3 +75,12 @@ def test_a_hub_checkpoint_that_is_not_in_the_layout_is_refused(
     with pytest.raises(CheckpointError, match=r"asset/DVAE\.safetensors: found no such file"):
         build(dataclasses.replace(hub_config, files=files), 0, tmp_path / "b" / "c")
     assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_abilities_are_of_those_that_there_are() -> None:
+    with pytest.raises(
+        ConfigError, match=r"abilities\.options: found sing, expected some of breaks"
+    ):
+        AbilitiesConfig("Songs.", ["en"], ["sing"])
+    with pytest.raises(ConfigError, match=r"abilities\.languages: found fr"):
+        AbilitiesConfig("Songs.", ["fr"], [])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
+from pipeline.checkpoint import layout
 from pipeline.checkpoint.config import CheckpointConfig
+from pipeline.checkpoint.dims import load_dims
 from pipeline.checkpoint.layout import required_shapes
+from pipeline.checkpoint.local import verify
 from pipeline.checkpoint.seeded import seeded_dims
-from pipeline.checkpoint.tensors import open_tensors
+from pipeline.checkpoint.tensors import ITEM_BITS, PARTIAL_SUFFIXES, open_tensors
 from pipeline.core.errors import CheckpointError
 from pipeline.core.strict import parse_strictly, read_yaml
 
@@ -138,13 +143,82 @@ def test_a_header_length_that_looks_like_a_pickle_is_read(tmp_path: Path) -> Non
     assert open_tensors(path).names == ["a"]
 
 
-def test_needed_tensors_must_be_there_as_f32_with_their_shape(tmp_path: Path) -> None:
-    header = {"a": entry([2], 0, 4, "F16"), "b": entry([2, 1], 4, 12)}
-    file = open_tensors(write(tmp_path / "x", header, b"x" * 12), label="F")
-    with pytest.raises(CheckpointError, match=r"F: tensor a: found type F16, expected F32; only"):
+def test_half_precision_is_widened_exactly(tmp_path: Path) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    brains = torch.arange(-(1 << 15), 1 << 15, dtype=torch.int16).view(torch.bfloat16)
+    tensors = {"half": torch.from_numpy(halves), "brain": brains, "single": torch.ones(2)}
+    save_torch(tensors, tmp_path / "x")
+    file = open_tensors(tmp_path / "x")
+    for name, tensor in tensors.items():
+        found = file.array(name)
+        assert found.dtype == np.float32 and found.flags.writeable
+        np.testing.assert_array_equal(found, tensor.float().numpy())
+    assert file.check({name: tuple(tensor.shape) for name, tensor in tensors.items()}) == []
+    assert file.converted() == {"F16": 1, "BF16": 1}
+
+
+def test_double_precision_is_rounded_to_the_nearest_and_never_to_infinity(tmp_path: Path) -> None:
+    values = np.array([1 / 3, 1e-50, -2.0, np.inf, 3e38])
+    save_file({"a": values, "b": np.array([1e39])}, tmp_path / "x")
+    file = open_tensors(tmp_path / "x", "F")
+    np.testing.assert_array_equal(file.array("a"), values.astype(np.float32))
+    assert file.converted() == {"F64": 2}
+    with pytest.raises(CheckpointError, match=r"F: tensor b: found values beyond float32's range"):
+        file.array("b")
+
+
+@pytest.mark.parametrize("kind", ["I8", "U8", "F8_E4M3", "F8_E5M2", "I64", "BOOL", "C64"])
+def test_needed_tensors_of_other_types_are_refused(kind: str, tmp_path: Path) -> None:
+    size = 2 * ITEM_BITS[kind] // 8
+    file = open_tensors(write(tmp_path / "x", {"a": entry([2], 0, size, kind)}, bytes(size)), "F")
+    assert file.names == ["a"]
+    with pytest.raises(CheckpointError, match=rf"F: tensor a: found type {kind}, expected one of"):
         file.check({"a": (2,)})
-    with pytest.raises(CheckpointError, match=r"F: tensor a: found type F16, expected F32"):
+    with pytest.raises(CheckpointError, match=rf"F: tensor a: found type {kind}, expected one of"):
         file.array("a")
+
+
+STAND_INS = {
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "git-lfs"),
+    "page": (b"\r\n<!DOCTYPE html><html><head><title>Sign in", "web page"),
+    "old page": (b"<HTML><BODY>404 Not Found</BODY></HTML>", "web page"),
+    "storage": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "web page"),
+    "answer": (b'{"error":"Repository not found"}', "server's error"),
+    "words": (b"Invalid username or password.", "server's error"),
+    "zeros": (bytes(4000), "zeros"),
+}
+
+
+@pytest.mark.parametrize("case", STAND_INS)
+def test_what_downloads_leave_in_place_of_a_file_is_named(case: str, tmp_path: Path) -> None:
+    content, message = STAND_INS[case]
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"F: found .*{message}"):
+        open_tensors(tmp_path / "x", label="F")
+
+
+@pytest.mark.parametrize("suffix", PARTIAL_SUFFIXES)
+def test_half_a_download_is_named(suffix: str, damaged: Path) -> None:
+    path = damaged / layout.VOCOS
+    other = path.with_name(path.name + suffix)
+    other.write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=f"{re.escape(other.name)} beside it"):
+        load_dims(damaged)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=f"only {re.escape(other.name)}.*not finished"):
+        load_dims(damaged)
+
+
+@pytest.mark.parametrize("name", [layout.GPT_CONFIG, layout.TOKENIZER])
+def test_a_pointer_in_place_of_json_is_named(name: str, damaged: Path) -> None:
+    (damaged / name).write_bytes(STAND_INS["pointer"][0])
+    with pytest.raises(CheckpointError, match=f"{re.escape(name)}: found .*git-lfs"):
+        verify(damaged)
+
+
+def test_needed_tensors_must_be_there_with_their_shape(tmp_path: Path) -> None:
+    header = {"a": entry([2], 0, 8), "b": entry([2, 1], 8, 16)}
+    file = open_tensors(write(tmp_path / "x", header, b"x" * 16), label="F")
     with pytest.raises(CheckpointError, match=r"F: tensor b: found shape \[2, 1\], expected \[2\]"):
         file.check({"b": (2,)})
     with pytest.raises(CheckpointError, match=r"tensor c: found nothing.*shape \[4\]"):

@@ -184,11 +184,15 @@ def test_a_variant_that_cannot_speak_is_a_row_and_not_a_crash(
         enforce(judge(found, {"broken": GATES[:1]}))
 
 
-def test_placement_counts_nodes(bundle_folder: Path, prompts: list[SpokenPrompt]) -> None:
+def test_placement_counts_nodes(
+    bundle_folder: Path, prompts: list[SpokenPrompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATTTS_STEP", "ort")
     with opened_bundle(bundle_folder, 1) as model:
         model.speak(prompts[0], 4, 2, 0)
         placement = model.placement()
     assert placement["providers"] == ["CPUExecutionProvider"]
+    assert placement["step"] == "ort (it was asked for)"
     assert sum(placement["nodes"]["gpt"]["CPUExecutionProvider"].values()) > 10
 
 

@@ -22,7 +22,7 @@ from pipeline.release.licences import weights_licence
 from pipeline.release.triton.config import TritonConfig
 from tests.pipeline.release.conftest import VARIANTS, edit_checkpoint, write_report
 
-CONFIG = ReleaseConfig(list(VARIANTS), part_bytes=100_000, rules=[])
+CONFIG = ReleaseConfig(list(VARIANTS), part_bytes=100_000, rules=[], wheel="int8")
 TOOLS = {"numpy": "2.4.6", "onnx": "1.23.2"}
 
 
@@ -40,7 +40,7 @@ def read(folder: Path, name: str) -> Any:
 def test_a_release_is_complete_and_its_archives_repeat(workspace: Path) -> None:
     dist = build(workspace)
     index = read(dist, "release.json")
-    assert set(index["archives"]) == set(VARIANTS)
+    assert set(index["archives"]) == {*VARIANTS, "wheel"}
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=dist, check=True)
     listed = {line.split("  ")[1] for line in (dist / "SHA256SUMS").read_text().splitlines()}
     assert listed == {path.name for path in dist.iterdir()} - {"SHA256SUMS"}

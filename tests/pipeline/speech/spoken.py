@@ -39,4 +39,5 @@ def tone(
 def judged(utterance: Utterance, heard: str, p808: float = 3.5) -> Judgement:
     """A judgement without judges; the voice is the first axis."""
     voice = np.eye(1, 256, dtype=np.float32)[0]
-    return Judgement(utterance, heard, score(utterance.line.text, heard), p808, p808 - 0.5, voice)
+    errors = score(utterance.line.text, heard, utterance.line.language)
+    return Judgement(utterance, heard, errors, p808, p808 - 0.5, voice)

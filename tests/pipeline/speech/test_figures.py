@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.speech.figures import METRICS, Judgement, Judges, speech_rows
+from pipeline.speech.utterances import Line, Utterance
 from tests.pipeline.speech.spoken import judged, tone
 
 SENTENCES = 6
@@ -54,7 +55,9 @@ def test_rows_of_all_metrics() -> None:
     judgements = {"fp32": variant(1), "int8": variant(3, failed=2, seconds=1.5, p808=3.25)}
     rows = speech_rows(judgements, "fp32", 200, 1)
     base, int8 = figures(rows, "fp32"), figures(rows, "int8")
-    assert set(int8) == set(METRICS)
+    # no Mandarin and no teacher here
+    without = {"pinyin_error_rate", "pinyin_error_rate_change"}
+    assert set(int8) == {name for name in METRICS if "teacher" not in name} - without
     assert not any(name.endswith("_change") for name in base)
     assert base["word_error_rate"] == pytest.approx(100 / 18)
     assert int8["word_error_rate_change"] == pytest.approx(200 / 18)
@@ -94,3 +97,41 @@ def test_every_judge_hears_an_utterance() -> None:
     assert [fake.calls for fake in fakes] == [1, 1, 1]
     assert found.errors.word_errors == 0
     assert (found.p808, found.overall) == (3.25, 2.5)
+
+
+def in_mandarin(number: int, heard: str, topic: str) -> Judgement:
+    """A sentence of four syllables."""
+    line = Line(number, "你好世界", "zh", 7, number, topic)
+    utterance = Utterance(line, tone(1.0).audio, 24_000, finished=True)
+    return judged(utterance, heard)
+
+
+def test_each_language_and_set_has_rows_and_its_own_errors() -> None:
+    english = [judged(tone(1.0, number), "1 2 3") for number in range(5)]
+    mandarin = [
+        in_mandarin(
+            5 + number, "你号世界" if number else "再见世界", "domain" if number < 3 else "talk"
+        )
+        for number in range(6)
+    ]
+    rows = speech_rows({"fp32": [*english, *mandarin]}, "fp32", 50, 1)
+    found = {(row["metric"], row["language"], row["set"]): row["value"] for row in rows}
+    # 号 sounds like 好, 再见 like nothing of 你好
+    assert found["pinyin_error_rate", "zh", "all"] == pytest.approx(100 * 2 / 24)
+    assert found["pinyin_error_rate", "zh", "domain"] == pytest.approx(100 * 2 / 12)
+    assert found["pinyin_error_rate", "zh", "talk"] == 0
+    assert found["pinyin_error_rate", "all", "all"] == found["pinyin_error_rate", "zh", "all"]
+    assert found["word_error_rate", "en", "all"] == 0
+    assert ("word_error_rate", "zh", "all") not in found
+    assert ("pinyin_error_rate", "en", "all") not in found
+    assert found["dnsmos_p808", "zh", "talk"] == 3.5
+
+
+def test_the_teacher_is_a_variant_and_a_measure() -> None:
+    own = [judged(tone(1.0, number, f"one two {number}"), "1 2 9") for number in range(6)]
+    his = [judged(tone(1.0, number, f"one two {number}"), f"1 2 {number}") for number in range(3)]
+    rows = speech_rows({"fp32": own}, "fp32", 50, 1, his)
+    assert figures(rows, "teacher")["word_error_rate"] == 0
+    assert "speaker_similarity" not in figures(rows, "teacher")
+    over = figures(rows, "fp32")["word_error_rate_over_teacher"]
+    assert over == pytest.approx(100 / 3)

@@ -19,7 +19,9 @@ from pipeline.speech.gates import (
 
 
 def verdict(gate: SpeechGate, value: float | None, low: float | None, high: float | None) -> Any:
-    rows = [make_row("int8", gate.metric, value, "", low=low, high=high)]  # type: ignore[arg-type]
+    rows = [
+        make_row("int8", gate.metric, value, "", language="all", set="all", low=low, high=high)  # type: ignore[arg-type]
+    ]
     (found,) = judge_speech(rows, {"int8": [gate]})
     return found
 
@@ -70,3 +72,16 @@ def test_gates_on_nothing_are_refused() -> None:
         judge_speech([], {"fp32": [WER]})
     with pytest.raises(ConfigError, match="direction is 'most'"):
         SpeechGate("word_error_rate", "most", 1.0)
+
+
+def test_a_gate_of_a_language_is_judged_over_its_row() -> None:
+    rows = [
+        make_row(
+            "int8", "dnsmos_p808", value, "MOS", language=language, set="all", low=None, high=None
+        )
+        for language, value in (("all", 3.6), ("zh", 3.4))
+    ]
+    gate = SpeechGate("dnsmos_p808", "min", 3.5, language="zh")
+    (found,) = judge_speech(rows, {"int8": [gate]})
+    assert found.verdict == BROKEN
+    assert found.name == "dnsmos_p808 (zh)"

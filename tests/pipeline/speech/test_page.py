@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.speech.config import PageConfig
 from pipeline.speech.figures import speech_rows
-from pipeline.speech.page import RANDOM, render_page
+from pipeline.speech.page import RANDOM, heard_html, render_page
 from tests.browser import browser
 from tests.pipeline.speech.spoken import judged, said, tone
 
@@ -33,10 +33,26 @@ def test_the_page_holds_everything_and_refers_to_nothing_else() -> None:
     assert len(sources) == 1 + 2 * 3  # the icon; a picture and a player for each that sounds
     assert all(source.startswith("data:") for source in sources)
     assert "<b>603" not in page
-    assert "Now serving &lt;b&gt;603&lt;/b&gt;" in page
+    assert "<mark>b</mark>" in page and "rainy" in page
     assert "nothing to hear" in page
     assert RANDOM not in page
     assert RANDOM in make_page(random_weights=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heard", "shown"),
+    [
+        ("Now serving 603.", "now serving six oh three", "now serving six oh three"),
+        ("A <b> C.", "a <b> c", "a &lt;b&gt; c"),
+        ("Turn left here.", "Turn right here", "turn <mark>right</mark> here"),
+        ("Turn left here.", "Turn here", "turn <del>left</del> here"),
+        ("Turn here.", "Turn it here", "turn <mark>it</mark> here"),
+        ("今天天气好", "今天天汽好", "今天天 <mark>汽</mark> 好"),
+        ("Hello.", "", "<del>hello</del>"),
+    ],
+)
+def test_only_what_differs_is_marked(wanted: str, heard: str, shown: str) -> None:
+    assert heard_html(wanted, heard) == shown
 
 
 def test_the_page_keeps_its_bounds_and_says_so() -> None:
@@ -86,11 +102,30 @@ def test_a_browser_shows_and_plays_it(page: Any, tmp_path: Path) -> None:
     expected = [said(name).seconds for name in ("603", "603", "degrees")]
     assert np.allclose(durations, expected, atol=0.15)
 
-    cells = page.find_elements("css selector", "#speech td.v1")
+    cells = page.find_elements("css selector", "#speech .v1")
     assert all(cell.is_displayed() for cell in cells)
     page.find_element("id", "t1").click()
     assert not any(cell.is_displayed() for cell in cells)
-    assert page.find_element("css selector", "#speech td.v0").is_displayed()
+    assert page.find_element("css selector", "#speech .v0").is_displayed()
+
+    # blind: names are hidden until the votes are shown
+    page.find_element("id", "begin").click()
+    assert not page.find_element("id", "speech").is_displayed()
+    page.find_element("id", "hear0").click()
+    page.find_element("css selector", "[data-vote='0']").click()
+    page.find_element("css selector", "[data-vote='']").click()
+    assert not page.find_element("id", "tally").text
+    page.find_element("id", "end").click()
+    tally = page.find_element("id", "tally").text
+    assert "fp32 better" in tally and "int8 better" in tally and "no difference 1" in tally
+
+    for width in (390, 1280):
+        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        players = "[...document.querySelectorAll('audio')]"
+        right = f"return Math.max(...{players}.map(p => p.getBoundingClientRect().right))"
+        assert page.execute_script(right) <= width
 
     # no missing resource, no failed script
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -78,6 +78,22 @@ def test_chinese_numerals(numeral: str, digits: str) -> None:
     assert chinese_digits(numeral) == digits
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "distance"),
+    [
+        ("kitten", "sitting", 3),
+        ("", "abc", 3),
+        ("abc", "axbxc", 2),
+        ("abcd", "bcd", 1),
+        ("ab", "ba", 2),
+    ],
+)
+def test_insertions_deletions_and_substitutions_cost_one(
+    first: str, second: str, distance: int
+) -> None:
+    assert edit_distance(first, second) == distance == edit_distance(second, first)
+
+
 @given(st.text(alphabet="abc", max_size=8), st.text(alphabet="abc", max_size=8))
 def test_edit_distance_is_a_distance(first: str, second: str) -> None:
     distance = edit_distance(first, second)

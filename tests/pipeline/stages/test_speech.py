@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,7 +66,6 @@ def test_a_broken_gate_stops_the_stage_after_the_report(
     ("changes", "message"),
     [
         ({"speaks": True}, "speaks is true, but the bundles were made from random weights"),
-        ({"languages": ["zh"]}, "knows English only"),
         ({"tools": {"speechmos": "9.9"}}, "tools.speechmos: found .*, expected 9.9"),
         ({"gates": {"fp32": [SpeechGate("mos", "min", 4.0)]}}, "unknown metric 'mos'"),
     ],
@@ -76,6 +76,14 @@ def test_what_does_not_fit_is_refused_before_any_work(
     monkeypatch.setattr(speech, "judge_all", lambda *_: pytest.fail("work began"))
     with pytest.raises(ConfigError, match=message):
         speech.run(smoke_params(speech={**SMALL, **changes}), workspace)
+
+
+def test_a_listener_of_english_alone_is_asked_for_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speech, "Listener", lambda *_: SimpleNamespace(multilingual=False))
+    with pytest.raises(ConfigError, match="knows English only"):
+        speech.make_judges(smoke_params(speech={**SMALL, "languages": ["zh"]}).speech)
 
 
 def test_a_missing_bundle_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from chattts_onnx.text.tokenizer import TextTokenizer
 from pipeline.checkpoint import gpt_config, layout
 from pipeline.checkpoint.record import CheckpointRecord, FileRecord, read_record, write_record
-from pipeline.checkpoint.tensors import open_tensors
+from pipeline.checkpoint.tensors import STORED, open_tensors
 from pipeline.checkpoint.tokenizer import (
     BASE_TOKENS,
     CONTROL_TOKENS,
@@ -35,13 +35,15 @@ def _safetensors(folder: Path) -> Prepared:
     integers: dict[str, Any] = {
         "a": np.arange(3, dtype=np.int64),
         "é.weight": np.zeros((0, 2), np.float16),
+        "half": np.ones(3, np.float16),
+        "double": np.ones(2),
     }
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
         found = open_tensors(path)
         for name in found.names:
-            if found.entries[name].dtype == "F32":
+            if found.entries[name].dtype in STORED:
                 found.array(name)
         found.check({} if "é.weight" in found else {"a": (2, 3)})
 

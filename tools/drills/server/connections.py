@@ -17,7 +17,7 @@ STALL = 2.0
 # A scheduler's delays, not the server's.
 SLACK = 8.0
 
-HEAD = b"POST /v1/tts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # What silent clients had sent when they fell silent.
 BEGINNINGS = (b"", b"\r\n", b"G", HEAD, HEAD + b'Content-Length: 99\r\n\r\n{"text": ')
 

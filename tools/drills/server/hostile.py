@@ -21,10 +21,11 @@ MEBI = 1 << 20
 FLOOD = 32 * MEBI
 ALLOWED_BYTES = 48e6
 
-GET = b"GET /v1/tts?text=hello+world&format=pcm HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET /v1/tts?text=hello+world&format=pcm HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = request({"text": TEXT, "format": "pcm", "seed": 1})
 UPLOAD = (
-    b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    b"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: multipart/form-data; boundary=b\r\n"
     b"Content-Length: 101\r\n\r\n"
     b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\ntext\nhello\n'
     b"\r\n--b--\r\n      "
@@ -126,9 +127,10 @@ def huge(bundle: Path) -> Promise:
 
 
 def _huge() -> dict[str, Iterable[bytes]]:
-    start = b"POST /v1/tts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    start = b"POST /v1/tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     batch = (
-        b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n"
     )
     chunked = b"Transfer-Encoding: chunked\r\n\r\n"
     part = b'--b\r\nContent-Disposition: form-data; name="x%d"\r\n\r\n%s\r\n'

@@ -128,9 +128,9 @@ def _tell(target: Target) -> int:
     damaged = (
         f"GET /{MARKER} HTTP/9.9\r\n\r\n",
         f"{MARKER} {MARKER}\r\n\r\n",
-        f"GET / HTTP/1.1\r\nHost: x\r\n{MARKER}\r\n\r\n",
-        f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: {MARKER}\r\nConnection: upgrade\r\n\r\n",
-        f"POST /v1/tts HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{MARKER}",
+        f"GET / HTTP/1.1\r\nHost: localhost\r\n{MARKER}\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: {MARKER}\r\nConnection: upgrade\r\n\r\n",
+        f"POST /v1/tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{MARKER}",
     )
     for request in damaged:
         exchange(target.port, [request.encode()], PATIENCE)

@@ -15,7 +15,7 @@ from typing import Any
 def request(body: dict[str, Any], path: str = "/v1/tts") -> bytes:
     """A POST with a JSON body."""
     data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 

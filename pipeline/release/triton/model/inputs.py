@@ -9,6 +9,7 @@ from typing import Any
 from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.errors import InputError, VoiceError
 from chattts_onnx.speech.options import Options
+from chattts_onnx.voices.mixing import parse_mix
 from chattts_onnx.voices.vectors import is_text_form
 
 
@@ -111,7 +112,8 @@ def _plain(field: InputField, value: Any) -> Any:
 def _voice(voice: str | None, names: list[str]) -> str | None:
     if not voice:
         return None
-    if voice.isdecimal() or voice in names or is_text_form(voice):
+    terms = [voice] if voice in names else [name for name, _ in parse_mix(voice) or [(voice, 1)]]
+    if all(term.isdecimal() or term in names or is_text_form(term) for term in terms):
         return voice
     raise VoiceError(
         f"no voice {voice!r}: expected a seed, a voice's text form, or one of this bundle's voices "

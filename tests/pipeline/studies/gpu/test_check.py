@@ -129,7 +129,7 @@ def test_bytes_of_a_step_are_weights_and_cache(setup: Setup, tmp_path: Path) -> 
 
 def test_a_rehearsal_never_overwrites_a_gpu_s_report(tmp_path: Path) -> None:
     setup = Setup("cpu", tmp_path, "smoke", QUICK)
-    with pytest.raises(ConfigError, match="rehearsal"):
+    with pytest.raises(ConfigError, match="found a rehearsal on the CPU"):
         command.check(tmp_path / "reports" / "gpu", [setup], 1)
 
 

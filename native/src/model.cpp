@@ -1,0 +1,419 @@
+#include "model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace chattts {
+namespace {
+
+// Positions that go through a layer together: bounds the memory of a long prompt.
+constexpr int kChunk = 128;
+
+size_t size(int count) { return static_cast<size_t>(count); }
+
+std::vector<float> floats(int rows, int columns) {
+  return std::vector<float>(size(rows) * size(columns));
+}
+
+}  // namespace
+
+// What lies between the phases of a chunk, and each thread's scratch.
+struct Model::Workspace {
+  std::vector<float> x, normed, qkv, attended, inner, scales;
+  std::vector<uint8_t> bytes;
+  std::vector<int32_t> sums;
+  struct Scratch {
+    std::vector<float> tile, second_tile, scores;
+  };
+  std::vector<Scratch> scratch;
+
+  Workspace(const Sizes& s, int threads)
+      : x(floats(kChunk, s.hidden)),
+        normed(floats(kChunk, s.hidden)),
+        qkv(floats(kChunk, (s.heads + 2 * s.kv_heads) * s.width)),
+        attended(floats(kChunk, s.heads * s.width)),
+        inner(floats(kChunk, s.inner)),
+        scales(floats(kChunk, widest(s) / kTile)),
+        bytes(size(kChunk) * size(widest(s))),
+        sums(scales.size()) {
+    Scratch one;
+    one.tile = one.second_tile = floats(kChunk, kTile);
+    one.scores = floats(1, s.positions + 2 * kTile);
+    scratch.assign(size(threads), one);
+  }
+
+  static int widest(const Sizes& s) { return std::max({s.hidden, s.heads * s.width, s.inner}); }
+};
+
+struct Model::Chunk {
+  Cache& cache;
+  const Positions& positions;
+  int first;  // of its positions
+  int rows;
+  std::vector<int> selected;  // of its rows
+  float* hidden;
+  float* logits;
+
+  int slot(int row) const { return positions.slots[first + row]; }
+  int place(int row) const { return positions.places[first + row]; }
+};
+
+const char* Model::refusal(const ModelSource& source) {
+  const Sizes& s = source.sizes;
+  if (s.layers < 1 || s.hidden < 1 || s.heads < 1 || s.kv_heads < 1 || s.codes < 1) return "a size";
+  if (s.hidden % kTile || s.inner % kTile) return "a number of channels that is no multiple of 16";
+  if (s.width < kTile || s.width % kTile || s.width > 256) return "the width of its heads";
+  if (s.heads % s.kv_heads) return "heads that are no multiple of the KV heads";
+  const int attended = s.heads * s.width;
+  const int packed = (s.heads + 2 * s.kv_heads) * s.width;
+  const auto check = [](const Source& m, int inputs, int outputs) -> const char* {
+    if (m.inputs != inputs || m.outputs != outputs) return "the shape of a weight";
+    return chattts::refusal(m);
+  };
+  for (int i = 0; i < s.layers; ++i) {
+    const LayerSource& layer = source.layers[i];
+    if (s.int8_cache && (!layer.key_scales || !layer.value_scales)) return "a cache without scales";
+    for (const char* reason :
+         {check(layer.qkv, s.hidden, packed), check(layer.output, attended, s.hidden),
+          check(layer.gate_up, s.hidden, 2 * s.inner), check(layer.down, s.inner, s.hidden)}) {
+      if (reason) return reason;
+    }
+  }
+  return check(source.head, s.hidden, s.codes * s.audio_tokens);
+}
+
+Model::Model(const ModelSource& source, const Kernels& kernels, int threads, bool spinning)
+    : sizes_(source.sizes),
+      kernels_(kernels),
+      team_(threads, spinning),
+      text_(source.text),
+      code_(source.code) {
+  const size_t hidden = size(sizes_.hidden);
+  const size_t angles = size(sizes_.positions) * size(sizes_.width / 2);
+  const size_t heads = size(sizes_.kv_heads) * size(sizes_.width);
+  cos_ = keep(source.cos, angles);
+  sin_ = keep(source.sin, angles);
+  norm_ = keep(source.norm, hidden);
+  epsilon_ = source.epsilon;
+  for (int i = 0; i < sizes_.layers; ++i) {
+    const LayerSource& from = source.layers[i];
+    Layer layer{};
+    layer.norm = keep(from.norm, hidden);
+    layer.mlp_norm = keep(from.mlp_norm, hidden);
+    layer.key_scales = keep(sizes_.int8_cache ? from.key_scales : nullptr, heads);
+    layer.value_scales = keep(sizes_.int8_cache ? from.value_scales : nullptr, heads);
+    layer.epsilon = from.epsilon;
+    layer.mlp_epsilon = from.mlp_epsilon;
+    layers_.push_back(layer);
+  }
+  pack(source);
+  work_ = std::make_shared<Workspace>(sizes_, threads);
+}
+
+const float* Model::keep(const float* values, size_t count) {
+  if (!values) return nullptr;
+  kept_.push_back(std::make_unique<float[]>(count));
+  std::copy(values, values + count, kept_.back().get());
+  return kept_.back().get();
+}
+
+void Model::pack(const ModelSource& source) {
+  // Gate and up change places, 16 by 16, so that both tiles of an output follow each other.
+  std::vector<int32_t> turns(2 * size(sizes_.inner));
+  for (int i = 0; i < sizes_.inner; ++i) {
+    const size_t pair = size(i / kTile * 2 * kTile + i % kTile);
+    turns[pair] = i;
+    turns[pair + kTile] = sizes_.inner + i;
+  }
+  const auto bytes = [](const Source& of) {
+    const Matrix m = describe(of);
+    return m.tile_bytes * size(m.tile_count());
+  };
+  size_t total = bytes(source.head);
+  for (int i = 0; i < sizes_.layers; ++i) {
+    const LayerSource& from = source.layers[i];
+    total += bytes(from.qkv) + bytes(from.output) + bytes(from.gate_up) + bytes(from.down);
+  }
+  weights_ = Pages(total, Pages::Kind::kHuge);
+  uint8_t* place = weights_.data();
+  for (int i = 0; i < sizes_.layers; ++i) {
+    const LayerSource& from = source.layers[i];
+    Layer& to = layers_[size(i)];
+    to.qkv = pack_matrix(from.qkv, nullptr, &place);
+    to.output = pack_matrix(from.output, nullptr, &place);
+    to.gate_up = pack_matrix(from.gate_up, turns.data(), &place);
+    to.down = pack_matrix(from.down, nullptr, &place);
+    if (source.packed) source.packed(i);
+  }
+  head_ = pack_matrix(source.head, nullptr, &place);
+}
+
+Matrix Model::pack_matrix(const Source& source, const int32_t* order, uint8_t** place) {
+  Matrix m = describe(source);
+  uint8_t* tiles = *place;
+  m.tiles = tiles;
+  *place += m.tile_bytes * size(m.tile_count());
+  team_.run([&](int) {
+    team_.parallel(m.tile_count(), [&](int tile) {
+      pack_tile(source, m, tile, order, tiles + m.tile_bytes * size(tile));
+    });
+  });
+  const auto column = [&](const float* values, float factor) {
+    std::vector<float> result(size(m.tile_count() * kTile));
+    for (int o = 0; o < m.outputs; ++o) result[size(o)] = factor * values[order ? order[o] : o];
+    return keep(result.data(), result.size());
+  };
+  if (source.bias) m.bias = column(source.bias, 1);
+  if (source.format == Format::kStatic) {
+    m.scales = column(source.scales, source.input_scale);
+    sum_weights(&m);
+  }
+  return m;
+}
+
+void Model::sum_weights(Matrix* m) {
+  const int outputs = m->tile_count() * kTile;
+  kept_sums_.push_back(std::make_unique<int32_t[]>(size(outputs)));
+  int32_t* sums = kept_sums_.back().get();
+  std::vector<int32_t> largest(size(m->tile_count()));
+  team_.run([&](int) {
+    team_.parallel(m->tile_count(), [&](int index) {
+      const uint8_t* tile = m->tile(index);
+      for (int k = 0; k < m->inputs * kTile; ++k) {
+        const int weight = static_cast<int8_t>(tile[k]);
+        sums[index * kTile + k / 4 % kTile] += weight;
+        largest[size(index)] = std::max(largest[size(index)], std::abs(weight));
+      }
+    });
+  });
+  m->sums = sums;
+  m->narrow = *std::max_element(largest.begin(), largest.end()) <= 64;
+}
+
+const char* Model::refusal(const Cache& cache, const Positions& p) const {
+  const CacheShape& shape = cache.shape();
+  if (p.count < 1 || p.selected_count < 0) return "no positions";
+  for (int i = 0; i < p.count; ++i) {
+    if (p.slots[i] < 0 || p.slots[i] >= shape.slots) return "a slot that the cache has not";
+    if (p.places[i] < 0 || p.places[i] >= std::min(shape.length, sizes_.positions)) {
+      return "a position beyond the cache";
+    }
+    const int64_t* ids = p.ids + static_cast<ptrdiff_t>(i) * sizes_.codes;
+    const int64_t limit = p.is_text[i] ? sizes_.text_tokens : sizes_.audio_tokens;
+    for (int c = 0; c < (p.is_text[i] ? 1 : sizes_.codes); ++c) {
+      if (ids[c] < 0 || ids[c] >= limit) return "an id that the model has not";
+    }
+  }
+  for (int i = 0; i < p.selected_count; ++i) {
+    const int least = i ? p.selected[i - 1] + 1 : 0;
+    if (p.selected[i] < least || p.selected[i] >= p.count) return "outputs out of order";
+  }
+  return nullptr;
+}
+
+void Model::run(Cache& cache, const Positions& positions, float* hidden, float* logits) {
+  const std::lock_guard<std::mutex> alone(running_);
+  int done = 0;
+  for (int first = 0; first < positions.count; first += kChunk) {
+    const size_t offset = size(done);
+    Chunk chunk{cache,
+                positions,
+                first,
+                std::min(kChunk, positions.count - first),
+                {},
+                hidden + offset * size(sizes_.hidden),
+                logits + offset * size(head_.outputs)};
+    while (done < positions.selected_count && positions.selected[done] < first + chunk.rows) {
+      chunk.selected.push_back(positions.selected[done++] - first);
+    }
+    team_.run([&](int thread) { run_chunk(chunk, thread); });
+  }
+}
+
+void Model::run_chunk(Chunk& chunk, int thread) {
+  Workspace& w = *work_;
+  const size_t hidden = size(sizes_.hidden);
+  team_.parallel(chunk.rows, [&](int row) { embed(chunk, row); });
+  for (int layer = 0; layer < sizes_.layers; ++layer) run_layer(chunk, layer, thread);
+  const int wanted = static_cast<int>(chunk.selected.size());
+  team_.parallel(wanted, [&](int i) {
+    const float* x = &w.x[size(chunk.selected[size(i)]) * hidden];
+    kernels_.norm(x, norm_, epsilon_, sizes_.hidden, chunk.hidden + size(i) * hidden);
+    prepare(head_, i, chunk.hidden + size(i) * hidden);
+  });
+  multiply(head_, wanted, chunk.hidden, 1, thread, [&](int tile, const float* out, const float*) {
+    const int first = tile * kTile;
+    const int columns = std::min(kTile, head_.outputs - first);
+    for (int i = 0; i < wanted; ++i, out += kTile) {
+      std::copy(out, out + columns, chunk.logits + size(i) * size(head_.outputs) + first);
+    }
+  });
+}
+
+void Model::run_layer(Chunk& chunk, int index, int thread) {
+  Workspace& w = *work_;
+  const Layer& layer = layers_[size(index)];
+  const int rows = chunk.rows;
+  const size_t hidden = size(sizes_.hidden);
+  const size_t packed = size(layer.qkv.outputs);
+  const size_t attended = size(layer.output.inputs);
+  const size_t inner = size(sizes_.inner);
+  const auto add_to_x = [&](int tile, const float* out, const float*) {
+    for (int row = 0; row < rows; ++row, out += kTile) {
+      float* x = &w.x[size(row) * hidden + size(tile) * kTile];
+      for (int lane = 0; lane < kTile; ++lane) x[lane] += out[lane];
+    }
+  };
+
+  team_.parallel(rows, [&](int row) {
+    float* normed = &w.normed[size(row) * hidden];
+    kernels_.norm(&w.x[size(row) * hidden], layer.norm, layer.epsilon, sizes_.hidden, normed);
+    prepare(layer.qkv, row, normed);
+  });
+  multiply(layer.qkv, rows, w.normed.data(), 1, thread,
+           [&](int tile, const float* out, const float*) {
+             for (int row = 0; row < rows; ++row, out += kTile) {
+               std::copy(out, out + kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
+             }
+           });
+  team_.parallel(rows * sizes_.kv_heads, [&](int item) {
+    rotate_and_store(chunk, index, item / sizes_.kv_heads, item % sizes_.kv_heads);
+  });
+  team_.parallel(rows * sizes_.heads, [&](int item) {
+    attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
+  });
+  team_.parallel(rows,
+                 [&](int row) { prepare(layer.output, row, &w.attended[size(row) * attended]); });
+  multiply(layer.output, rows, w.attended.data(), 1, thread, add_to_x);
+  team_.parallel(rows, [&](int row) {
+    float* normed = &w.normed[size(row) * hidden];
+    kernels_.norm(&w.x[size(row) * hidden], layer.mlp_norm, layer.mlp_epsilon, sizes_.hidden,
+                  normed);
+    prepare(layer.gate_up, row, normed);
+  });
+  multiply(layer.gate_up, rows, w.normed.data(), 2, thread,
+           [&](int pair, const float* gate, const float* up) {
+             for (int row = 0; row < rows; ++row, gate += kTile, up += kTile) {
+               kernels_.gate(gate, up, kTile, &w.inner[size(row) * inner + size(pair) * kTile]);
+             }
+           });
+  team_.parallel(rows, [&](int row) { prepare(layer.down, row, &w.inner[size(row) * inner]); });
+  multiply(layer.down, rows, w.inner.data(), 1, thread, add_to_x);
+}
+
+// use(item, first tile's results, second one's) for each `tiles` neighbouring tiles.
+template <class Use>
+void Model::multiply(const Matrix& matrix, int rows, const float* values, int tiles, int thread,
+                     Use use) {
+  Workspace& w = *work_;
+  if (!rows) return;
+  const Activations input{values, w.bytes.data(), w.scales.data(), w.sums.data()};
+  Workspace::Scratch& scratch = w.scratch[size(thread)];
+  float* out = scratch.tile.data();
+  float* second = scratch.second_tile.data();
+  team_.parallel(matrix.tile_count() / tiles, [&](int item) {
+    kernels_.product(matrix, item * tiles, input, rows, out);
+    if (tiles == 2) kernels_.product(matrix, item * tiles + 1, input, rows, second);
+    use(item, out, second);
+  });
+}
+
+void Model::prepare(const Matrix& matrix, int row, const float* values) {
+  Workspace& w = *work_;
+  uint8_t* bytes = &w.bytes[size(row) * size(matrix.inputs)];
+  if (matrix.format == Format::kStatic) {
+    kernels_.quantize_static(values, matrix.inputs, matrix.input_scale, matrix.input_zero, bytes,
+                             &w.scales[size(row)]);
+  } else if (matrix.format == Format::kBlocks) {
+    const size_t first = size(row) * size(matrix.blocks());
+    kernels_.quantize_blocks(values, matrix.inputs, matrix.block, bytes, &w.scales[first],
+                             &w.sums[first]);
+  }
+}
+
+void Model::embed(const Chunk& chunk, int row) {
+  const Positions& p = chunk.positions;
+  const size_t hidden = size(sizes_.hidden);
+  const size_t index = size(chunk.first + row);
+  float* x = &work_->x[size(row) * hidden];
+  const int64_t* ids = p.ids + index * size(sizes_.codes);
+  if (!p.is_text[index]) {
+    for (int c = 0; c < sizes_.codes; ++c) {
+      add_row(code_, ids[c] + int64_t{c} * sizes_.audio_tokens, c == 0, x);
+    }
+    return;
+  }
+  const int speaker = p.speakers[index];
+  if (ids[0] == sizes_.speaker_token && speaker >= 0) {
+    const float* voice = p.voices + size(speaker) * hidden;
+    float squares = 0;
+    for (size_t i = 0; i < hidden; ++i) squares += voice[i] * voice[i];
+    const float length = std::sqrt(squares);
+    if (length > 0) {
+      for (size_t i = 0; i < hidden; ++i) x[i] = voice[i] / std::max(length, 1e-12F);
+      return;
+    }
+  }
+  add_row(text_, ids[0], true, x);
+}
+
+void Model::add_row(const Table& table, int64_t row, bool first, float* out) const {
+  const size_t hidden = size(sizes_.hidden);
+  const size_t start = static_cast<size_t>(row) * hidden;
+  const auto* integers = static_cast<const int8_t*>(table.rows) + start;
+  const auto* floats = static_cast<const float*>(table.rows) + start;
+  for (size_t i = 0; i < hidden; ++i) {
+    const float value =
+        table.scales ? static_cast<float>(integers[i]) * table.scales[row] : floats[i];
+    out[i] = first ? value : out[i] + value;
+  }
+}
+
+void Model::rotate_and_store(const Chunk& chunk, int layer, int row, int kv_head) {
+  const int width = sizes_.width;
+  const int half = width / 2;
+  const int group = sizes_.heads / sizes_.kv_heads;
+  const int place = chunk.place(row);
+  const float* cos = cos_ + size(place) * size(half);
+  const float* sin = sin_ + size(place) * size(half);
+  float* queries = &work_->qkv[size(row) * size(layers_[size(layer)].qkv.outputs)];
+  const auto rotate = [&](float* x) {
+    for (int i = 0; i < half; ++i) {
+      const float a = x[i];
+      const float b = x[i + half];
+      x[i] = a * cos[i] - b * sin[i];
+      x[i + half] = b * cos[i] + a * sin[i];
+    }
+  };
+  for (int h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    rotate(queries + h * width);
+    const float scale = 1 / std::sqrt(static_cast<float>(width));
+    for (int i = 0; i < width; ++i) queries[h * width + i] *= scale;
+  }
+  float* key = queries + (sizes_.heads + kv_head) * width;
+  const float* value = queries + (sizes_.heads + sizes_.kv_heads + kv_head) * width;
+  rotate(key);
+  Head head = chunk.cache.head(layer, chunk.slot(row), kv_head);
+  if (sizes_.int8_cache) {
+    head.key_scales = layers_[size(layer)].key_scales + kv_head * width;
+    head.value_scales = layers_[size(layer)].value_scales + kv_head * width;
+  }
+  kernels_.store(head, place, key, value);
+}
+
+void Model::attend(const Chunk& chunk, int layer, int row, int h, int thread) {
+  const int width = sizes_.width;
+  const int kv_head = h / (sizes_.heads / sizes_.kv_heads);
+  const float* queries = &work_->qkv[size(row) * size(layers_[size(layer)].qkv.outputs)];
+  Head head = chunk.cache.head(layer, chunk.slot(row), kv_head);
+  if (sizes_.int8_cache) {
+    head.key_scales = layers_[size(layer)].key_scales + kv_head * width;
+    head.value_scales = layers_[size(layer)].value_scales + kv_head * width;
+  }
+  const size_t out = size(row * sizes_.heads + h) * size(width);
+  kernels_.attend(head, chunk.place(row) + 1, queries + h * width,
+                  work_->scratch[size(thread)].scores.data(), &work_->attended[out]);
+}
+
+}  // namespace chattts
