@@ -56,8 +56,7 @@ def check(corpus: Corpus, bundle: Bundle, settings: Settings) -> Findings:
                 found.pieces += 1
                 found.tokens += part.piece.tokens
             found.characters += len(line.text)
-            asked = {"speed": line.speed}
-            found.warnings.update(shortfalls(bundle.manifest, line.text, asked))
+            found.warnings.update(shortfalls(bundle.manifest, line.text, line.options))
         except ChatTTSError as error:
             _note(found, number, f"{type(error).__name__}: {error}")
     return found

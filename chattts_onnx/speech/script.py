@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from ..charset import require_text
 from ..errors import InputError
 from ..model import Model
 from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
@@ -62,7 +63,7 @@ class Script:
         self._options: Options = {**own, "normalize": False}
         self._seed, self._on_step = options.get("seed"), on_step
         self._voice = bundle.speaker(voice)
-        pieces = _pieces(bundle, text, own, report)
+        pieces = _pieces(bundle, _text(text), own, report)
         head = list(islice(pieces, 2))
         if not head:
             raise InputError("the text is empty, or nothing of it can be spoken.")
@@ -82,6 +83,15 @@ class Script:
         seed = None if self._seed is None else self._seed + number
         own: Options = {**self._options, "seed": seed}
         return Part(piece, plan(self.bundle, piece.text, self._voice, own, self._on_step))
+
+
+def _text(text: object) -> str | Iterator[str]:
+    """What is spoken: a text, or what one comes in parts of; anything else is refused by name."""
+    if isinstance(text, str):
+        return require_text(text, "the text")
+    if not isinstance(text, Iterable) or isinstance(text, bytes):
+        raise InputError(f"the text is {type(text).__name__}; expected str, or an iterable of it.")
+    return (require_text(block, "the text") for block in text)
 
 
 def _pieces(

@@ -152,8 +152,8 @@ class CheckpointConfig:
     which take them over when ``conf/`` is composed: whether speech is worth judging, by which text,
     and in which of the checkpoint's own voices. ``sentences_apart`` says that the model knows
     single sentences only; bundles note it, so that their texts are spoken sentence by sentence;
-    they note ``abilities`` too. ``outliers`` changes the weights of
-    a ``local`` or ``seeded`` checkpoint, see :mod:`pipeline.checkpoint.outliers`.
+    they note ``abilities`` too. ``outliers`` changes the weights of a ``local`` or ``seeded``
+    checkpoint, see :mod:`pipeline.checkpoint.outliers`.
     """
 
     name: str

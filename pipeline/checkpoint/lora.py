@@ -203,8 +203,7 @@ def _of_module(config: Mapping[str, Any], key: str, pattern: str, module: str) -
                 break
     except (re.error, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{CONFIG}: {pattern}: found no usable patterns ({error})") from error
-    whole = key == "r"
-    number = isinstance(value, int) or (isinstance(value, float) and not whole)
-    if not number or isinstance(value, bool) or not 0 < value < 1e6:
+    kinds = (int,) if key == "r" else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not 0 < value < 1e6:
         raise CheckpointError(f"{CONFIG}: {key}: found {brief(value)}, expected a positive number")
     return value

@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from chattts_onnx.format.manifest import Manifest
 from pipeline.graphs.files import load_graph
-from pipeline.report.write import Row, make_row, markdown_table
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import markdown_table
 
 STATIC, DYNAMIC, FLOAT = FORMS = ("static", "dynamic", "float")
 

@@ -61,4 +61,6 @@ def test_nothing_is_known_of_a_step_that_never_ran(tmp_path: Path) -> None:
 def test_the_schedule_warms_up_and_falls() -> None:
     schedule = Schedule(1000, 1, 1.0, 1.0)
     rates = [schedule.rate(step) for step in (0, 99, 500, 1000, 2000)]
-    assert rates[0] < 0.02 < rates[4] == rates[3] < rates[2] < rates[1]
+    assert rates[0] < 0.02 < rates[4] == rates[3] < rates[2] == rates[1]
+    later = Schedule(100_000, 1, 1.0, 1.0)
+    assert later.rate(12_000) == later.rate(3000) / 2

@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -68,7 +68,7 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
     for part, seconds in parts.items():
         yield _part(variant, part, median(seconds) * 1e3, where)
     run, kernels, calls = _kernels(bundle, batch, length, steps)
-    products: Counter[str] = Counter()
+    products: dict[str, float] = defaultdict(float)
     for operator, milliseconds in kernels.items():
         if operator in EXECUTED:
             products[EXECUTED[operator]] += milliseconds

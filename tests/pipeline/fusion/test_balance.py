@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 
 from pipeline.core.errors import FusionError
-from pipeline.fusion import run
+from pipeline.fusion import balance as balancing
 from pipeline.fusion.balance import NORMS, balance, sites
 from pipeline.fusion.run import fuse_graph
 from pipeline.graphs.files import load_graph, save_graph
@@ -145,7 +145,7 @@ def test_a_shared_constant_is_not_changed_for_others(gpt_path: Path) -> None:
 def test_a_site_that_is_not_found_is_an_error(
     smoke_export: Path, smoke_modules: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run.balance, "sites", lambda graph: iter(()))
+    monkeypatch.setattr(balancing, "sites", lambda graph: iter(()))
     model = ir.load(smoke_export / "vocos.onnx")
     with pytest.raises(FusionError, match="found 0 tensors to balance, expected 3"):
         fuse_graph(model, "vocos", smoke_modules.dims, [])

@@ -214,7 +214,8 @@ def _media(folder: Path) -> Prepared:
     for container, codec, rate in _RECORDERS:
         stream = io.BytesIO()
         with av.open(stream, "w", format=container) as output:
-            track = output.add_stream(codec, rate=rate, layout="mono", bit_rate=12_200)
+            # PyAV types a stream by the name of its codec, which is no constant here.
+            track: Any = output.add_stream(codec, rate=rate, layout="mono", bit_rate=12_200)
             frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="mono")
             frame.sample_rate = rate
             size = track.codec_context.frame_size or 1024
