@@ -37,6 +37,8 @@ class LocalBuilder(Builder):
 
     def run(self, command: list[str]) -> str:
         printed = super().run(command)
+        if self.stage.root.name != "tools":
+            return printed
         for folder in (self.stage.root / "opt/build/lib").glob("python*/site-packages"):
             if not (folder / "here.pth").exists():
                 _link_locked(self.folder / "locked")
