@@ -48,7 +48,7 @@ endif
 NATIVE := $(VENV)/.native
 NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
 
-.PHONY: help setup repro bench search sweep ablation calibration-study targets load reports triton test lint audit params ui lock clean
+.PHONY: help setup site repro bench search sweep ablation calibration-study targets load reports triton test lint audit params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -152,10 +152,17 @@ lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra serve --extra audio \
 		pyproject.toml -o requirements/serve.txt
 	$(COMPILE) --no-deps requirements/cpu.in -o requirements/cpu.txt
+	$(COMPILE) requirements/site.in -o requirements/site.txt
 	$(COMPILE) --constraints $(LOCK) $(LEFT_OUT) requirements/gpu.in -o requirements/gpu.txt
 	$(COMPILE) triton_server/requirements.in -o triton_server/requirements.txt
 	$(COMPILE) --no-deps triton_server/server.in -o triton_server/server.txt
 	$(COMPILE) --no-deps peer/requirements.in -o peer/requirements.txt
+
+site: ## The documentation with search, in site/; a link that leads nowhere is an error
+	@test -x .venv-site/bin/python || $(PYTHON) -m venv .venv-site
+	@.venv-site/bin/python -m pip -qq --disable-pip-version-check install --require-hashes --no-deps \
+		-r requirements/site.txt
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet --strict
 
 clean: ## Remove what the pipeline made here; DVC's cache, the environment and reports stay
 	rm -rf build bundles samples listen.html dist mlruns mlflow.db .mypy_cache .ruff_cache .pytest_cache
