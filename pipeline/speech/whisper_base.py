@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from pipeline.core.errors import SpeechError
@@ -29,6 +30,18 @@ def _data(package: str) -> Path:
     return Path(found.origin).parent / "data"
 
 
+def _cache() -> Path:
+    """The user's cache; a temporary folder of the user's where there is none to write to."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"chattts-onnx-{os.getuid()}"
+    if os.access(home, os.W_OK):
+        return home / "chattts-onnx"
+    return Path(tempfile.gettempdir()) / f"chattts-onnx-{os.getuid()}"
+
+
 def whisper_base(cache: Path | None = None) -> Path:
     """Return the folder of the whole model, joined on the first call.
 
@@ -38,8 +51,7 @@ def whisper_base(cache: Path | None = None) -> Path:
     Raises:
         SpeechError: the packages are missing, or are not those that are known.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = (cache or home / "chattts-onnx") / f"whisper-base-{SHA256[:12]}"
+    folder = (cache or _cache()) / f"whisper-base-{SHA256[:12]}"
     if (folder / "model.bin").is_file():
         return folder
     first, second = (_data(package) for package in PARTS)

@@ -78,7 +78,7 @@ def test_a_graph_that_nobody_was_told_of_is_refused(
         shutil.copy(source / "vocos.onnx", tmp_path / name / "own.onnx")
     with pytest.raises(FusionError, match=r"own.*pipeline/graphs/facts\.py"):
         check_exported(tmp_path / "plain")
-    with pytest.raises(FusionError, match=r"graphs own, .*pipeline/fusion/parity\.py"):
+    with pytest.raises(FusionError, match=r"graphs own, .*pipeline/graphs/facts\.py"):
         check_fused(smoke_export, tmp_path / "bundle", smoke_modules.dims, tolerance=1.0, seed=0)
 
 

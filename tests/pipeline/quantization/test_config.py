@@ -25,7 +25,8 @@ def test_shipped_parameters_run_everywhere() -> None:
     """The default target is right on AVX2 processors too."""
     int8 = shipped().precision.int8
     assert TARGETS[int8.target].weight_limit == 64
-    assert set(int8.op_types) == {"MatMul", "Gemm", "Conv"}
+    # Integer Convs cost most of what is heard; products are where the time goes.
+    assert set(int8.op_types) == {"MatMul", "Gemm"}
     assert "*istft*" in int8.exclude_names
 
 

@@ -66,10 +66,10 @@ def test_a_damaged_variant_stops_the_stage_after_the_report(workspace: Path) -> 
         if (row["variant"], row["metric"], row.get("head")) == ("int8", "kl_divergence", "all")
     ]
     assert value > 1e-4
-    expected = f"int8: kl_divergence (head all) is {value:.6g}, expected at most 0.0001"
+    expected = f"int8: kl_divergence (head all) is {value:.6g}, expected ≤ 0.0001"
     assert expected in str(caught.value)
     assert "fp32" not in str(caught.value)
-    assert "**failed**" in (workspace / "reports" / "validation.md").read_text()
+    assert "**broken**" in (workspace / "reports" / "validation.md").read_text()
     assert (workspace / "samples" / "int8").is_dir()
 
 
