@@ -86,7 +86,7 @@ async def model(service: Service, model: str) -> dict[str, Any]:
     return _model(model)
 
 
-@router.get("/audio/voices", summary="Voices by name, as clients of OpenAI's API ask for them")
+@router.get("/audio/voices", responses=errors(404), summary="Voices by name, as OpenAI clients ask")
 async def voices(service: Service, model: str | None = None) -> dict[str, Any]:
     """The bundle's own voices, then OpenAI's names."""
     variant = service.variants.find(None if model is None else _variant(service, model))

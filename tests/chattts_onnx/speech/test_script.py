@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +18,10 @@ from chattts_onnx.bulk import Corpus, Defaults, Job, Settings, run, scan
 from chattts_onnx.serve.requests import SpeechRequest
 from chattts_onnx.serve.service import SpeechService
 from chattts_onnx.serve.settings import ServeSettings
+from chattts_onnx.speech.engine import Ticket
 from chattts_onnx.speech.narration import Narration
 from chattts_onnx.speech.options import SpeechOptions
-from chattts_onnx.speech.script import Script
+from chattts_onnx.speech.script import Part, Script
 
 TEXT = "hello world. good morning, one 2 three.\n\nhello one. hello two. 你好, hello three."
 OPTIONS: SpeechOptions = {
@@ -68,26 +73,69 @@ def test_everyone_speaks_it_alike(
     )
 
 
-def test_a_full_queue_refuses_a_text_and_never_cuts_one(bundle: Bundle) -> None:
+class Held:
+    """Turns of an engine that steps only as often as it is told."""
+
+    def __init__(self) -> None:
+        self._allowed = threading.Semaphore(0)
+        self._open = threading.Event()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        while not self._open.is_set() and not self._allowed.acquire(timeout=0.01):
+            pass
+        yield
+
+    def step_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            self._allowed.release()
+            time.sleep(0.02)
+        while self._allowed.acquire(blocking=False):
+            pass
+
+    def open(self) -> None:
+        self._open.set()
+
+
+def test_a_full_queue_refuses_a_text_and_never_cuts_one(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options: SpeechOptions = {**OPTIONS, "piece_tokens": 4}
+    held = Held()
+    refused = []
 
     def narration(seed: int) -> Narration:
         script = Script(bundle, TEXT, "anna", {**options, "seed": seed})
         return Narration(engine, script, StreamOptions(first_chunk=2))
 
-    with Engine(bundle, slots=1, queue_size=1) as engine:
+    with Engine(bundle, slots=1, queue_size=1, step_turns=held) as engine, ExitStack() as stack:  # type: ignore[arg-type]
+        stack.callback(held.open)
         speaking = narration(3)
+        attempt = speaking._try
+
+        def tried(part: Part) -> Ticket | None:
+            ticket = attempt(part)
+            if part is not None and ticket is None:
+                refused.append(part)
+                held.open()
+            return ticket
+
+        monkeypatch.setattr(speaking, "_try", tried)
         speaking.start()
-        chunks = iter(speaking)
-        heard = [next(chunks)]
         endless = bundle.default_params().but(min_new_tokens=100, max_new_tokens=100)
+        held.step_until(lambda: engine.load == (1, 0))
         waiting = [engine.submit("hello", 1, params=endless)]
+        # Its first piece ends, and the other takes its place.
+        held.step_until(lambda: engine.load == (1, 0))
+        waiting.append(engine.submit("hello", 1, params=endless))
         with pytest.raises(QueueFullError):
-            for _ in range(3):
-                waiting.append(engine.submit("hello", 1, params=endless))
+            engine.submit("hello", 1, params=endless)
         with pytest.raises(QueueFullError):
             narration(4).start()
-        heard += list(chunks)
+        heard = list(speaking)
+    assert refused
     said = bundle.say(TEXT, "anna", **options)
     np.testing.assert_allclose(np.concatenate(heard), said, atol=1e-4)
 

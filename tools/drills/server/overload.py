@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,9 @@ from tools.drills.server.target import PATIENCE, TEXT, Target, serving, within
 SLOTS, QUEUE = 4, 12
 TIMES = 10
 ALLOWED_GROWTH = 0.03
+# What one text must take alone, so that clients ask faster than any server answers.
+BUSY_SECONDS = 0.25
+MOST_TIMES = 256
 
 
 def overload(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWTH) -> Promise:
@@ -21,9 +25,10 @@ def overload(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWT
     compared with that after ``warm`` of the same, and may grow by a share."""
     clients = TIMES * (SLOTS + QUEUE)
     with serving(bundle, {"slots": SLOTS, "queue": QUEUE}) as target:
-        _crowd(target, clients, warm)
+        text = _busy_text(target)
+        _crowd(target, clients, warm, text)
         before = target.vitals()
-        seen = _crowd(target, clients, count)
+        seen = _crowd(target, clients, count, text)
         after = target.vitals()
         idle = within(PATIENCE, target.is_idle)
         spoke = target.speaks()
@@ -45,15 +50,28 @@ def overload(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWT
     )
 
 
-def _crowd(target: Target, clients: int, count: int) -> Counter[str]:
+def _busy_text(target: Target) -> str:
+    """A text so long that this machine speaks for a while."""
+    target.speak(TEXT)
+    times = 8
+    while times < MOST_TIMES:
+        began = time.monotonic()
+        target.speak(". ".join([TEXT] * times)).raise_for_status()
+        if time.monotonic() - began >= BUSY_SECONDS:
+            break
+        times *= 2
+    return ". ".join([TEXT] * times)
+
+
+def _crowd(target: Target, clients: int, count: int, text: str) -> Counter[str]:
     """Let ``clients`` ask at once, ``count`` times in all; what came of their requests."""
     with ThreadPoolExecutor(clients) as pool:
-        return Counter(pool.map(lambda number: _judge(target, number), range(count)))
+        return Counter(pool.map(lambda number: _judge(target, number, text), range(count)))
 
 
-def _judge(target: Target, seed: int) -> str:
+def _judge(target: Target, seed: int, text: str) -> str:
     try:
-        answer = target.speak(TEXT, seed=seed, voice=seed)
+        answer = target.speak(text, seed=seed, voice=seed)
     except httpx.HTTPError as error:
         return type(error).__name__
     if answer.status_code == 200 and answer.content:
