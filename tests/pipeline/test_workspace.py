@@ -48,6 +48,7 @@ def repository(tmp_path: Path) -> Path:
 def repro(workspace: Path) -> str:
     command = [sys.executable, "-m", "dvc", "repro"]
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(workspace)}
+    environment["USER"] = "somebody"  # DVC asks who runs it
     done = subprocess.run(
         command, cwd=workspace, env=environment, capture_output=True, text=True, check=True
     )
