@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -66,12 +67,28 @@ def _link_locked(folder: Path) -> None:
                     link.symlink_to(real)
 
 
+def _python(folder: Path) -> Path:
+    """A folder with `python`, as the base has it: Debian has `python3` only."""
+    folder.mkdir()
+    found = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    script = folder / "python"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(found))} "$@"\n')
+    script.chmod(0o755)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """The Dockerfile with the smoke configuration, carried out on this working tree."""
     folder = tmp_path_factory.mktemp("docker")
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    path = [f"{sys.base_prefix}/bin", "/usr/local/bin", "/usr/bin", "/bin"]
+    path = [
+        str(_python(folder / "bin")),
+        f"{sys.base_prefix}/bin",
+        "/usr/local/bin",
+        "/usr/bin",
+        "/bin",
+    ]
     environment = {
         **kept,
         "PATH": os.pathsep.join(path),
