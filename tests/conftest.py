@@ -12,6 +12,11 @@ from tests.lanes import summary
 
 pytest_plugins = ["pytester"]
 
+# A bundle or server that its owner has set up is none of the tests' business.
+for _name in [name for name in os.environ if name.startswith("CHATTTS_")]:
+    if _name not in ("CHATTTS_DATA", "CHATTTS_PEER_PYTHON", "CHATTTS_STEP"):
+        del os.environ[_name]
+
 # Two test processes share the cores; spinning thread pools would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from ..format.installed import known_bundle
 from .common import Commands, add_bundle, new_command
 
 _EXAMPLES = """  chattts-onnx doctor
@@ -30,7 +31,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     findings = diagnose(gather())
     broken = any(f.level is Level.ERROR for f in findings)
     if not parsed.no_self_test and not broken:
-        for result in self_test(parsed.bundle):
+        for result in self_test(known_bundle(parsed.bundle)):
             findings.append(Finding(Level.OK if result.ok else Level.ERROR, result.line))
     if parsed.json:
         rows = [{"level": f.level.value, "what": f.what, "remedy": f.remedy} for f in findings]

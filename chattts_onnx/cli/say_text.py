@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..charset import argument, read_blocks
 from ..errors import InputError
+from ..format.installed import known_bundle
 from .common import text_options
 
 if TYPE_CHECKING:
@@ -89,13 +90,14 @@ def _bundle(
     """
     from ..text.pieces import PIECE_TOKENS
 
-    if parsed.bundle is None:
+    folder = known_bundle(parsed.bundle)
+    if folder is None:
         return None, parsed.piece_tokens or PIECE_TOKENS, False, text_options(parsed)
     from ..format.manifest import Manifest
     from ..text import TextTokenizer, bundle_reading, piece_limit, sentences_apart
 
-    manifest = Manifest.load(parsed.bundle, verify=False)
-    tokenizer = TextTokenizer.load(Path(parsed.bundle) / "tokenizer.json")
+    manifest = Manifest.load(folder, verify=False)
+    tokenizer = TextTokenizer.load(folder / "tokenizer.json")
     limit = piece_limit(manifest, parsed.piece_tokens)
     reading = bundle_reading(manifest, text_options(parsed))
     return tokenizer, limit, sentences_apart(manifest), reading

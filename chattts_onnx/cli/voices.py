@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..charset import argument
 from ..errors import InputError
+from ..format.installed import known_bundle
 from .common import Commands, add_bundle, add_runtime, bundle_folder, new_command, open_named_bundle
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def _shelf(parsed: argparse.Namespace) -> VoiceShelf:
     from ..format.manifest import Manifest
     from ..voices.collection import VoiceShelf
 
-    if parsed.bundle is None:
+    folder = known_bundle(parsed.bundle)
+    if folder is None:
         return VoiceShelf(Path("voices"), _USUAL_SIZE)
-    folder = bundle_folder(parsed)
     manifest = Manifest.load(folder, verify=False)
     return VoiceShelf(folder / "voices", manifest.model.hidden_size)
 
@@ -79,7 +80,7 @@ def _list(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         for name in voice_names(parsed.file) or [parsed.file.stem]:
             print(name)
         return 0
-    bundle_folder(parsed)
+    bundle_folder(parsed)  # an error where there is none
     for name, path in _shelf(parsed).names.items():
         print(f"{name}\t{path}")
     return 0

@@ -35,14 +35,20 @@ def find_bundle(named: Path | str | None = None) -> Path:
     Raises:
         InputError: nothing was named and none, or more than one, is installed.
     """
-    named = named if named and str(named) else os.environ.get(VARIABLE) or None
+    if (found := known_bundle(named)) is not None:
+        return found
     installed = installed_bundles()
-    if named is not None:
-        return installed.get(str(named), Path(named)) if not Path(named).exists() else Path(named)
-    if len(installed) == 1:
-        return next(iter(installed.values()))
     known = f"; installed are {', '.join(installed)}" if installed else ""
     raise InputError(
         f"no bundle; name its folder with -b or in ${VARIABLE}, or install one, for example with "
         f"pip install chattts-onnx-mini{known}."
     )
+
+
+def known_bundle(named: Path | str | None = None) -> Path | None:
+    """As :func:`find_bundle`, and None where that would raise: for what works without a bundle."""
+    named = named if named and str(named) else os.environ.get(VARIABLE) or None
+    installed = installed_bundles()
+    if named is not None:
+        return Path(named) if Path(named).exists() else installed.get(str(named), Path(named))
+    return next(iter(installed.values())) if len(installed) == 1 else None

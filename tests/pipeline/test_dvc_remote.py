@@ -46,7 +46,7 @@ def test_a_clone_pulls_and_has_nothing_to_do(project: Path, tmp_path: Path) -> N
 def test_what_changed_is_shown_as_tables_and_pictures(project: Path) -> None:
     path = project / "reports/metrics.json"
     metrics = json.loads(path.read_text())
-    metrics["int8"]["size_bytes"] += 1000.0
+    metrics["int8"]["size_bytes, MB"] += 1000.0
     path.write_text(json.dumps(metrics))
     shown = dvc(project, "metrics", "diff", "--md", "--targets", "reports/metrics.json")
     rows = [line for line in shown.splitlines() if line.startswith("| reports/metrics.json")]

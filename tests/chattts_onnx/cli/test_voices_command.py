@@ -71,3 +71,14 @@ def test_unusable_sources_are_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "no voice" in capsys.readouterr().err
     assert run("list", tmp_path / "none.json") == 2
     assert "not found" in capsys.readouterr().err
+
+
+def test_a_bundle_named_by_the_environment_keeps_the_voice(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHATTTS_BUNDLE", str(own))
+    monkeypatch.chdir(tmp_path)
+    assert run("create", "berta", "--seed", "7") == 0
+    assert run("show", "berta(2)+anna(1)") == 0
+    assert "berta" in open_bundle(own, threads=1).shelf.names
+    assert not (tmp_path / "voices").exists()

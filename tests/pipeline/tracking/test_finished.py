@@ -29,7 +29,7 @@ def test_all_that_runs_are_compared_by_is_recorded(project: Path) -> None:
     assert {"listen.html", "params.yaml", "dvc.lock", "reports", "tables"} <= paths(client, parent)
     reports = {f"reports/{name}.png" for name in ("sensitivity", "validation", "benchmark")}
     assert reports | {"reports/tradeoff.md"} <= paths(client, parent, "reports")
-    assert {"tables/engines.json", "tables/precisions.json"} <= paths(client, parent, "tables")
+    assert paths(client, parent, "tables") == {"tables/variants.json"}
     used = {tag.value for data in parent.inputs.dataset_inputs for tag in data.tags}
     assert used == {"calibration", "validation"}
 
