@@ -15,17 +15,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from .. import __version__
 from ..errors import ChatTTSError
-from .answers import error_body, error_response
+from .answers import error_body, error_response, mistakes
 from .guard import Guard
 from .jobs import JobRoom
 from .metrics import Metrics
-from .routes import batch, openai, page, state, tts, voices
+from .routes import batch, live, openai, page, state, tts, voices
 from .service import SpeechService
 from .settings import ServeSettings
 
-# An answer tells what to correct; it does not grow with what was sent.
-_MOST_MISTAKES = 5
-_LONGEST_NAME = 60
 _ABOUT = "ChatTTS from ONNX bundles: speech is sent while it is made."
 
 
@@ -60,7 +57,7 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
     )
     app.state.service = service
     app.state.metrics = metrics
-    for module in (tts, openai, batch, voices, state, page):
+    for module in (tts, live, openai, batch, voices, state, page):
         app.include_router(module.router)
     app.add_exception_handler(ChatTTSError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -85,14 +82,7 @@ def _known(_: Request, error: Exception) -> JSONResponse:
 def _invalid(_: Request, error: Exception) -> JSONResponse:
     """Which field is wrong, without the value."""
     assert isinstance(error, RequestValidationError)  # registered for this class
-    found = error.errors()
-    parts = [
-        f"{'.'.join(str(place)[:_LONGEST_NAME] for place in each['loc'])}: {each['msg']}"
-        for each in found[:_MOST_MISTAKES]
-    ]
-    if len(found) > _MOST_MISTAKES:
-        parts.append(f"and {len(found) - _MOST_MISTAKES} more")
-    return JSONResponse(error_body("InputError", "; ".join(parts), 422), 422)
+    return JSONResponse(error_body("InputError", mistakes(error.errors()), 422), 422)
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ChatTTSError, TooLargeError
+from ..errors import ChatTTSError, StoppingError, TooLargeError
 from .access import KeyRing
 from .answers import error_response
 from .bodies import decoded
@@ -31,9 +31,13 @@ class Guard:
         self._settings = settings
         self._keys = KeyRing(settings.api_keys)
         self._admin_keys = KeyRing(settings.admin_keys)
+        self._sockets = 0
         self._origins = Origins(settings.host, settings.allowed_hosts, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._converse(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -70,6 +74,32 @@ class Guard:
                 await answer(error)
         finally:
             self._log(scope, method, status, time.monotonic() - started)
+
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: its handshake is checked as a request is, and it counts as a connection."""
+        started, headers = time.monotonic(), Headers(scope=scope)
+        given = headers.get("authorization"), headers.get("x-api-key")
+        status, self._sockets = 101, self._sockets + 1
+        try:
+            self._origins.check(headers)
+            # Browsers send no headers here: who has none may give a key in the first message.
+            known = self._keys.open or any(given)
+            if known:
+                self._keys.owner(*given)
+            if self._sockets > self._settings.max_connections:
+                raise StoppingError("as many connections are open as this server takes.")
+            scope.setdefault("state", {}).update(keys=self._keys, known=known)
+            await self._app(scope, receive, send)
+        except ChatTTSError as error:
+            answer = error_response(error)
+            status = answer.status_code
+            await answer(scope, receive, send)
+        except Exception as error:
+            status = 500
+            log.error("%s failed", self._route(scope), exc_info=without_message(error))
+        finally:
+            self._sockets -= 1
+            self._log(scope, "WebSocket", status, time.monotonic() - started)
 
     def _limit(self, path: str) -> int:
         upload = path.rstrip("/") == "/v1/batch"

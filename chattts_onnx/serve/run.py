@@ -14,7 +14,7 @@ import uvicorn
 
 from ..errors import ChatTTSError, InputError
 from .app import create_app
-from .connection import patient_for
+from .connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
 from .memory import memory_given_back
 from .service import SpeechService
 from .settings import ServeSettings
@@ -63,6 +63,10 @@ def make_server(settings: ServeSettings, service: SpeechService) -> Server:
     config = uvicorn.Config(
         create_app(settings, service),
         http=patient_for(settings.receive_seconds),
+        ws=QuietWebSocket,
+        ws_max_size=LONGEST_MESSAGE,
+        # A few bytes that unfold to megabytes would pass the limit above.
+        ws_per_message_deflate=False,
         # The access log of uvicorn holds query strings, and so what users say.
         access_log=False,
         log_config=None,
