@@ -129,5 +129,4 @@ class QuietWebSocket(WSProtocol):
 
 
 _SILENT = logging.getLogger("chattts_onnx.serve.websocket")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+_SILENT.setLevel(logging.CRITICAL + 1)

@@ -3,7 +3,7 @@
 From the client, as JSON: ``options`` (first, and again between speeches), ``text``, ``flush``,
 ``end`` and ``cancel``.  To it: audio as binary messages, and events as JSON; each speech begins
 with ``speech.started`` and ends with one of ``speech.audio.done``, ``speech.cancelled`` and
-``error``.
+``error``.  After an error the rest of its text is passed over, up to ``end``.
 """
 
 from __future__ import annotations
@@ -166,6 +166,7 @@ class Session:
             self._keys.owner(None, body.api_key)
             self._known = True
         self._body = body
+        self._end()
 
     async def _write(self, text: str) -> None:
         if self._open is None:
@@ -182,6 +183,8 @@ class Session:
             self._said.append(self._open)
             self._open.task = asyncio.create_task(self._speak(self._open, before))
         utterance, most = self._open, self._service.settings.max_chars
+        if utterance not in self._said:
+            return  # it failed, and this is the rest of its text
         waiting = sum(each.live.pending for each in self._said)
         try:
             if waiting + len(text) > most:
@@ -194,7 +197,6 @@ class Session:
             utterance.live.fail(error)
             if utterance.speech is not None:
                 utterance.speech.cancel(error)
-            self._open = None
 
     async def _finish(self) -> None:
         """Wait for all speeches to end."""
@@ -229,8 +231,6 @@ class Session:
             with suppress(Exception):
                 await self._fail(error)
         finally:
-            if self._open is utterance:
-                self._open = None
             self._said.remove(utterance)
             if utterance.speech is not None:
                 utterance.speech.cancel()

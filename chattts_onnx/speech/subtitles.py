@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
+from ..errors import InputError
 from .timing import Sentence
 
 SubtitleFormat = Literal["srt", "vtt"]
@@ -13,6 +15,14 @@ FORMATS: tuple[SubtitleFormat, ...] = ("srt", "vtt")
 # Two lines of 42, as broadcasters have it; a Chinese character is as wide as two letters.
 _WIDTH = 84
 _CLAUSE = "，、；：,;:"
+
+
+def subtitle_format(path: Path) -> SubtitleFormat:
+    """The format that a file's suffix names; :class:`InputError` where none does."""
+    for form in FORMATS:
+        if path.suffix.lower() == f".{form}":
+            return form
+    raise InputError(f"{path} is no name of subtitles; expected one that ends in .srt or .vtt.")
 
 
 def subtitles(sentences: Sequence[Sentence], form: SubtitleFormat) -> str:

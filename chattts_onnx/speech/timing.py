@@ -8,7 +8,7 @@ which there is sound, and silence belongs to no word.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -79,28 +79,28 @@ class PieceTime:
 
 def read_event(event: Mapping[str, Any]) -> PieceTime:
     """What :meth:`PieceTime.event` told."""
-    sentences = []
-    for each in event.get("sentences", ()):
-        words, at = [], 0
-        for text, start, end in each["words"]:
-            at = each["text"].find(text, at)
-            words.append(Word(text, at, start, end))
-            at += len(text)
-        span = each["start"], each["end"], each["exact"]
-        sentences.append(Sentence(each["text"], *span, tuple(words)))
     known = event["index"], event["text"], event["start"], event.get("end")
-    return PieceTime(*known, tuple(sentences))
+    return PieceTime(*known, read_sentences(event.get("sentences", ())))
+
+
+def read_sentences(records: Iterable[Mapping[str, Any]]) -> tuple[Sentence, ...]:
+    """What :func:`sentence_records` gave."""
+    sentences = []
+    for each in records:
+        words = tuple(Word(*word) for word in each["words"])
+        sentences.append(Sentence(each["text"], each["start"], each["end"], each["exact"], words))
+    return tuple(sentences)
 
 
 def sentence_records(sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
-    """Sentences as JSON has them; a word is [text, start, end]."""
+    """Sentences as JSON has them; a word is [text, at, start, end]."""
     return [
         {
             "text": each.text,
             "start": each.start,
             "end": each.end,
             "exact": each.exact,
-            "words": [[word.text, word.start, word.end] for word in each.words],
+            "words": [[word.text, word.at, word.start, word.end] for word in each.words],
         }
         for each in sentences
     ]
@@ -177,13 +177,13 @@ def _place(
     def time(frame: float) -> float:
         return round(min(first + frame / _FRAMES_PER_SECOND, last), 3)
 
-    sentences, number = [], 0
+    sentences, number, latest = [], 0, 0
     for sentence, own in zip(said, words, strict=True):
         placed = []
         for text, at, _ in own:
             here, there = marks[number], marks[number + 1]
-            begin = int(loud[min(here, len(loud) - 1)]) if len(loud) else 0
-            close = max(begin, int(loud[there - 1]) + 1) if there > here else begin
+            begin = max(latest, int(loud[min(here, len(loud) - 1)]) if len(loud) else 0)
+            latest = close = int(loud[there - 1]) + 1 if there > here else begin
             placed.append(Word(text, at, time(begin), time(close)))
             number += 1
         alone = len(said) == 1
@@ -206,14 +206,16 @@ def weighed_words(said: Said) -> list[tuple[str, int, float]]:
     spoken = _WORD.findall(said.words)
     weights = [0.0] * len(written)
     matcher = SequenceMatcher(None, [_key(m[0]) for m in written], [*map(_key, spoken)], False)
-    for _, low, high, first, last in matcher.get_opcodes():
-        weight = sum(map(_weight, spoken[first:last]))
-        if low == high and written:  # said beside a word: a unit's name, a tag
-            weights[max(0, low - 1)] += weight
-            continue
-        sizes = [len(m[0]) if _LETTERS.search(m[0]) or weight else 0 for m in written[low:high]]
-        for offset, size in enumerate(sizes):
-            weights[low + offset] += weight * size / (sum(sizes) or 1)
+    for kind, low, high, first, last in matcher.get_opcodes():
+        own = [_weight(word) for word in spoken[first:last]]
+        if kind == "equal":
+            weights[low:high] = own
+        elif low == high and written:  # said beside a word: a unit's name, a tag
+            weights[max(0, low - 1)] += sum(own)
+        else:
+            sizes = [len(_key(m[0])) for m in written[low:high]]
+            sizes = sizes if any(sizes) else [1] * len(sizes)
+            weights[low:high] = [sum(own) * size / sum(sizes) for size in sizes]
     return [(m[0], m.start(), w) for m, w in zip(written, weights, strict=True) if w > 0]
 
 

@@ -64,6 +64,7 @@ class Cutter:
         self._ahead, self._clause, self._closed, self._longest = ahead, clause, closed, longest
         self._first = True
         self._rest = ""
+        self._refused = 0
 
     def push(self, part: str) -> Iterator[tuple[str, str]]:
         """What ``part`` completes."""
@@ -83,22 +84,25 @@ class Cutter:
         self._first = True
 
     def _cut(self, known: Callable[[int], bool]) -> Iterator[tuple[str, str]]:
-        while match := self._next():
-            if not known(match.end()):
-                return
+        while match := self._next(known):
             yield self._off(*match.span())
 
-    def _next(self) -> re.Match[str] | None:
-        for match in (_CLAUSE_END if self._clause and self._first else _END).finditer(self._rest):
+    def _next(self, known: Callable[[int], bool]) -> re.Match[str] | None:
+        pattern = _CLAUSE_END if self._clause and self._first else _END
+        for match in pattern.finditer(self._rest, self._refused):
+            if not known(match.end()):
+                return None
             before = self._rest[: match.start()]
-            if match.lastgroup == "clause" and len(_UNIT.findall(before)) < _LEAST_UNITS:
-                continue
-            if self._closed(before + match.group()):
+            short = match.lastgroup == "clause" and len(_UNIT.findall(before)) < _LEAST_UNITS
+            if not short and self._closed(before + match.group()):
                 return match
+            # What follows does not change what lies before it.
+            self._refused = match.end()
         return None
 
     def _off(self, start: int, end: int) -> tuple[str, str]:
         body, mark, self._rest = self._rest[:start], self._rest[start:end], self._rest[end:]
+        self._refused = 0
         self._first &= not (body + mark).strip()
         return body, mark
 

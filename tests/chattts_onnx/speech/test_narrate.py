@@ -100,7 +100,7 @@ def test_styles_become_control_tokens(bundle: Bundle) -> None:
 
 def test_mistakes_are_said_at_once(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="text is empty"):
-        narrate(bundle, iter(["\n", " 😀 "]))
+        narrate(bundle, iter(["\n", "  "]))
     with pytest.raises(InputError, match="speed is 7"):
         narrate(bundle, TEXT, speed=7)
     with pytest.raises(InputError, match="piece_tokens is 1"):
