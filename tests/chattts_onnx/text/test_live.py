@@ -72,8 +72,8 @@ def test_a_clause_is_given_by_the_character_after_it() -> None:
 
     reader = MarkupReader()
     sentences = live_sentences(written(), reader.read, reader.closed)
-    assert next(sentences)[0] == "Hello there," and "".join(read) == "Hello there, h"
-    assert next(sentences)[0] == "how are you?" and "".join(read) == "Hello there, how are you? I"
+    assert next(sentences)[0] == "Hello there," and "".join(read) == "Hello there, "
+    assert next(sentences)[0] == "how are you?" and "".join(read) == "Hello there, how are you? "
 
 
 def test_none_asks_for_what_is_there_and_lets_a_clause_come_first_again() -> None:
