@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Unpack
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,14 @@ class ChatTTSStreamer:
             wanted = [v for v in listed if self._variant in (None, v["id"])] or listed
             self._rate = int(wanted[0]["sample_rate"])
         return self._rate or 24_000
+
+    @property
+    def voices(self) -> list[str]:
+        """Names of the voices that belong to the bundle."""
+        if self._remote is None:
+            return list(self._bundle.shelf.names)
+        wanted = f"?variant={quote(self._variant)}" if self._variant else ""
+        return [voice["id"] for voice in self._remote.json(f"/v1/voices{wanted}")["voices"]]
 
     def stream(
         self,

@@ -46,7 +46,7 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
             await asyncio.to_thread(jobs.close)
             await asyncio.to_thread(service.close)
 
-    # The interactive pages load scripts from elsewhere; the description itself is /openapi.json.
+    # FastAPI's pages load scripts from elsewhere; /docs is a page of our own over /openapi.json.
     app = FastAPI(
         title="chattts-onnx",
         version=__version__,

@@ -212,3 +212,17 @@ def test_the_word_that_is_marked_is_the_one_that_is_said(start_server, page: Any
             f"(s => player.clip.text.slice(s.at, s.to))(player.clip.wordAt({middle}))",
         )
         assert found == word
+
+
+@pytest.mark.slow
+def test_the_description_needs_no_network(start_server, page: Any) -> None:  # type: ignore[no-untyped-def]
+    server: Running = start_server()
+    page.get_log("performance"), page.get_log("browser")
+    page.get(f"{server.url}/docs")
+    until(lambda: page.find_elements("css selector", "#routes details"), "routes are there")
+    routes = [each.text for each in page.find_elements("css selector", "#routes summary code")]
+    assert {"POST /v1/tts", "POST /v1/audio/speech", "GET /health"} <= set(routes)
+    shown = value(page, "document.getElementById('routes').textContent")
+    assert "temperature" in shown and "undefined" not in shown and "[object" not in shown
+    assert all(url.startswith(server.url) for url in requested(page))
+    assert [e for e in page.get_log("browser") if e["level"] == "SEVERE"] == []
