@@ -23,6 +23,7 @@ from .routes import batch, live, openai, page, state, tts, voices
 from .service import SpeechService
 from .settings import ServeSettings
 
+_LONGEST_KIND = 80
 _ABOUT = "ChatTTS from ONNX bundles: speech is sent while it is made."
 
 
@@ -79,10 +80,18 @@ def _known(_: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
-def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """Which field is wrong, without the value."""
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Which field is wrong, without the value; of a body that is no object, what it came as."""
     assert isinstance(error, RequestValidationError)  # registered for this class
-    return JSONResponse(error_body("InputError", mistakes(error.errors()), 422), 422)
+    found = error.errors()
+    message = mistakes(found)
+    if any(each["loc"] == ("body",) or each["type"] == "json_invalid" for each in found):
+        kind = request.headers.get("content-type", "")[:_LONGEST_KIND] or "none"
+        message += (
+            f" (Content-Type: {kind}); expected a JSON object, as application/json, in UTF-8 or "
+            "with its charset named there"
+        )
+    return JSONResponse(error_body("InputError", message, 422), 422)
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:

@@ -24,6 +24,8 @@ _ENGLISH_NUMBER = (
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|"
     r"forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|trillion|point)"
 )
+# Punctuation alone says nothing; a tag such as [laugh] does.
+_LETTER = re.compile(r"\w")
 # What must not be cut: a tag, a number in words, a word; one Chinese character otherwise.
 _ATOM = re.compile(
     rf"{TAG.pattern}|{_ENGLISH_NUMBER}(?:\s+{_ENGLISH_NUMBER})*\b"
@@ -89,7 +91,7 @@ def split_pieces(
     packer = _Packer(count, limit)
     spoken = _live_sentences if live else _spoken_sentences
     for sentence, pause in spoken(text, options, report, normalized):
-        if sentence.words:
+        if _LETTER.search(sentence.words):
             if apart:
                 yield from packer.flush()
             yield from packer.add(sentence)
