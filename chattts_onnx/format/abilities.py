@@ -77,6 +77,12 @@ class Abilities:
         return [name for name in OPTIONS if name in found and name not in self.options]
 
 
+def has_random_weights(checkpoint: Mapping[str, Any]) -> bool:
+    """True where a checkpoint, as a manifest describes it, was drawn from a seed, not trained."""
+    kind, source = str(checkpoint.get("kind", "")), str(checkpoint.get("source", ""))
+    return kind.startswith("seeded") or source.startswith("seed:")
+
+
 def shortfalls(manifest: Manifest, text: str, asked: Mapping[str, Any]) -> list[str]:
     """What a bundle is asked for and cannot do, a sentence each; nothing where it does not tell.
 
