@@ -99,8 +99,8 @@ class Request:
     its draws do not depend on what else is in the batch.  ``on_step`` is called with the request
     after each kept step; ``cancel`` may be called from any thread.
 
-    A take that ``watch`` finds wrong, or that is empty, is refused, and another one drawn with the
-    next seed: ``refused`` are the faults of those before this one, ``fault`` is that of the last
+    A take that ``watch`` finds wrong is refused, and another one drawn with the next seed; one that
+    is empty, with the next random numbers: ``refused`` are the faults of those before this one, ``fault`` is that of the last
     one allowed.  Who plays it while it is made says by :meth:`commit` what can't be drawn again.
     """
 
@@ -141,8 +141,12 @@ class Request:
 
     @property
     def drawn_with(self) -> int:
-        """The seed of this take."""
-        return int(self.seed or 0) + len(self.refused)
+        """The seed of this take; one that was empty goes on with the same random numbers."""
+        return int(self.seed or 0) + len(self.refused) - self._empty
+
+    @property
+    def _empty(self) -> int:
+        return self.refused.count(Fault.EMPTY)
 
     @property
     def steps(self) -> int:
@@ -166,7 +170,9 @@ class Request:
     def uniforms(self) -> npt.NDArray[np.float64]:
         """Random numbers [heads] in [0, 1) of the next draw."""
         if self.params.reseed_each_step:
-            self._random = np.random.default_rng(self.drawn_with)
+            again = self._empty if not self.steps else 0
+            seed = self.drawn_with
+            self._random = np.random.default_rng([seed, again] if again else seed)
         return self._random.random((self.codes.view().shape[1],))
 
     def keep(self, tokens: Ints, hidden: Floats) -> None:
@@ -201,7 +207,8 @@ class Request:
         with self._lock:
             self.refused.append(fault)
             self._cut(max(self._committed, start) if self._committed else 0)
-            self._random = np.random.default_rng(self.drawn_with)
+            if fault is not Fault.EMPTY:
+                self._random = np.random.default_rng(self.drawn_with)
         return True
 
     def cut(self, start: int) -> None:
@@ -228,12 +235,11 @@ class Request:
 
     def _left(self, fault: Fault) -> bool:
         """Whether a take may follow one with this fault; keeps the fault of the last one."""
-        empty = self.refused.count(Fault.EMPTY)
         if fault is Fault.EMPTY:
-            left = self.params.retries > empty
+            left = self.params.retries > self._empty
         else:
             takes = 1 if self.watch is None else self.watch.takes
-            left = takes - 1 > len(self.refused) - empty
+            left = takes - 1 > len(self.refused) - self._empty
         self.fault = None if left else fault
         return left
 

@@ -77,10 +77,12 @@ class Ticket:
         try:
             self._urgency = -math.inf
             while not self._await(audio.needed):
-                for chunk in audio.push(self._final().hidden.view()):
+                chunk = audio.next(self._final())
+                if chunk is not None:
                     self._sounds_until(len(chunk))
                     yield chunk
-            for chunk in audio.finish(self.result().hidden):
+            last = self.result()
+            for chunk in audio.finish(last.hidden, len(last.refused)):
                 self._sounds_until(len(chunk))
                 yield chunk
         finally:

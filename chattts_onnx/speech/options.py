@@ -122,13 +122,25 @@ class Option:
 class SpeechOptions(TypedDict, total=False):
     """How a text is spoken; None and what is left out take the bundle's own or the usual."""
 
-    speed: Annotated[int | None, Option("pace, from slow to fast; a hint to the model", 0, 9)]
+    speed: Annotated[int | None, Option("pace, from slow to fast; a hint to the model, not a rate (see tempo)", 0, 9)]
     oral: Annotated[int | None, Option("how colloquial; switches refining on", 0, 9)]
     laugh: Annotated[int | None, Option("how much laughter; switches refining on", 0, 2)]
     break_: Annotated[int | None, Option("how many pauses; switches refining on", 0, 7)]
     refine: Annotated[bool | None, Option("let the model add pauses and laughs first")]
     refine_prompt: Annotated[
         str | None, Option("directs refining, such as [oral_2][laugh_0][break_6]", most=200)
+    ]
+
+    tempo: Annotated[
+        float | None, Option("plays it faster (2) or slower (0.5), the pitch kept", 0.25, 4, group="sound")
+    ]
+    pitch: Annotated[
+        float | None, Option("moves the voice up or down, in semitones", -12, 12, group="sound")
+    ]
+    volume: Annotated[float | None, Option("louder or softer, in dB", -40, 40, group="sound")]
+    loudness: Annotated[
+        float | None,
+        Option("evens pieces out to one loudness (EBU R128), in LUFS", -40, -8, group="sound"),
     ]
 
     seed: Annotated[
@@ -156,6 +168,16 @@ class SpeechOptions(TypedDict, total=False):
     ]
     max_new_tokens: Annotated[
         int | None, Option("most length of a piece, in steps of 21.3 ms", 1, group="sampling")
+    ]
+
+    takes: Annotated[
+        int | None,
+        Option(
+            "how often a piece may be drawn where a take goes wrong; 1: never again",
+            1,
+            10,
+            group="sampling",
+        ),
     ]
 
     normalize: Annotated[
