@@ -108,7 +108,10 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         return block
 
     from ..speech.narrate import narrate
+    from ..speech.takes import Takes
     from ..speech.windows import StreamOptions
+
+    takes = Takes()
 
     live = parsed.stream or parsed.output == "-" or parsed.play is not None
     chunks = narrate(
@@ -118,6 +121,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         stream=StreamOptions() if live else None,
         on_step=progress,
         report=report,
+        drawn=takes,
         **options,
     )
     sink = _open(bundle, parsed)
@@ -135,6 +139,8 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     spent, seconds = time.perf_counter() - started, samples / bundle.sample_rate
     where = parsed.output or "played"
     print(f"{where}: {seconds:.2f} s of speech in {spent:.2f} s", file=sys.stderr)
+    if takes.refused or takes.faults:
+        print(takes, file=sys.stderr)
     _tell(report)
     return 0
 

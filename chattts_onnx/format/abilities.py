@@ -27,7 +27,7 @@ _TAGS = {
     "oral": re.compile(r"\[oral_\d\]"),
     "speed": re.compile(r"\[speed_\d\]"),
 }
-_ANY_TAG = re.compile(r"\[[a-z_]+\d?\]")
+_ANY_TAG = re.compile(r"\[[a-z_]+\d?\]|\[(?:pause|voice):[^\[\]]*\]")
 _HAN = re.compile("[\u3400-\u9fff]")
 _LATIN = re.compile("[A-Za-z]{2,}")
 _SENTENCE = re.compile("[。！？.!?\n]+")

@@ -49,6 +49,16 @@ class Ticket:
         """Whether the request ended, in whatever way."""
         return self._done
 
+    @property
+    def refused(self) -> int:
+        """Takes of the last pass that were refused so far."""
+        return len(self._request.refused)
+
+    @property
+    def request(self) -> Request:
+        """The last pass's request as it stands; raises the error if there is one."""
+        return self._final()
+
     def cancel(self) -> None:
         """Give the slot back before the next step; results then raise RequestCancelledError."""
         with self._changed:

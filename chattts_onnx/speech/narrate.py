@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from ..decoding.request import Request
 from ..errors import ChatTTSError
 from ..model import Model
 from ..text.report import Report
 from ..voices.vectors import Voice
-from .requests import OnStep, Options, last_request, run, stream_request
+from .requests import OnStep, Options, last_request, run_requests, stream_request
 from .script import Joiner, Part, Script
+from .takes import Takes, level_fault
 from .windows import StreamOptions, decode_in_windows
 
 Floats = npt.NDArray[np.float32]
@@ -32,6 +33,7 @@ def narrate(
     stream: StreamOptions | None = None,
     on_step: OnStep | None = None,
     report: Report | None = None,
+    drawn: Takes | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Floats]:
     """Speech as chunks float32 [samples]; silence between pieces comes as chunks of its own.
@@ -39,34 +41,53 @@ def narrate(
     ``text`` may be an iterable of its parts, such as an open file.  With ``stream`` chunks come
     while a piece is generated; without, several pieces are generated at once.  ``voice`` None
     draws one voice (by the seed) for all pieces where there are several.  ``report`` collects what
-    normalisation did.  Raises what :class:`.Script` does, at once.
+    normalisation did, ``drawn`` counts takes.  Raises what :class:`.Script`
+    does, at once.
     """
-    return _speak(Script(bundle, text, voice, options, on_step, report), stream)
+    script = Script(bundle, text, voice, options, on_step, report)
+    return _speak(script, stream, Takes() if drawn is None else drawn)
 
 
-def _speak(script: Script, stream: StreamOptions | None) -> Iterator[Floats]:
-    joiner, parts, done = Joiner(script.bundle.sample_rate), iter(script), 0
+def _speak(script: Script, stream: StreamOptions | None, takes: Takes) -> Iterator[Floats]:
+    joiner, parts, done = Joiner(script), iter(script), 0
     while group := list(islice(parts, 1 if stream else TOGETHER)):
         try:
-            for part, chunks in _group(script.bundle, group, stream):
+            for part, chunks in _group(script.bundle, group, stream, takes):
                 yield from joiner.add(part.piece, chunks)
         except ChatTTSError as error:
             if done + len(group) > 1:
                 error.add_note(f"while speaking pieces {done + 1} to {done + len(group)}")
             raise
         done += len(group)
+    yield from joiner.finish()
 
 
 def _group(
-    bundle: Model, group: list[Part], stream: StreamOptions | None
+    bundle: Model, group: list[Part], stream: StreamOptions | None, takes: Takes
 ) -> Iterator[tuple[Part, Iterable[Floats]]]:
     """The chunks of each piece."""
     if stream is not None:
         for part in group:
-            yield part, stream_request(bundle, last_request(bundle, part.passes), stream)
+            request = last_request(bundle, part.passes)
+            yield part, stream_request(bundle, request, stream)
+            takes.add(request)
         return
-    results = run(bundle, [part.passes for part in group])
-    decode, model = bundle.decode_hidden, bundle.model
-    for number, (part, result) in enumerate(zip(group, results, strict=True)):
-        name = partial("text {}".format, number)
-        yield part, [decode_in_windows(decode, model, result.hidden, name=name)]
+    requests = [last_request(bundle, part.passes) for part in group]
+    run_requests(bundle, requests)
+    for number, (part, request) in enumerate(zip(group, requests, strict=True)):
+        audio, request = _heard(bundle, request, "text {}".format(number))
+        takes.add(request)
+        yield part, [audio]
+
+
+def _heard(bundle: Model, request: Request, name: str) -> tuple[Floats, Request]:
+    """Audio of a request that ran, or of another take of it where that is silence."""
+    while True:
+        hidden = request.result().hidden
+        audio = decode_in_windows(bundle.decode_hidden, bundle.model, hidden, name=lambda: name)
+        fault = level_fault(audio, bundle.sample_rate) if request.watch else None
+        again = None if fault is None else request.another(fault)
+        if again is None:
+            return audio, request
+        request = again
+        run_requests(bundle, [request])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..errors import ChatTTSError, QueueFullError, RequestCancelledError
 from .engine import Engine, Ticket
 from .script import Joiner, Part, Script
+from .takes import Takes
 from .windows import StreamOptions
 
 Floats = npt.NDArray[np.float32]
@@ -25,13 +26,16 @@ class Narration:
     The pieces of a text are spoken one after the other, so a long text holds one slot like a short
     one; the next piece is queued when the one before it is generated, while its audio is still
     being decoded.  ``stream`` None gives each piece whole.  A full queue refuses the first piece; a
-    later one waits, since a speech that has begun must not be cut.
+    later one waits, since a speech that has begun must not be cut.  ``takes`` counts how often the
+    pieces that are done were drawn.
     """
 
     def __init__(self, engine: Engine, script: Script, stream: StreamOptions | None) -> None:
         self._engine = engine
         self._stream = stream
-        self._joiner = Joiner(script.bundle.sample_rate)
+        self._joiner = Joiner(script)
+        self.takes = Takes()
+        self._now: Ticket | None = None
         self._parts = iter(script)
         self._first: tuple[Part, Ticket] | None = None
         self._lock = threading.Lock()
@@ -46,6 +50,12 @@ class Narration:
         """
         part = next(self._parts)
         self._first = part, self._submit(part)
+
+    @property
+    def drawn(self) -> int:
+        """Takes so far, that of the piece under way included."""
+        now = self._now
+        return self.takes.drawn + (0 if now is None else 1 + now.refused)
 
     def cancel(self, error: BaseException | None = None) -> None:
         """End before the next step; the iteration raises ``error``."""
@@ -74,6 +84,7 @@ class Narration:
         current, self._first = self._first, None
         while current is not None:
             part, ticket = current
+            self._now = ticket
             following, later = None, None
             for chunk in self._joiner.add(part.piece, self._chunks(ticket)):
                 yield chunk
@@ -81,12 +92,15 @@ class Narration:
                     following = next(self._parts, None)
                     later = self._try(following)
             following = following or next(self._parts, None)
+            self.takes.add(ticket.request)
+            self._now = None
             self._tickets.discard(ticket)
             while following is not None and later is None:
                 later = self._try(following)
                 if later is None:
                     self._woken.wait(_RETRY_SECONDS)
             current = None if following is None or later is None else (following, later)
+        yield from self._joiner.finish()
 
     def _try(self, part: Part | None) -> Ticket | None:
         """Queue a later piece; None when the queue is full."""

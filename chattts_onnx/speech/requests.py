@@ -246,14 +246,16 @@ def generate(
 
 def run(bundle: Model, texts: Sequence[Passes]) -> list[Generation]:
     """What each text's last pass gives; the code passes run together."""
-    return _run(bundle, [last_request(bundle, passes) for passes in texts])
+    requests = [last_request(bundle, passes) for passes in texts]
+    run_requests(bundle, requests)
+    return [request.result() for request in requests]
 
 
 def last_request(bundle: Model, passes: Passes) -> Request:
     """The request of the last pass, those before it run."""
     request = passes.first
     for following in passes.rest:
-        _run(bundle, [request])
+        run_requests(bundle, [request])
         request = following(request)
     return request
 
@@ -270,11 +272,11 @@ def stream_request(bundle: Model, request: Request, stream: StreamOptions) -> It
     yield from audio.finish(request.result().hidden, len(request.refused))
 
 
-def _run(bundle: Model, requests: Sequence[Request]) -> list[Generation]:
+def run_requests(bundle: Model, requests: Sequence[Request]) -> None:
+    """Run requests together until all are done."""
     batch = new_batch(bundle, min(len(requests), MAX_BATCH), max(map(_length, requests)))
     batch.add(requests)
     batch.run()
-    return [request.result() for request in requests]
 
 
 def _length(request: Request) -> int:

@@ -14,11 +14,14 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from ..audio.sound import Sound
 from ..charset import require_text
-from ..errors import InputError
+from ..errors import InputError, VoiceError
 from ..model import Model
 from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
+from ..text.directions import voices_named
 from ..text.report import Report
+from ..untrusted import brief_text
 from ..voices.vectors import Voice
 from .options import SpeechOptions
 from .requests import OnStep, Options, Passes, check, plan, text_options
@@ -42,7 +45,9 @@ class Script:
 
     ``text`` may be an iterable of its parts, such as an open file, and is read as it is spoken.
     ``voice`` None draws one voice (by the seed) for all pieces where there are several.  Piece i
-    takes ``seed + i``.  ``report`` collects what normalisation did.
+    takes ``seed + i``.  What the text directs to another voice (``[voice:NAME]``) is spoken by that
+    one: a seed, a name of the bundle's, a text form or a mix, never a file.  ``report`` collects
+    what normalisation did.  ``sound`` is what is done to the audio.
 
     Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments,
     and when there is nothing to speak.
@@ -60,10 +65,14 @@ class Script:
         own = cast(Options, options)
         check(own)
         self.bundle = bundle
+        self.sound = Sound.of(own)
         self._options: Options = {**own, "normalize": False}
         self._seed, self._on_step = options.get("seed"), on_step
         self._voice = bundle.speaker(voice)
-        pieces = _pieces(bundle, _text(text), own, report)
+        text = _text(text)
+        for name in sorted(voices_named(text)) if isinstance(text, str) else ():
+            self._directed(name)
+        pieces = _pieces(bundle, text, own, report)
         head = list(islice(pieces, 2))
         if not head:
             raise InputError("the text is empty, or nothing of it can be spoken.")
@@ -82,7 +91,16 @@ class Script:
     def _part(self, number: int, piece: Piece) -> Part:
         seed = None if self._seed is None else self._seed + number
         own: Options = {**self._options, "seed": seed}
-        return Part(piece, plan(self.bundle, piece.text, self._voice, own, self._on_step))
+        voice = self._voice
+        if piece.voice is not None:
+            voice, own["sample"] = self._directed(piece.voice), None
+        return Part(piece, plan(self.bundle, piece.text, voice, own, self._on_step))
+
+    def _directed(self, name: str) -> Floats | None:
+        try:
+            return self.bundle.shelf.shared(name)
+        except VoiceError as error:
+            raise VoiceError(f"[voice:{brief_text(name)}]: {error}") from error
 
 
 def _text(text: object) -> str | Iterator[str]:
@@ -110,23 +128,36 @@ def _pieces(
 
 
 class Joiner:
-    """Joins the audio of pieces: what is missing of a pause comes before the next piece."""
+    """Joins the audio of a script's pieces, its sound done to it: what is missing of a pause comes
+    before the next piece, and the tempo holds for pauses as well.
+    """
 
-    def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._pause: float | None = None
+    def __init__(self, script: Script) -> None:
+        self._rate, self._sound = script.bundle.sample_rate, script.sound
+        self._tempo = 1.0 if script.sound is None else script.sound.tempo
+        self._last: Piece | None = None
         self._quiet = 0
 
     def add(self, piece: Piece, chunks: Iterable[Floats]) -> Iterator[Floats]:
-        """The silence before a piece, if it is not the first, and its ``chunks``."""
-        for index, chunk in enumerate(chunks):
-            if index == 0 and self._pause is not None:
-                missing = round(self._pause * self._rate) - self._quiet
-                if missing > 0:
-                    yield np.zeros(missing, dtype=np.float32)
+        """The silence before a piece and its ``chunks``."""
+        sounding = chunks if self._sound is None else self._sound.apply(chunks, self._rate)
+        for index, chunk in enumerate(sounding):
+            if index == 0:
+                pause = piece.before + (0.0 if self._last is None else self._last.pause)
+                yield from self._silence(pause)
             self._quiet = trailing_quiet(chunk, 0 if index == 0 else self._quiet)
             yield chunk
-        self._pause = piece.pause
+        self._last = piece
+
+    def finish(self) -> Iterator[Floats]:
+        """The silence that the text asks for after its last word."""
+        if self._last is not None and self._last.after:
+            yield from self._silence(self._last.after)
+
+    def _silence(self, seconds: float) -> Iterator[Floats]:
+        missing = round(seconds / self._tempo * self._rate) - self._quiet
+        if missing > 0:
+            yield np.zeros(missing, dtype=np.float32)
 
 
 def trailing_quiet(chunk: Floats, before: int) -> int:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from ..errors import InputError
 from ..format.abilities import Abilities
 from ..format.manifest import Manifest
+from .directions import Directions, is_voice
 from .language import Spoken, own_language
 from .markup import LONGEST
 from .normalize import markup_reader, speak
 from .options import TextOptions
-from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD
+from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD, Pause
 from .report import Report
 from .sentences import blocks, split_sentences
 from .tags import TAG
@@ -43,11 +44,19 @@ Count = Callable[[str], int]
 
 @dataclass(frozen=True)
 class Piece:
-    """Speakable ``text`` of ``tokens`` tokens, followed by ``pause`` seconds of silence."""
+    """Speakable ``text`` of ``tokens`` tokens, followed by ``pause`` seconds of silence.
+
+    ``before`` and ``after`` are the seconds around it that the author asked for, which the first
+    and last piece of a text have as well.  ``voice`` is the name of who speaks it, None for the
+    speech's own voice.
+    """
 
     text: str
     tokens: int
     pause: float
+    before: float = 0.0
+    after: float = 0.0
+    voice: str | None = None
 
 
 def split_pieces(
@@ -69,36 +78,42 @@ def split_pieces(
     """
     if limit < 4:
         raise InputError(f"the piece length is {limit} tokens; expected at least 4.")
-    packer = _Packer(count, limit)
-    for sentence, pause in _spoken_sentences(text, options, report, normalized):
-        if sentence:
+    changes = Report() if report is None else report
+    packer, directions = _Packer(count, limit), Directions(changes)
+    for sentence, pause in _spoken_sentences(text, options, directions, normalized):
+        if report is None:  # nobody reads it, and a book's would fill the memory
+            changes.changes.clear()
+        if is_voice(sentence):
+            yield from packer.turn(directions.voice(sentence))
+        elif sentence:
             if apart:
                 yield from packer.flush()
             yield from packer.add(sentence)
         if pause is not None:
             yield from packer.flush(pause)
-    yield from packer.flush(PARAGRAPH)
+    yield from packer.flush(Pause(PARAGRAPH))
 
 
 def _spoken_sentences(
     text: str | Iterable[str],
     options: TextOptions | None,
-    report: Report | None,
+    directions: Directions,
     normalized: bool,
-) -> Iterator[tuple[str, float | None]]:
+) -> Iterator[tuple[str, Pause | None]]:
     """Sentences in words, each with the pause that the text asks for after it."""
-    if normalized:
-        yield from split_sentences(text)
-        return
-    chosen, changes = options or TextOptions(), Report() if report is None else report
-    reader = markup_reader(chosen, changes)
     # A text at hand is read at once: what stands in it may be closed anywhere.
     whole = isinstance(text, str) and len(text) <= LONGEST
-    plain = [reader.read(str(text))] if whole else reader.parts(blocks(text))
+    directed = [directions.read(str(text))] if whole else directions.parts(blocks(text))
+    if normalized:
+        yield from split_sentences(directed)
+        return
+    chosen = options or TextOptions()
+    reader = markup_reader(chosen, directions.report)
+    plain = map(reader.read, directed) if whole else reader.parts(directed)
     for sentence, pause, around in _with_language(split_sentences(plain)):
-        yield speak(sentence, chosen, changes, around) if sentence else "", pause
-        if report is None:  # nobody reads it, and a book's would fill the memory
-            changes.changes.clear()
+        if sentence and not is_voice(sentence):
+            sentence = speak(sentence, chosen, directions.report, around)
+        yield sentence, pause
 
 
 # Sentences without a letter wait for one that tells their language, for so many sentences.
@@ -106,11 +121,11 @@ _WAIT = 8
 
 
 def _with_language(
-    sentences: Iterable[tuple[str, float | None]],
-) -> Iterator[tuple[str, float | None, Spoken | None]]:
+    sentences: Iterable[tuple[str, Pause | None]],
+) -> Iterator[tuple[str, Pause | None, Spoken | None]]:
     """Each sentence with the language of those before it, or at the start of those after it."""
     known: Spoken | None = None
-    waiting: list[tuple[str, float | None]] = []
+    waiting: list[tuple[str, Pause | None]] = []
     for sentence, pause in sentences:
         own = own_language(sentence, strict=True)
         if known is None and own is None and len(waiting) < _WAIT:
@@ -154,6 +169,8 @@ class _Packer:
         self._limit = limit
         self._text = ""
         self._tokens = 0
+        self._before = 0.0
+        self._voice: str | None = None
 
     def add(self, sentence: str) -> Iterator[Piece]:
         tokens = self._count(sentence)
@@ -161,17 +178,32 @@ class _Packer:
             yield from self.flush()
         if tokens > self._limit:
             *whole, last = _cut(sentence, self._count, self._limit)
-            yield from whole
+            for piece in whole:
+                yield self._of(piece)
             self._text, self._tokens = last.text, last.tokens
             return
         gap = " " if self._text and self._text[-1].isascii() and self._text[-1] != "]" else ""
         self._text += gap + sentence
         self._tokens += tokens
 
-    def flush(self, pause: float | None = None) -> Iterator[Piece]:
+    def flush(self, pause: Pause | None = None) -> Iterator[Piece]:
         if self._text:
-            yield Piece(self._text, self._tokens, _pause(self._text) if pause is None else pause)
+            known = pause or Pause(_pause(self._text))
+            yield self._of(Piece(self._text, self._tokens, known.seconds, after=known.asked))
+        elif pause is not None:
+            # Nothing stands before it that it could follow.
+            self._before += pause.asked
         self._text, self._tokens = "", 0
+
+    def turn(self, voice: str | None) -> Iterator[Piece]:
+        """What comes is for another voice; who speaks next waits for a sentence's end."""
+        if voice != self._voice:
+            yield from self.flush(Pause(max(_pause(self._text), SENTENCE)) if self._text else None)
+        self._voice = voice
+
+    def _of(self, piece: Piece) -> Piece:
+        before, self._before = self._before, 0.0
+        return replace(piece, before=before, voice=self._voice)
 
 
 def _cut(sentence: str, count: Count, limit: int) -> list[Piece]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from . import pauses
-from .pauses import PAUSE
+from .directions import VOICE, is_voice
+from .pauses import PARAGRAPH, PAUSE, Pause
 
 # A buffer without a sentence end is cut here at a clause or space.
 MAX_SENTENCE = 2000
@@ -23,7 +24,7 @@ _ABBREVIATED = (
 # Chinese stops end a sentence by themselves, ASCII ones before a space: not in 3.14 or a.com?b=1.
 _END = re.compile(
     rf"[。！？…]+{_CLOSER}|(?:{_ABBREVIATED}\.|[?!])[.?!]*{_CLOSER}(?=\s|[\u4e00-\u9fff])"
-    rf"|(?:{PAUSE}|\n[ \t]*\n)(?:{PAUSE}|\s)*|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
+    rf"|(?:{PAUSE}|\n[ \t]*\n)(?:{PAUSE}|\s)*|{VOICE}|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
 )
 _PAUSE = re.compile(PAUSE)
 _SOFT_END = re.compile(r"[，、；：,;:](?![0-9])|\s")
@@ -36,10 +37,11 @@ def blocks(text: str | Iterable[str]) -> Iterator[str]:
             yield part[start : start + _BLOCK]
 
 
-def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, float | None]]:
-    """Sentences with their marks, each with the seconds of pause that the text asks for after it.
+def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, Pause | None]]:
+    """Sentences with their marks, each with the pause that the text asks for after it.
 
-    None leaves the pause to the sentence's last mark.
+    None leaves the pause to the sentence's last mark.  A change of voice comes as a sentence that
+    is nothing but its character.
     """
     rest = ""
     for block in blocks(text):
@@ -62,10 +64,16 @@ def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, float | No
     yield from _sentence(rest[start:], "", last=True)
 
 
-def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, float | None]]:
+def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, Pause | None]]:
+    if is_voice(mark):
+        if body.strip():
+            yield body.strip(), None
+        yield mark, None
+        return
     pause = pauses.length(mark) if _PAUSE.search(mark) else None
     if last or mark.count("\n") > 1:
-        pause = max(pause or 0.0, pauses.PARAGRAPH)
+        known = pause or Pause(0.0)
+        pause = Pause(max(known.seconds, PARAGRAPH), known.asked)
     marks = pauses.without(mark)
     sentence = (body + marks).strip()
     # A title or a line of verse; a pause that the author asked for needs no stop.
