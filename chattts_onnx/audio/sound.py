@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -88,12 +88,12 @@ class Sound:
 
 
 def measure(audio: Floats, sample_rate: int) -> float | None:
-    """Integrated loudness of ``audio`` [samples] in LUFS, as EBU R128 measures it; None of silence."""
+    """Integrated loudness of ``audio`` [samples] in LUFS, by EBU R128; None of silence."""
     if not len(audio):
         return None
     # A block is 0.4 s; what is shorter is heard again.
     audio = np.tile(audio, -(-sample_rate // len(audio)))
-    source, graph, sink = _graph([("ebur128", "metadata=1")], sample_rate)
+    source, sink = _graph([("ebur128", "metadata=1")], sample_rate)
     source.push(_frame(audio, 0, sample_rate))
     source.push(None)
     found = [frame.metadata for frame in _frames(sink)]
@@ -118,7 +118,7 @@ def _run(filters: _Filters, chunks: Iterable[Floats], sample_rate: int) -> Itera
     if not filters:
         yield from chunks
         return
-    (source, graph, sink), position = _graph(filters, sample_rate), 0
+    (source, sink), position = _graph(filters, sample_rate), 0
     for chunk in chunks:
         if len(chunk):
             source.push(_frame(chunk, position, sample_rate))
@@ -140,8 +140,8 @@ def _frame(audio: Floats, position: int, sample_rate: int) -> Any:
     return frame
 
 
-def _graph(filters: _Filters, sample_rate: int) -> list[Any]:
-    """ffmpeg's filters in a row, from where samples are pushed to where they are pulled."""
+def _graph(filters: _Filters, sample_rate: int) -> tuple[Any, Any]:
+    """Where samples are pushed into ffmpeg's filters, and where they are pulled out."""
     from av.filter import Graph
 
     graph = Graph()
@@ -153,11 +153,10 @@ def _graph(filters: _Filters, sample_rate: int) -> list[Any]:
     for name, arguments in [*filters, ("aformat", form)]:
         nodes.append(graph.add(name, arguments))
     nodes.append(graph.add("abuffersink"))
-    for before, after in zip(nodes, nodes[1:], strict=False):
+    for before, after in pairwise(nodes):
         before.link_to(after)
     graph.configure()
-    # The graph has to outlive its nodes.
-    return [nodes[0], graph, nodes[-1]]
+    return nodes[0], nodes[-1]
 
 
 def _frames(sink: Any) -> Iterator[Any]:

@@ -33,7 +33,8 @@ class Settings:
 
     ``format`` is that of each line's audio, ``container`` that of a shard of ``shard_lines``
     lines.  ``text_options`` hold the lexicon; what ``defaults`` say of the text goes before them.
-    ``keep_text`` puts the text itself into the manifest besides its hash.
+    ``keep_text`` puts the text itself into the manifest besides its hash.  ``check`` is the share
+    of wrong words above which a piece that a recogniser heard is drawn again.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
@@ -42,6 +43,7 @@ class Settings:
     shard_lines: int = 1000
     text_options: TextOptions = field(default_factory=TextOptions)
     keep_text: bool = True
+    check: float | None = None
 
     def __post_init__(self) -> None:
         if self.shard_lines < 1:

@@ -88,6 +88,7 @@ def make_job(parsed: argparse.Namespace) -> Job:
         shard_lines=parsed.shard_lines,
         text_options=text_options(parsed),
         keep_text=not parsed.no_text,
+        check=parsed.check,
     )
     found = scan(corpus, settings.shard_lines)
     return Job(corpus, found, bundle_folder(parsed), parsed.output, settings)
@@ -113,6 +114,15 @@ def _add_output(batch: argparse.ArgumentParser) -> None:
     group.add_argument("--container", choices=("tar", "folder"), default="tar", help="of a shard")
     group.add_argument("--shard-lines", type=int, default=1000, help="lines of a shard")
     group.add_argument("--no-text", action="store_true", help="only its hash in the manifest")
+    group.add_argument(
+        "--check",
+        type=float,
+        nargs="?",
+        const=0.3,
+        metavar="ERRORS",
+        help="let Whisper hear each piece and draw it again above this share of wrong words "
+        "(0.3; needs the extra check)",
+    )
     group.add_argument("--slots", type=int, default=8, help="lines spoken at once (default: 8)")
     group.add_argument("--quiet", action="store_true", help="no progress")
 

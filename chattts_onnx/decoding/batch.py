@@ -26,9 +26,9 @@ class Batch:
     refine passes only, whose end is ``text_end``.  Every step advances each running request by
     one; a request that ends makes room at once.  A take that is empty or that its watch finds wrong
     is drawn again from where its prompt ended, which costs no second prefill.  One failing request
-    does not stop the others: its error is kept in it.  ``row_multiple`` fills a step's rows up to a multiple with idle ones, for
-    kernels that round an odd last row in another way than the others.  Not safe for use from
-    several threads.
+    does not stop the others: its error is kept in it.  ``row_multiple`` fills a step's rows up to a
+    multiple with idle ones, for kernels that round an odd last row in another way than the others.
+    Not safe for use from several threads.
     """
 
     def __init__(

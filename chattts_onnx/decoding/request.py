@@ -36,9 +36,9 @@ class Generation:
     ``codes`` int64 [T, num_vq] (in a refine pass text ids [T, 1]) and ``hidden`` float32
     [T, hidden], the states that predicted them.  ``finished`` is true when the model ended by
     itself and false when ``max_new_tokens`` or the watch over the take stopped it.  ``timings`` in
-    seconds: ``prefill``, ``decode`` (steps after the prefill), ``total``.  ``refused`` says what was
-    wrong with the takes before this one, ``fault`` what is wrong with this one, which was the last
-    that was allowed.
+    seconds: ``prefill``, ``decode`` (steps after the prefill), ``total``.  ``refused`` says what
+    was wrong with the takes before this one, ``fault`` what is wrong with this one, which was the
+    last that was allowed.
     """
 
     codes: Ints
@@ -100,8 +100,9 @@ class Request:
     after each kept step; ``cancel`` may be called from any thread.
 
     A take that ``watch`` finds wrong is refused, and another one drawn with the next seed; one that
-    is empty, with the next random numbers: ``refused`` are the faults of those before this one, ``fault`` is that of the last
-    one allowed.  Who plays it while it is made says by :meth:`commit` what can't be drawn again.
+    is empty, with the next random numbers.  ``refused`` are the faults of those before this one,
+    ``fault`` is that of the last one allowed.  Who plays it while it is made says by
+    :meth:`commit` what can't be drawn again.
     """
 
     prompt: Prompt

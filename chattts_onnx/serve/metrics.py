@@ -55,7 +55,7 @@ class Metrics(Observer):
         )
         self._takes = Counter(
             "chattts_takes_refused",
-            "Takes that went wrong, by what was wrong: drawn again, or kept as the last one allowed",
+            "Takes that went wrong, by fault: drawn again, or kept as the last one allowed",
             ("variant", "fault", "outcome"),
             registry=self.registry,
         )

@@ -75,7 +75,7 @@ def _group(
     requests = [last_request(bundle, part.passes) for part in group]
     run_requests(bundle, requests)
     for number, (part, request) in enumerate(zip(group, requests, strict=True)):
-        audio, request = _heard(bundle, request, "text {}".format(number))
+        audio, request = _heard(bundle, request, f"text {number}")
         takes.add(request)
         yield part, [audio]
 

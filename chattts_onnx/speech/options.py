@@ -122,7 +122,7 @@ class Option:
 class SpeechOptions(TypedDict, total=False):
     """How a text is spoken; None and what is left out take the bundle's own or the usual."""
 
-    speed: Annotated[int | None, Option("pace, from slow to fast; a hint to the model, not a rate (see tempo)", 0, 9)]
+    speed: Annotated[int | None, Option("pace, from slow to fast; a hint to the model", 0, 9)]
     oral: Annotated[int | None, Option("how colloquial; switches refining on", 0, 9)]
     laugh: Annotated[int | None, Option("how much laughter; switches refining on", 0, 2)]
     break_: Annotated[int | None, Option("how many pauses; switches refining on", 0, 7)]
@@ -132,7 +132,8 @@ class SpeechOptions(TypedDict, total=False):
     ]
 
     tempo: Annotated[
-        float | None, Option("plays it faster (2) or slower (0.5), the pitch kept", 0.25, 4, group="sound")
+        float | None,
+        Option("plays it faster (2) or slower (0.5), the pitch kept", 0.25, 4, group="sound"),
     ]
     pitch: Annotated[
         float | None, Option("moves the voice up or down, in semitones", -12, 12, group="sound")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from ..model import Floats, Model
 from ..text.tags import TAG
 
 # Steps (21.3 ms) that a letter of an alphabet and a Chinese character usually take: some 15 letters
-# and 4.5 characters a second.  A voice's own pace, a mark of [speed_N] and a slow reader lie between
-# the bounds.
+# and 4.5 characters a second.  A voice's own pace, [speed_N] and a slow reader lie between the
+# bounds.
 LETTER, CHARACTER = 3.0, 10.0
 # A take is short below this share of the usual, long above that one and some seconds.
 SHORT, LONG = 0.45, 2.2
@@ -28,13 +27,13 @@ _QUIET, _GAP = 0.005, 3.0
 
 
 def usual_steps(text: str) -> tuple[float, float]:
-    """Steps that a text's words usually take, and at most its pauses, laughs and breaths besides."""
+    """Steps that a text's words usually take, and at most its pauses and laughs besides."""
     words, rest = TAG.subn(" ", text)
     count, beside = 0.0, float(rest * _TAG_STEPS)
     for character in words:
         if character in _MARKS:
             beside += _MARK
-        elif "\u2e80" <= character:
+        elif character >= "\u2e80":
             count += CHARACTER
         elif unicodedata.category(character)[0] in "LN":
             count += LETTER if character.isalpha() else 4 * LETTER

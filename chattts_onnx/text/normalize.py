@@ -39,8 +39,8 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     direction asks for is a mark here, and another voice is left out; :func:`split_pieces` makes
     both.
 
-    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes or a pause without
-    a length, or wetext is asked for and missing.
+    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes or a pause
+    without a length, or wetext is asked for and missing.
     """
     if not isinstance(text, str):
         raise InputError(f"text is {type(text).__name__}; expected a string.")

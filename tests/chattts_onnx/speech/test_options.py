@@ -109,7 +109,7 @@ def test_what_is_none_of_it_is_refused(name: str, value: Any) -> None:
 
 
 def test_unknown_names_are_refused_by_name(bundle: Bundle) -> None:
-    with pytest.raises(InputError, match=r"unknown options \['tempo'\]; known: .*'temperature'"):
+    with pytest.raises(InputError, match=r"unknown options \['warmth'\]; known: .*'temperature'"):
         bundle.generate("hello", warmth=3)
     with pytest.raises(InputError, match="unknown options"):
         check_options({"params": None})
