@@ -6,6 +6,7 @@ ffmpeg's filters do it, through the extra ``media``: ``atempo`` (waveform-simila
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -51,12 +52,10 @@ class Sound:
         sound = cls(**given)
         if sound == cls():
             return None
-        try:
-            import av  # noqa: F401
-        except ImportError as error:
+        if not stretches():
             raise InputError(
-                f"{', '.join(given)}: needs PyAV. Install chattts-onnx[media], or leave it out."
-            ) from error
+                f"{', '.join(given)} needs PyAV. Install chattts-onnx[media], or leave it out."
+            )
         return sound
 
     def apply(self, chunks: Iterable[Floats], sample_rate: int) -> Iterator[Floats]:
@@ -87,16 +86,21 @@ class Sound:
         return found
 
 
+def stretches() -> bool:
+    """Whether what this needs is installed."""
+    return importlib.util.find_spec("av") is not None
+
+
 def measure(audio: Floats, sample_rate: int) -> float | None:
     """Integrated loudness of ``audio`` [samples] in LUFS, by EBU R128; None of silence."""
     if not len(audio):
         return None
     # A block is 0.4 s; what is shorter is heard again.
     audio = np.tile(audio, -(-sample_rate // len(audio)))
-    source, sink = _graph([("ebur128", "metadata=1")], sample_rate)
-    source.push(_frame(audio, 0, sample_rate))
-    source.push(None)
-    found = [frame.metadata for frame in _frames(sink)]
+    meter = _Chain([("ebur128", "metadata=1")], sample_rate)
+    meter.push(audio)
+    meter.push(None)
+    found = [frame.metadata for frame in meter.frames()]
     known = [float(values["lavfi.r128.I"]) for values in found if "lavfi.r128.I" in values]
     return known[-1] if known and known[-1] > _SILENCE else None
 
@@ -118,59 +122,66 @@ def _run(filters: _Filters, chunks: Iterable[Floats], sample_rate: int) -> Itera
     if not filters:
         yield from chunks
         return
-    (source, sink), position = _graph(filters, sample_rate), 0
+    row, begun = _Chain(filters, sample_rate), False
     for chunk in chunks:
         if len(chunk):
-            source.push(_frame(chunk, position, sample_rate))
-            position += len(chunk)
-            yield from _arrays(sink)
-    if position:
-        source.push(None)
-        yield from _arrays(sink)
+            begun = True
+            row.push(chunk)
+            yield from row.arrays()
+    if begun:
+        row.push(None)
+        yield from row.arrays()
 
 
-def _frame(audio: Floats, position: int, sample_rate: int) -> Any:
-    import av
+class _Chain:
+    """ffmpeg's filters in a row, which samples are pushed into and pulled out of."""
 
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(audio[None], np.float32), format="flt", layout="mono"
-    )
-    frame.sample_rate, frame.pts = sample_rate, position
-    frame.time_base = Fraction(1, sample_rate)
-    return frame
+    def __init__(self, filters: _Filters, sample_rate: int) -> None:
+        from av.filter import Graph
 
+        self._rate, self._base, self._position = sample_rate, Fraction(1, sample_rate), 0
+        # Kept, since its ends do not keep it alive.
+        self._graph = graph = Graph()
+        nodes: list[Any] = [
+            graph.add_abuffer(
+                sample_rate=sample_rate, format="flt", layout="mono", time_base=self._base
+            )
+        ]
+        form = f"sample_fmts=flt:sample_rates={sample_rate}:channel_layouts=mono"
+        for name, arguments in [*filters, ("aformat", form)]:
+            nodes.append(graph.add(name, arguments))
+        nodes.append(graph.add("abuffersink"))
+        for before, after in pairwise(nodes):
+            before.link_to(after)
+        graph.configure()
+        self._source, self._sink = nodes[0], nodes[-1]
 
-def _graph(filters: _Filters, sample_rate: int) -> tuple[Any, Any]:
-    """Where samples are pushed into ffmpeg's filters, and where they are pulled out."""
-    from av.filter import Graph
+    def push(self, audio: Floats | None) -> None:
+        """Take samples, or None at the end."""
+        import av
 
-    graph = Graph()
-    base = Fraction(1, sample_rate)
-    nodes: list[Any] = [
-        graph.add_abuffer(sample_rate=sample_rate, format="flt", layout="mono", time_base=base)
-    ]
-    form = f"sample_fmts=flt:sample_rates={sample_rate}:channel_layouts=mono"
-    for name, arguments in [*filters, ("aformat", form)]:
-        nodes.append(graph.add(name, arguments))
-    nodes.append(graph.add("abuffersink"))
-    for before, after in pairwise(nodes):
-        before.link_to(after)
-    graph.configure()
-    return nodes[0], nodes[-1]
-
-
-def _frames(sink: Any) -> Iterator[Any]:
-    import av
-
-    while True:
-        try:
-            yield sink.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
+        if audio is None:
+            self._source.push(None)
             return
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(audio[None], np.float32), format="flt", layout="mono"
+        )
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._position, self._base
+        self._position += len(audio)
+        self._source.push(frame)
 
+    def frames(self) -> Iterator[Any]:
+        """What has come through."""
+        import av
 
-def _arrays(sink: Any) -> Iterator[Floats]:
-    """What has come through so far, in one chunk."""
-    found = [frame.to_ndarray().reshape(-1) for frame in _frames(sink)]
-    if found:
-        yield np.concatenate(found).astype(np.float32, copy=False)
+        while True:
+            try:
+                yield self._sink.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+    def arrays(self) -> Iterator[Floats]:
+        """What has come through, in one chunk."""
+        found = [frame.to_ndarray().reshape(-1) for frame in self.frames()]
+        if found:
+            yield np.concatenate(found).astype(np.float32, copy=False)

@@ -200,8 +200,8 @@ class Request:
         """Refuse this take and go back to where another can be drawn; False when none is left.
 
         What was played stays, and then so does what came before ``start``, where it went wrong; a
-        take of which nothing was played is drawn anew as a whole.  Takes that were empty cost
-        nothing and are counted by ``params.retries``.
+        take of which nothing was played is drawn anew as a whole.  ``params.takes`` bounds them;
+        those that were empty cost nothing and are bounded by ``params.retries``.
         """
         if not self._left(fault):
             return False
@@ -239,8 +239,7 @@ class Request:
         if fault is Fault.EMPTY:
             left = self.params.retries > self._empty
         else:
-            takes = 1 if self.watch is None else self.watch.takes
-            left = takes - 1 > len(self.refused) - self._empty
+            left = self.params.takes - 1 > len(self.refused) - self._empty
         self.fault = None if left else fault
         return left
 

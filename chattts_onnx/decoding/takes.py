@@ -49,14 +49,10 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Watch:
-    """What is expected of a take: ``least`` to ``most`` steps.
-
-    ``takes`` is how many there may be, the first included.
-    """
+    """What is expected of a take: ``least`` to ``most`` steps, and no loop."""
 
     least: int = 0
     most: int | None = None
-    takes: int = 1
 
     def look(self, codes: Ints) -> tuple[Fault, int] | None:
         """What is wrong with the codes [T, num_vq] so far, and the step where it began."""

@@ -18,7 +18,7 @@ from ..text.tags import TAG
 # bounds.
 LETTER, CHARACTER = 3.0, 10.0
 # A take is short below this share of the usual, long above that one and some seconds.
-SHORT, LONG = 0.45, 2.2
+SHORT, LONG = 0.55, 2.2
 _MARK, _TAG_STEPS, _SECONDS = 25, 80, 94
 _MARKS = frozenset(",.?!;:，。？！、；：")
 
@@ -51,7 +51,7 @@ def watch_over(bundle: Model, text: str, params: GenerationParams) -> Watch | No
         return None
     usual, beside = usual_steps(text)
     most = max(LONG * usual + beside + _SECONDS, 1.5 * params.min_new_tokens)
-    return Watch(int(SHORT * usual), int(most), params.takes)
+    return Watch(int(SHORT * usual), int(most))
 
 
 def level_fault(audio: Floats, sample_rate: int) -> Fault | None:

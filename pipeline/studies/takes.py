@@ -134,7 +134,7 @@ def measure(
         plain, steps = _speak(bundle, texts, condition, seed, 1)
         spent = time.perf_counter() - started
         watched, drawn = _speak(bundle, texts, condition, seed, takes)
-        watches = [_watch(bundle, text, takes) for text in texts]
+        watches = [_watch(bundle, text) for text in texts]
         found = [_found(watch, request) for watch, request in zip(watches, plain, strict=True)]
         bad = [condition.provoked or _bad(bundle, check, *pair) for pair in _pairs(texts, plain)]
         left = [
@@ -168,7 +168,8 @@ def _pairs(texts: Sequence[str], requests: Sequence[Request]) -> list[tuple[str,
 def _speak(
     bundle: Bundle, texts: Sequence[str], condition: Condition, seed: int, takes: int
 ) -> tuple[list[Request], int]:
-    params = bundle.default_params().but(**{"max_new_tokens": MOST_STEPS, **condition.changes})
+    changes = {"max_new_tokens": MOST_STEPS, "takes": takes, **condition.changes}
+    params = bundle.default_params().but(**changes)
     voices = sorted(bundle.shelf.names) or ["7"]
     requests: list[Request] = []
     for number, text in enumerate(texts):
@@ -179,7 +180,7 @@ def _speak(
                 params,
                 bundle.speaker(voices[number % len(voices)]),
                 seed + number,
-                watch=_watch(bundle, text, takes) if takes > 1 else None,
+                watch=_watch(bundle, text) if takes > 1 else None,
                 condition=condition,
             )
         )
@@ -190,9 +191,8 @@ def _speak(
     return requests, batch.steps
 
 
-def _watch(bundle: Bundle, text: str, takes: int) -> Watch:
-    watch = watch_over(bundle, text, bundle.default_params().but(takes=takes))
-    return watch or Watch(takes=takes)
+def _watch(bundle: Bundle, text: str) -> Watch:
+    return watch_over(bundle, text, bundle.default_params()) or Watch()
 
 
 def _found(watch: Watch, request: Request) -> int | None:
