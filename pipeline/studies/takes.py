@@ -119,9 +119,14 @@ def conditions(bundle: Bundle, seed: int) -> list[Condition]:
 
 
 def measure(
-    bundle: Bundle, texts: Sequence[str], check: Check | None, takes: int, seed: int
+    bundle: Bundle,
+    texts: Sequence[str],
+    check: Check | None,
+    takes: int,
+    seed: int,
+    only: Sequence[str] = (),
 ) -> list[Row]:
-    """Rows for each condition; without ``check`` the first two have no bad takes.
+    """Rows for each condition, or for ``only`` these; without ``check`` the first two have no bad takes.
 
     Raises:
         BenchmarkError: the bundle's takes are not watched.
@@ -130,6 +135,8 @@ def measure(
         raise BenchmarkError("this bundle's takes are not watched; expected a trained checkpoint.")
     rows: list[Row] = []
     for condition in conditions(bundle, seed):
+        if only and condition.name not in only:
+            continue
         started = time.perf_counter()
         plain, steps = _speak(bundle, texts, condition, seed, 1)
         spent = time.perf_counter() - started
@@ -247,12 +254,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--takes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", default=[], help="names of conditions")
     parser.add_argument("--no-check", action="store_true", help="no recogniser")
     options = parser.parse_args(arguments)
     bundle = open_bundle(options.bundle)
     texts = [normalize(s.text).text for s in load_sentences(options.sentences)[: options.count]]
     check = None if options.no_check else Check(LIMIT)
-    rows = measure(bundle, texts, check, options.takes, options.seed)
+    rows = measure(bundle, texts, check, options.takes, options.seed, options.only)
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         takes=options.takes, seed=options.seed, listener=check is not None,

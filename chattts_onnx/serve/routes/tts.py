@@ -16,8 +16,9 @@ router = APIRouter(prefix="/v1/tts", tags=["speech"], dependencies=[keys])
 _ANSWERS: dict[str, Any] = {
     "responses": {
         **audio(
-            "X-Seed repeats it, X-Sample-Rate is the samples per second, X-Warning says what "
-            "the checkpoint cannot do of what was asked."
+            "X-Seed repeats it, X-Sample-Rate is the samples per second, X-Takes how many takes were "
+            "drawn up to the first audio, X-Warning says what the checkpoint cannot do of what was "
+            "asked."
         ),
         **errors(404, 429, 503, 504),
     },
