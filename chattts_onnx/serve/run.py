@@ -15,6 +15,7 @@ import uvicorn
 from ..errors import ChatTTSError, InputError
 from .app import create_app
 from .connection import patient_for
+from .jobs import jobs_folder
 from .memory import memory_given_back
 from .service import SpeechService
 from .settings import ServeSettings
@@ -94,6 +95,8 @@ def serve(settings: ServeSettings) -> None:
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
+    with contextlib.ExitStack() as tried:
+        jobs_folder(settings, tried)
     with memory_given_back(), contextlib.closing(listen(settings)) as sock:
         service = SpeechService(settings).start()
         server = make_server(settings, service)
