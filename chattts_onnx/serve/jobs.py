@@ -174,7 +174,7 @@ class JobRoom:
                 stream, name, folder, defaults, form, most=most, longest=longest, encoding=encoding
             )
             # Refused now rather than in each line.
-            for variant in {line.variant for line in upload.lines()}:
+            for variant in upload.variants:
                 self._service.variants.find(variant)
             job = Job(upload, owner, held)
             with self._changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import IO, Any
@@ -45,10 +45,14 @@ class UploadLine(Line):
 
 @dataclass(frozen=True)
 class Upload(Job):
-    """A bulk job of one shard, whose lines have at most ``longest`` characters."""
+    """A bulk job of one shard, whose lines have at most ``longest`` characters.
+
+    ``variants`` are those that its lines name, ``variant`` is that of the others.
+    """
 
     variant: str | None = None
     longest: int = 0
+    variants: frozenset[str | None] = frozenset()
 
     @property
     def bundle_hash(self) -> str:
@@ -109,22 +113,21 @@ def receive(
     settings = Settings(given, form, shard_lines=most, keep_text=False)
     files = ({"name": path.name, "bytes": path.stat().st_size},)
 
-    def upload(lines: int) -> Upload:
-        found = Scan(lines, most, (BEGINNING,), files)
-        return Upload(corpus, found, folder, folder, settings, defaults.variant, longest)
+    empty = Scan(0, most, (BEGINNING,), files)
+    return _checked(
+        Upload(corpus, empty, folder, folder, settings, defaults.variant, longest), path, most
+    )
 
-    return upload(_checked(upload(0), path, most))
 
-
-def _checked(upload: Upload, path: Path, most: int) -> int:
-    """How many lines there are, each of which was seen to be one."""
-    count = 0
+def _checked(upload: Upload, path: Path, most: int) -> Upload:
+    """The upload with its lines counted, each of which was seen to be one."""
+    count, variants = 0, set()
     try:
         for record in upload.corpus.records():
             if count == most:
                 raise TooLargeError(f"the file has more than {most} lines, which a job may have.")
             try:
-                upload.line(record, count)
+                variants.add(upload.line(record, count).variant)
             except InputError as error:
                 kind = TooLargeError if isinstance(error, TooLargeError) else InputError
                 raise kind(f"line {_place(path, record)}: {error}") from error
@@ -133,7 +136,7 @@ def _checked(upload: Upload, path: Path, most: int) -> int:
         raise InputError(str(error).replace(str(path), "the file")) from error
     if not count:
         raise InputError("the file has no lines to speak.")
-    return count
+    return replace(upload, scan=replace(upload.scan, lines=count), variants=frozenset(variants))
 
 
 def _place(path: Path, record: Record) -> int:

@@ -139,7 +139,7 @@ def test_a_panic_of_the_tokenizer_is_a_named_error(
 @pytest.mark.parametrize("text", [None, 5, b"hello", [1], object()])
 def test_what_is_no_text_is_named(bundle: Bundle, text: Any) -> None:
     for speak in (bundle.say, bundle.generate, bundle.prepare, lambda t: list(bundle.stream(t))):
-        with pytest.raises(InputError, match="expected a string"):
+        with pytest.raises(InputError, match=r"text is .*expected (a string|str)"):
             speak(text)
 
 
