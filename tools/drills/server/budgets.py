@@ -59,11 +59,11 @@ def uploads(bundle: Path, count: int, size: int = UPLOAD, allowed: int = ALLOWED
     )
 
 
-def idle(bundle: Path, count: int, files: int = 1024) -> Promise:
+def idle(bundle: Path, count: int, files: int = 1024, sentences: int = 800) -> Promise:
     """``count`` idle connections to a server that may open fewer files, beside a stream."""
     options = {"max-chars": 100_000, "max-connections": 4096}
     with _files(count + 256), serving(bundle, options, files=files) as target:
-        text = f"{TEXT}. " * 800
+        text = f"{TEXT}. " * sentences
         alone = _seconds(target, text)
         with ThreadPoolExecutor(1) as pool:
             stream = pool.submit(_seconds, target, text)
@@ -113,7 +113,7 @@ def _speaks(target: Target) -> bool:
     return False
 
 
-def shares(bundle: Path, rounds: int) -> Promise:
+def shares(bundle: Path, rounds: int, lines: int = 200) -> Promise:
     """One key uploads as many jobs as it can, again and again; another's job and result stay."""
     broken = 0
     keys = {"CHATTTS_API_KEYS": ",".join(KEYS)}
@@ -121,7 +121,7 @@ def shares(bundle: Path, rounds: int) -> Promise:
         kept = _upload(target, KEYS[1], 1)
         broken += not _done(target, KEYS[1], kept)
         for _ in range(rounds):
-            filled = [_upload(target, KEYS[0], 200) for _ in range(9)]
+            filled = [_upload(target, KEYS[0], lines) for _ in range(9)]
             job = _upload(target, KEYS[1], 1)
             done = _done(target, KEYS[1], job)
             ahead = [_state(target, KEYS[0], id) == "done" for id in filled if id]
@@ -134,12 +134,12 @@ def shares(bundle: Path, rounds: int) -> Promise:
     return Promise(
         "server",
         "A key's jobs neither keep another's waiting nor push its results out",
-        f"{COMMAND}: one key uploads nine jobs of 200 lines, the other one of a line, at "
+        f"{COMMAND}: one key uploads nine jobs of {lines} lines, the other one of a line, at "
         "`--batch-jobs 8`",
         rounds,
         "rounds",
         broken,
-        "the job of a line was done before those of 200, and the first result was kept (before: "
+        "the job of a line was done before those of many, and the first result was kept (before: "
         "in no round)",
     )
 
