@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..format.installed import find_bundle, installed_bundles
+from .origin import is_loopback
 
 if TYPE_CHECKING:
     from ..speech.windows import StreamOptions
@@ -90,6 +91,9 @@ class ServeSettings:
         "names of models that mean a variant: NAME=VARIANT, comma-separated; *: all others",
         _names,
     )
+    published: str = _option(
+        "", "address that a container's port is published on; needs keys unless on loopback", str
+    )
     log_texts: bool = _option(False, "write what users send into the log", _flag)
     naive: bool = _option(
         False, "for comparison: one request at a time, spoken whole before it is sent", _flag
@@ -115,6 +119,11 @@ class ServeSettings:
         wrong = [entry for entry in self.models if not all(entry.partition("=")[::2])]
         if wrong:
             raise InputError(f"models has {wrong[0]!r}; expected NAME=VARIANT.")
+        if self.published and not is_loopback(self.published) and not self.api_keys:
+            raise InputError(
+                f"published on {self.published} without keys, anyone may use the server; set "
+                f"{PREFIX}API_KEYS."
+            )
         if self.watch_seconds < 0:
             raise InputError(f"watch_seconds is {self.watch_seconds}; expected 0 or more.")
         if self.max_chunk < self.first_chunk:
