@@ -45,7 +45,7 @@ DRILLS: dict[str, Callable[[Path], Promise]] = {
     "idle": lambda bundle: budgets.idle(bundle, 1300),
     "shares": lambda bundle: budgets.shares(bundle, 16),
     "queued": lambda bundle: budgets.queued(bundle, 12),
-    "signals": lambda bundle: life.signals(bundle, 20),
+    "signals": lambda bundle: life.signals(bundle, 16),
     "left-behind": lambda bundle: life.left_behind(bundle, 5),
     "exchanged": lambda bundle: life.exchanged(bundle, 10),
     "verified": lambda _: life.verified(),
