@@ -193,6 +193,7 @@ class JobStatus(BaseModel):
                     "progress": 0.25,
                     "created": 1767225600.0,
                     "ended": None,
+                    "error": None,
                 }
             ]
         }
@@ -206,6 +207,7 @@ class JobStatus(BaseModel):
     progress: float
     created: float
     ended: float | None
+    error: str | None = Field(None, description="Why it failed.")
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
