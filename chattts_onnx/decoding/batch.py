@@ -226,9 +226,10 @@ class Batch:
         self.decoder.text_mask[slot] = request.kind is Pass.REFINE
         if request.watch and (found := request.watch.look(request.codes.view())):
             fault, start = found
-            if request.again(fault, start):
+            if request.again(fault, start or 0):
                 return self._take_again(slot, request, self._end(request.kind))
-            request.cut(start)
+            if start is not None:
+                request.cut(start)
             return False
         return False if request.steps >= request.params.max_new_tokens else None
 

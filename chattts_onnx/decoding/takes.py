@@ -54,11 +54,11 @@ class Watch:
     least: int = 0
     most: int | None = None
 
-    def look(self, codes: Ints) -> tuple[Fault, int] | None:
-        """What is wrong with the codes [T, num_vq] so far, and the step where it began."""
+    def look(self, codes: Ints) -> tuple[Fault, int | None] | None:
+        """What is wrong with the codes [T, num_vq] so far, and the step where it began, if known."""
         steps = len(codes)
-        if self.most is not None and steps > self.most:
-            return Fault.LONG, self.most
+        if self.most is not None and steps >= self.most:
+            return Fault.LONG, None
         if steps % EVERY == 0 and (start := loop_start(codes)) is not None:
             return Fault.LOOP, start
         return None

@@ -50,9 +50,10 @@ def speed_level(speed: float) -> int | None:
 def paced(body: OpenAISpeechBody) -> SpeechOptions:
     """What OpenAI's ``speed`` asks for: the tempo, or a hint to the model where what stretches
     speech is not installed."""
-    if body.speed == 1.0 or body.tempo is not None:  # type: ignore[attr-defined]
-        return {}
-    return {"tempo": body.speed} if stretches() else {"speed": speed_level(body.speed)}
+    if not stretches():
+        return {"speed": speed_level(body.speed)}
+    tempo = getattr(body, "tempo", None)
+    return {"speed": None, "tempo": body.speed if tempo is None else tempo}
 
 
 @router.post("/audio/speech", responses=_ANSWERS, response_class=Response, response_model=None)

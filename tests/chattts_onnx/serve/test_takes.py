@@ -51,17 +51,18 @@ def test_what_is_not_installed_or_named_is_the_callers_error(
 @pytest.mark.parametrize(
     ("installed", "fields", "options"),
     [
-        (True, {"speed": 2.0}, {"tempo": 2.0}),
+        (True, {"speed": 2.0}, {"speed": None, "tempo": 2.0}),
+        (True, {}, {"speed": None, "tempo": 1.0}),
+        (True, {"speed": 2.0, "tempo": 1.1}, {"speed": None, "tempo": 1.1}),
         (False, {"speed": 2.0}, {"speed": 7}),
-        (True, {"speed": 1.0}, {}),
-        (True, {"speed": 2.0, "tempo": 1.1}, {}),
+        (False, {}, {"speed": None}),
     ],
 )
 def test_openai_s_speed(
     monkeypatch: pytest.MonkeyPatch,
     installed: bool,
     fields: dict[str, float],
-    options: dict[str, float],
+    options: dict[str, float | None],
 ) -> None:
     monkeypatch.setattr(openai, "stretches", lambda: installed)
     assert openai.paced(OpenAISpeechBody(input="x", voice="7", **fields)) == options
