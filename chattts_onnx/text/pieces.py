@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 from ..errors import InputError
 from ..format.abilities import Abilities
@@ -96,8 +97,12 @@ def split_pieces(
         raise InputError(f"the piece length is {limit} tokens; expected at least 4.")
     changes = Report() if report is None else report
     packer, directions = _Packer(count, limit), Directions(changes)
-    spoken = _live_sentences if live else _spoken_sentences
-    for sentence, pause in spoken(text, options, directions, normalized):
+    if live:
+        sentences = _live_sentences(text, options, directions, normalized)
+    else:
+        whole = cast("str | Iterable[str]", text)  # None is for a live text alone
+        sentences = _spoken_sentences(whole, options, directions, normalized)
+    for sentence, pause in sentences:
         if report is None:  # nobody reads it, and a book's would fill the memory
             changes.changes.clear()
         if is_voice(sentence.words):
