@@ -60,7 +60,7 @@ def test_the_report_names_what_stays_fp32(workspace: Path) -> None:
     report = json.loads((workspace / "reports" / "fp16.json").read_text())
     kept = {row["node"]: row["reason"] for row in report["rows"] if row["metric"] == "kept_fp32"}
     assert kept["head/Exp"] == "operator"
-    assert kept["head.istft/MatMul"] == "name"
+    assert kept["head.istft.dft/MatMul"] == "name"
     assert not any("GroupQueryAttention" in node for node in kept)
     (gpt,) = [
         row["value"]
