@@ -1,8 +1,8 @@
 """Speaks every example that a stranger meets, and lets the judge hear it.
 
-``python -m tools.spoken_examples`` says each text that README, docs, ``--help`` or the page show being
-spoken, with three seeds, by the default bundle.  It prints the share of words (Mandarin: syllables)
-that Whisper hears wrong, and ends with 1 where an example's mean is above ``--limit``.
+``python -m tools.spoken_examples`` says each text that README, docs, ``--help`` or the page show
+being spoken, with three seeds, by the default bundle.  It prints the share of words (Mandarin:
+syllables) that Whisper hears wrong, and ends with 1 where an example's mean is above ``--limit``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles/int8")
     parser.add_argument("--voice", default=None, help="default: the bundle's first")
     parser.add_argument(
-        "--limit", type=float, default=0.25, help="largest mean error of an example"
+        "--limit", type=float, default=0.25, help="largest mean error"
     )
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
