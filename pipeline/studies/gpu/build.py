@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnxruntime as ort
@@ -77,17 +78,11 @@ def _steps(setup: Setup, variant: str) -> None:
 
 
 def _stages(setup: Setup, variant: str) -> list[Callable[[Params, Path], None]]:
-    from pipeline.stages import calibrate, checkpoint, export, fp16, fuse, int8, w4, w8
+    from pipeline.stages import calibrate, checkpoint, export, fuse, quantize
 
     if variant == "fp32":
-        return [checkpoint.run, export.run, fuse.run]
-    by_variant: dict[str, list[Callable[[Params, Path], None]]] = {
-        "fp16": [fp16.run],
-        "w8": [w8.run],
-        "w4": [w4.run],
-        "int8": [calibrate.run, int8.run],
-    }
-    return by_variant[variant]
+        return [checkpoint.run, export.run, fuse.run, calibrate.run]
+    return [partial(quantize.run, variant=variant)]
 
 
 def _cuda_form(setup: Setup, variant: str) -> None:
