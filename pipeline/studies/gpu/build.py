@@ -101,3 +101,11 @@ def _cuda_form(setup: Setup, variant: str) -> None:
         return (feeds for item in spoken for feeds in graph_feeds(name, model, item))
 
     half_bundle(source, destination, variant, config, batches)
+
+
+def copy_bandwidth(setup: Setup) -> Iterator[Row]:
+    """GB/s of a large copy on the device: what bounds a step that has to read its weights."""
+    from pipeline.benchmark.bandwidth import copy_rate
+
+    count = setup.size.copy_bytes
+    yield make_row("machine", "copy_bandwidth", copy_rate(setup.device, count) / 1e9, "GB/s")
