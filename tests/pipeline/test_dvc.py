@@ -51,6 +51,7 @@ PLUMBING = frozenset(
         "pipeline/core/atomic.py",
         "pipeline/core/command.py",
         "pipeline/core/process.py",
+        "pipeline/core/progress.py",
         "pipeline/core/errors.py",
         "chattts_onnx/atomic_files.py",
         "chattts_onnx/errors.py",
