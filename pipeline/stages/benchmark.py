@@ -19,12 +19,12 @@ from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.latency import latency_section, measure_latency
 from pipeline.benchmark.plan import make_plan
-from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.report import draw_benchmark, sections
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core.atomic import write_json
+from pipeline.core.progress import progress_bar
 from pipeline.report.machine import machine_context, machine_load
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
@@ -85,7 +85,7 @@ def measure(specs: list[EngineSpec], config: BenchmarkConfig) -> Samples:
     """Start a worker for each engine, run the plan, stop them."""
     plan = make_plan(config)
     total = progress_total(len(specs), plan, config.rounds)
-    with ExitStack() as stack, progress_bar(total) as advance:
+    with ExitStack() as stack, progress_bar("benchmark", total) as advance:
         workers: dict[str, Runner] = {}
         for spec in specs:
             workers[spec.name] = stack.enter_context(Worker(spec, config.worker_seconds))

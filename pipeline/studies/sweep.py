@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from rich.console import Console
 from pipeline.config import Params, load_params
 from pipeline.core.command import command
 from pipeline.core.errors import ConfigError, PipelineError
-from pipeline.core.process import own_environment
+from pipeline.core.process import Process
 from pipeline.core.strict import parse_strictly
 from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
@@ -151,20 +151,21 @@ def run(params: Params, workspace: Path, storage: str, trials: int, workers: int
     create(params, workspace, storage)
     console = Console(stderr=True)
     shares = [trials // workers + (index < trials % workers) for index in range(workers)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "pipeline.studies.sweep", "--worker", str(index), "--storage",
-             storage, "--trials", str(share)],
-            cwd=workspace, env=own_environment(),
-        )
-        for index, share in enumerate(shares) if share
-    ]  # fmt: skip
-    console.print(f"sweep: {trials} trials in {len(processes)} processes, storage {storage}")
-    failed = [process.pid for process in processes if process.wait() != 0]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(Process(
+                [sys.executable, "-m", "pipeline.studies.sweep", "--worker", str(index),
+                 "--storage", storage, "--trials", str(share)],
+                folder=workspace,
+            ))
+            for index, share in enumerate(shares) if share
+        ]  # fmt: skip
+        console.print(f"sweep: {trials} trials in {len(processes)} processes, storage {storage}")
+        failed = [process.last_words for process in processes if process.wait() != 0]
     if failed:
         raise PipelineError(
-            f"{len(failed)} of {len(processes)} workers failed, see their messages above; "
-            "run the sweep again: finished trials are kept"
+            f"{len(failed)} of {len(processes)} workers failed; run the sweep again: finished "
+            f"trials are kept. The first one said: {failed[0]}"
         )
     report(params, workspace, storage)
 

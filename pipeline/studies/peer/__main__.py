@@ -22,11 +22,11 @@ from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.plan import make_plan
-from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.progress import progress_bar
 from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.reference.model import load_reference
@@ -103,7 +103,7 @@ def measure(
     ]  # fmt: skip
     plan = make_plan(config)
     total = progress_total(len(specs), plan, config.rounds)
-    with ExitStack() as stack, progress_bar(total) as advance:
+    with ExitStack() as stack, progress_bar("benchmark", total) as advance:
         workers: dict[str, Runner] = {
             spec.name: stack.enter_context(Worker(spec, config.worker_seconds, command))
             for spec, command in specs
