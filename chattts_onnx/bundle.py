@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
 from .audio.wav import join
 from .decoding.request import Generation
 from .format.abilities import AbilityWarning, shortfalls
+from .format.files import VerifiedFiles
 from .format.installed import find_bundle
 from .format.manifest import Manifest
 from .graphs.sessions import Provider, SessionConfig, choose_providers, choose_threads
@@ -43,7 +44,7 @@ def open_bundle(
     ``providers`` None takes CUDA where ONNX Runtime offers it, else CPU.  ``threads`` None takes
     the physical cores this process may use; ``audio_threads`` are those of the graphs that make
     audio, where they run beside the GPT (None: ``threads``).  ``verify`` checks size and sha256 of
-    every file.
+    every file, and again those of a graph that changed before it is loaded.
     ``spinning`` lets pool threads spin during a run (never while idle).  ``record_assignment``
     makes :meth:`Bundle.node_assignment` available.  ``session_config`` holds further ONNX Runtime
     session entries.  On a GPU codes are drawn there, too, unless ``device_sampling`` is off; the
@@ -68,7 +69,10 @@ def open_bundle(
         step=wanted_step(step),
     )
     folder = find_bundle(path)
-    return Bundle(folder, Manifest.load(folder, verify=verify), config)
+    manifest = Manifest.load(folder, verify=False)
+    return Bundle(
+        folder, manifest, config, VerifiedFiles(folder, manifest.files) if verify else None
+    )
 
 
 class Bundle(Model):
@@ -119,8 +123,9 @@ class Bundle(Model):
         for each text instead.  ``on_step`` is called with the :class:`Request` after each step.  A
         text is one piece however long it is.  The first failing text's error is raised.
         """
-        single = isinstance(text, str)
-        texts = [text] if isinstance(text, str) else list(text)
+        # What is neither is named as a text that is none.
+        single = isinstance(text, str) or not isinstance(text, Sequence)
+        texts: list[Any] = [text] if single else list(text)
         for one in texts:
             self._warn(one, options)
         results = generate(self, texts, voice, on_step, voices, **options)

@@ -99,7 +99,9 @@ def argument(text: str, where: str, encoding: str | None = None) -> str:
 
 
 def require_text(text: str, where: str, hint: str = HINT) -> str:
-    """``text``, or :class:`InputError` where it carries undecoded bytes or halves of characters."""
+    """``text``, or :class:`InputError` for no string, undecoded bytes or halves of characters."""
+    if not isinstance(text, str):
+        raise InputError(f"{where} is {brief(text)}; expected a string.")
     if (found := _SURROGATE.search(text)) is not None:
         place = f"U+{ord(found.group()):04X} at character {found.start()}"
         raise InputError(f"{where} is no Unicode text ({place}); {hint}.")

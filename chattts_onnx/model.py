@@ -20,7 +20,8 @@ from .decoding.params import GenerationParams
 from .decoding.slots import SlotDecoder
 from .errors import InputError
 from .format.abilities import Abilities
-from .format.manifest import Manifest, ModelInfo
+from .format.files import VerifiedFiles
+from .format.manifest import GraphInfo, Manifest, ModelInfo
 from .graphs.sessions import SessionConfig, check_external_data, node_assignment, open_session
 from .native.decoder import NativeDecoder, run_rows
 from .native.step import Step, choose_step
@@ -38,11 +39,19 @@ VOICES = "voices"
 class Model:
     """What :class:`~chattts_onnx.bundle.Bundle` is below its methods that speak.
 
-    The array functions may be called from several threads.
+    The array functions may be called from several threads.  ``verified`` are the files whose hashes
+    were compared; None compares none.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, config: SessionConfig) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        config: SessionConfig,
+        verified: VerifiedFiles | None = None,
+    ) -> None:
         self.path = path
+        self._verified = verified
         self.manifest = manifest
         self.config = config
         self._sessions: dict[str, ort.InferenceSession] = {}
@@ -72,16 +81,27 @@ class Model:
     @cached_property
     def tokenizer(self) -> TextTokenizer:
         """The bundle's tokenizer."""
+        self._require_unchanged(TOKENIZER)
         return TextTokenizer.load(self.path / TOKENIZER)
 
     def session(self, name: str) -> ort.InferenceSession:
         """The session of a graph (gpt, text_head, decoder, dvae_decode, dvae_encode, vocos)."""
         with self._lock:
             if name not in self._sessions:
-                graph = self.manifest.graph(name)
+                graph = self._graph(name)
                 config = self.config.for_graph(name)
                 self._sessions[name] = open_session(self.path / graph.file, graph, config)
             return self._sessions[name]
+
+    def _graph(self, name: str) -> GraphInfo:
+        """A graph that is to be opened, its files compared with their hashes if they changed."""
+        graph = self.manifest.graph(name)
+        self._require_unchanged(graph.file, graph.data)
+        return graph
+
+    def _require_unchanged(self, *names: str | None) -> None:
+        if self._verified is not None:
+            self._verified.require(*names)
 
     def node_assignment(self) -> dict[str, dict[str, dict[str, int]]]:
         """For each open session: provider -> operator type -> number of nodes.
@@ -104,6 +124,7 @@ class Model:
         """What runs the GPT's steps, and why; opens it when it is first asked for."""
         with self._lock:
             if self._step is None:
+                self._graph("gpt")
                 self._step = choose_step(self.path, self.manifest, self.config)
             return self._step
 
@@ -120,7 +141,7 @@ class Model:
     @cached_property
     def _pool(self) -> DecoderPool:
         """Decoders that keep everything on the GPU; their session replaces that of ``gpt``."""
-        config, graph = self.config, self.manifest.graph("gpt")
+        config, graph = self.config, self._graph("gpt")
         check_external_data(self.path / graph.file, graph.data)
         session = open_step_session(self.path / graph.file, self.model, config)
         self._sessions["gpt_step"] = session

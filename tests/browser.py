@@ -27,24 +27,28 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    # No name but this machine's is looked up, and no proxy is asked for.
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--autoplay-policy=no-user-gesture-required",
     "--window-size=1000,900",
 )
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Any]:
-    """A driver of Chromium with the empty folder ``profile``; skips where there is none."""
+def browser(profile: Path, rebound: str | None = None) -> Iterator[Any]:
+    """A driver of Chromium with the empty folder ``profile``; skips where there is none.
+
+    No name is looked up, and no proxy asked; the name ``rebound`` leads to this machine.
+    """
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no chromium with chromedriver here")
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
-    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+    rules = "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+    if rebound is not None:
+        rules = f"MAP {rebound} 127.0.0.1 , {rules}"
+    for flag in (*_FLAGS, f"--host-resolver-rules={rules}", f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     page = webdriver.Chrome(options, webdriver.ChromeService(driver))

@@ -28,10 +28,13 @@ assert SpeechBody(text="x", warmth=2).request().options == {"warmth": 2}
 assert "warmth" in OpenAISpeechBody.model_fields and "warmth" in JobBody.model_fields""",
     "tables": """
 from chattts_onnx.bulk.line import Defaults, parse_line
-from chattts_onnx.serve.job_lines import SpeechRequest, read_lines
+import io, pathlib, tempfile
+from chattts_onnx.serve.upload import SpeechRequest, receive
 assert parse_line(0, {"text": "x", "warmth": "2"}, Defaults()).options["warmth"] == 2
-(line,) = read_lines(b"text,warmth\\nx,2\\n", "a.csv", SpeechRequest(""), 9, 9)
-assert line.request.options == {"warmth": 2}""",
+folder = pathlib.Path(tempfile.mkdtemp())
+file = io.BytesIO(b"text,warmth\\nx,2\\n")
+(line,) = receive(file, "a.csv", folder, SpeechRequest(""), most=9, longest=9).lines()
+assert line.request.options["warmth"] == 2""",
     "Triton": """
 from pipeline.release.triton.model.inputs import FIELDS
 assert [(f.dtype, f.meaning) for f in FIELDS if f.name == "warmth"] == [

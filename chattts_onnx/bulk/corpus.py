@@ -1,4 +1,4 @@
-"""Corpora of any length, read as a stream: JSONL, CSV and Parquet.
+"""Corpora of any length, read as a stream: JSONL, CSV, Parquet, and a text a line.
 
 A corpus is one or several files of one format.  A :class:`Place` says where a record begins, so
 that a shard can be read without those before it.
@@ -23,6 +23,7 @@ from .line import COLUMNS
 MAX_LINE_BYTES = 1 << 20
 _BLOCK = 1 << 20
 _ROWS = 256
+_FORMATS = ".jsonl, .csv, .tsv, .parquet or .txt"
 
 
 class Place(NamedTuple):
@@ -58,17 +59,19 @@ class Reader(Protocol):
 class Corpus:
     """Files read as one; ``columns`` maps names of :data:`.COLUMNS` to those in the files.
 
-    ``encoding`` is that of JSONL and CSV without a byte order mark; UTF-8 by default.
+    ``encoding`` is that of a text file without a byte order mark; UTF-8 by default.  ``strict``
+    refuses CSV that is not well formed where a reader may guess what is meant.
     """
 
     paths: tuple[Path, ...]
     columns: tuple[tuple[str, str], ...] = ()
     delimiter: str | None = None
     encoding: str | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if not self.paths:
-            raise CorpusError("no corpus was named; expected .jsonl, .csv, .tsv or .parquet files.")
+            raise CorpusError(f"no corpus was named; expected {_FORMATS} files.")
         for path in self.paths:
             if not path.is_file():
                 raise CorpusError(f"{path} not found; expected a corpus.")
@@ -93,8 +96,12 @@ class Corpus:
 
     def fields(self, record: Record) -> dict[str, Any]:
         """Columns of a record under this project's names; :class:`LineError` when damaged."""
-        found = self._reader().fields(record.raw)
+        found = self.row(record)
         return {name: found.get(theirs) for name, theirs in self._names().items()}
+
+    def row(self, record: Record) -> dict[str, Any]:
+        """All columns of a record under the file's names; :class:`LineError` when damaged."""
+        return self._reader().fields(record.raw)
 
     def _names(self) -> dict[str, str]:
         return {name: name for name in COLUMNS} | dict(self.columns)
@@ -103,11 +110,13 @@ class Corpus:
         kind = _kind(self.paths[0])
         if kind == "jsonl":
             return _Jsonl(self.encoding)
+        if kind == "txt":
+            return _Text(self.encoding)
         if kind == "parquet":
             return _Parquet(self._names())
         tab = self.paths[0].suffix.lower() == ".tsv"
         delimiter = self.delimiter or ("\t" if tab else ",")
-        return _Csv(self._names(), delimiter, self.encoding)
+        return _Csv(self._names(), delimiter, self.encoding, self.strict)
 
 
 @dataclass(frozen=True)
@@ -151,9 +160,9 @@ def scan(corpus: Corpus, shard_lines: int) -> Scan:
 
 def _kind(path: Path) -> str:
     kinds = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
-    kind = (kinds | {".parquet": "parquet"}).get(path.suffix.lower())
+    kind = (kinds | {".parquet": "parquet", ".txt": "txt"}).get(path.suffix.lower())
     if kind is None:
-        raise CorpusError(f"{path} is no .jsonl, .csv, .tsv or .parquet file; convert it.")
+        raise CorpusError(f"{path} is no {_FORMATS} file; convert it.")
     return kind
 
 
@@ -237,18 +246,30 @@ class _Jsonl:
         return value
 
 
+class _Text(_Jsonl):
+    """One text a line."""
+
+    def fields(self, raw: str | LineError) -> dict[str, Any]:
+        if isinstance(raw, LineError):
+            raise raw
+        return {"text": raw.rstrip("\r\n")}
+
+
 class _Csv:
     """Comma- or tab-separated values with a header; quoted fields may hold line breaks."""
 
-    def __init__(self, names: Mapping[str, str], delimiter: str, encoding: str | None) -> None:
+    def __init__(
+        self, names: Mapping[str, str], delimiter: str, encoding: str | None, strict: bool
+    ) -> None:
         self._names = names
         self._delimiter = delimiter
         self._encoding = encoding
+        self._strict = strict
 
     def records(self, path: Path, offset: int) -> Iterator[tuple[Any, int]]:
         with path.open("rb") as stream:
             source = _Counted(_Lines(stream, self._encoding))
-            rows = csv.reader(source, delimiter=self._delimiter)
+            rows = csv.reader(source, delimiter=self._delimiter, strict=self._strict)
             header = self._header(path, rows)
             if offset:
                 source.seek(offset)

@@ -23,7 +23,7 @@ JOB_NAME = "job.json"
 _LOCK_NAME = ".lock"
 _FORMAT = 2
 
-AudioFormat = Literal["wav", "flac"]
+AudioFormat = Literal["wav", "flac", "pcm", "mp3", "opus"]
 Container = Literal["tar", "folder"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ COLUMNS = ("text", "id", "voice", *(option.shown for option in OPTIONS.values())
 # Seeds go into 32 bits, as many as a voice drawn from one can tell apart.
 _SEED_BYTES = 4
 _MAX_ID = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -97,4 +99,4 @@ def _voice(value: Any, default: str | None) -> str | None:
 
 
 def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return _SURROGATE.search(text) is not None

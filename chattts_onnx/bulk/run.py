@@ -18,6 +18,7 @@ from .summary import Summary, Tally, write_summary
 from .utterance import Task, line_entry, status
 
 OnProgress = Callable[[Tally], object]
+Read = Callable[[Record, int], Line | Entry]
 
 
 def run(job: Job, bundle: Bundle, slots: int = 8, on_progress: OnProgress | None = None) -> Summary:
@@ -47,19 +48,26 @@ def speak_shards(
     on_progress: OnProgress | None = None,
 ) -> None:
     """Speak and commit the given shards; the batch stays full across their borders."""
-    work = _Work(store, tally)
+    work = Work(store, tally)
     for task, entry in speaker.speak(work.tasks(list(shards))):
         work.conclude(task, entry)
         if on_progress is not None:
             on_progress(tally)
 
 
-class _Work:
-    """The shards in hand: few, since lines end in about the order in which they began."""
+class Work:
+    """The shards in hand: few, since lines end in about the order in which they began.
 
-    def __init__(self, store: Store, tally: Tally) -> None:
+    ``read`` makes the line of a record and its number, or the entry that says why there is none.
+    """
+
+    def __init__(self, store: Store, tally: Tally, read: Read | None = None) -> None:
+        job = store.job
         self._store = store
         self._tally = tally
+        self._read = read or (
+            lambda record, number: read_line(job.corpus, record, number, job.settings.defaults)
+        )
         self._open: dict[int, OpenShard] = {}
 
     def tasks(self, shards: list[int]) -> Iterator[Task]:
@@ -76,7 +84,7 @@ class _Work:
             for number in opened.numbers:
                 record = _next(records)
                 if number not in opened:
-                    line = read_line(job.corpus, record, number, job.settings.defaults)
+                    line = self._read(record, number)
                     if isinstance(line, Line):
                         yield Task(line, opened.scratch(number))
                     else:

@@ -101,13 +101,13 @@ class OpenShard:
         self.shard = shard
         self.numbers = store.job.scan.numbers(shard)
         self._store = store
-        self._folder = store.job.output / _WORK / shard_name(shard)
-        self._journal = self._folder / f"journal-{store.token}.jsonl"
+        self.folder = store.job.output / _WORK / shard_name(shard)
+        self._journal = self.folder / f"journal-{store.token}.jsonl"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._entries = self._recover()
         except OSError as error:
-            raise write_error(self._folder, error) from error
+            raise write_error(self.folder, error) from error
         self.recovered = len(self._entries)
 
     def __contains__(self, number: int) -> bool:
@@ -124,14 +124,14 @@ class OpenShard:
 
     def scratch(self, number: int) -> Path:
         """Where this process writes a line's audio until it is whole."""
-        return self._folder / f".{self._store.token}.{self.audio_name(number)}"
+        return self.folder / f".{self._store.token}.{self.audio_name(number)}"
 
     def keep(self, number: int) -> dict[str, Any]:
         """Take over the audio written to :meth:`scratch`; returns its ``file`` and ``sha256``."""
         name, scratch = self.audio_name(number), self.scratch(number)
         with scratch.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        scratch.replace(self._folder / name)
+        scratch.replace(self.folder / name)
         return {"file": name, "sha256": digest}
 
     def add(self, entry: Entry) -> None:
@@ -157,26 +157,27 @@ class OpenShard:
         part = store.part(self.shard)
         try:
             if not (target.is_dir() and any(target.iterdir())):
-                self._pack(scratch, entries)
+                self.pack(scratch, entries)
                 commit(scratch, target)
             partial = part.with_name(f".{part.name}.{store.token}.partial")
             partial.write_bytes(b"".join(map(_to_line, entries)))
             commit(partial, part)
         except OSError as error:
             raise write_error(target, error) from error
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         return entries
 
-    def _pack(self, scratch: Path, entries: list[Entry]) -> None:
+    def pack(self, scratch: Path, entries: list[Entry]) -> None:
+        """Write a complete shard to ``scratch``."""
         spoken = [entry for entry in entries if entry["file"]]
         if self._store.job.settings.container == "folder":
             scratch.mkdir()
             for entry in spoken:
-                _link(self._folder / entry["file"], scratch / entry["file"])
+                _link(self.folder / entry["file"], scratch / entry["file"])
             return
         with tarfile.open(scratch, "w", format=tarfile.USTAR_FORMAT) as archive:
             for entry in spoken:
-                source = self._folder / entry["file"]
+                source = self.folder / entry["file"]
                 with source.open("rb") as stream:
                     archive.addfile(_member(source.name, source.stat().st_size), stream)
                 data = _to_line(entry)
@@ -186,7 +187,7 @@ class OpenShard:
     def _recover(self) -> dict[int, Entry]:
         """Entries of earlier runs whose audio is still what it was."""
         found: dict[int, Entry] = {}
-        for journal in sorted(self._folder.glob("journal-*.jsonl")):
+        for journal in sorted(self.folder.glob("journal-*.jsonl")):
             for entry in read_entries(journal):
                 number = entry["line"]
                 if number in self.numbers and number not in found and self._intact(entry):
@@ -197,7 +198,7 @@ class OpenShard:
         if not entry["file"]:
             return True
         try:
-            with (self._folder / entry["file"]).open("rb") as stream:
+            with (self.folder / entry["file"]).open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"]
         except OSError:
             return False

@@ -36,7 +36,7 @@ _EXAMPLES = """  chattts-onnx batch corpus.jsonl -o speech -b bundles/int8 --voi
 def add_command(commands: Commands) -> None:
     """Declare the command."""
     batch = new_command(commands, "batch", "speak a corpus into shards of audio files", _EXAMPLES)
-    batch.add_argument("corpus", nargs="+", type=Path, help="JSONL, CSV, TSV or Parquet files")
+    batch.add_argument("corpus", nargs="+", type=Path, help="JSONL, CSV, TSV, Parquet or text")
     batch.add_argument("-o", "--output", type=Path, required=True, help="folder; resumed if begun")
     add_bundle(batch)
     add_runtime(batch)

@@ -6,9 +6,13 @@ import argparse
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .common import Commands, new_command
+
+if TYPE_CHECKING:
+    from ..serve.signals import Signals
 
 _EXAMPLES = """  chattts-onnx serve -b bundles/int8
   chattts-onnx serve -b bundles/int8 -b exact=bundles/fp32 --port 8000 --slots 16 --queue 64
@@ -48,6 +52,13 @@ def add_command(commands: Commands) -> None:
 
 def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Serve until told to stop."""
+    from ..serve.signals import Signals
+
+    with Signals() as signals:
+        return _serve(parsed, signals)
+
+
+def _serve(parsed: argparse.Namespace, signals: Signals) -> int:
     from ..serve.settings import gather
 
     settings = gather(parsed.bundle or [], vars(parsed), os.environ, parsed.api_key_file)
@@ -58,5 +69,5 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     logging.basicConfig(
         level=parsed.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    serve(settings)
+    serve(settings, signals)
     return 0

@@ -63,6 +63,38 @@ def inside(root: Path, name: str) -> Path:
     return path
 
 
+class VerifiedFiles:
+    """Files that were compared with their hashes once, and are again where they changed since.
+
+    A graph may be opened hours after its bundle.  A file that is written to, or replaced, has
+    another time of change or number than when its hash was taken; nobody can set these.
+    """
+
+    def __init__(self, root: Path, files: Mapping[str, FileInfo]) -> None:
+        self._root, self._files = root, files
+        # Before the hashes, so that no change falls between.
+        self._seen = {name: _stamp(inside(root, name)) for name in files}
+        verify_files(root, files)
+
+    def require(self, *names: str | None) -> None:
+        """Raise :class:`BundleError` where one of these is not what the manifest says."""
+        for name in names:
+            if name is None:
+                continue
+            stamp = _stamp(inside(self._root, name))
+            if stamp is None or stamp != self._seen[name]:
+                verify_files(self._root, {name: self._files[name]})
+                self._seen[name] = stamp
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
 def verify_files(root: Path, files: Mapping[str, FileInfo]) -> None:
     """Compare every file with its recorded size, then sha256; :class:`BundleError` names it."""
     paths = {name: inside(root, name) for name in files}

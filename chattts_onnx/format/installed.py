@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from ..errors import InputError
+from ..untrusted import brief
 
 GROUP = "chattts_onnx.bundles"
 FOLDER = "bundle"
@@ -47,6 +48,8 @@ def find_bundle(named: Path | str | None = None) -> Path:
 
 def known_bundle(named: Path | str | None = None) -> Path | None:
     """As :func:`find_bundle`, and None where that would raise: for what works without a bundle."""
+    if not isinstance(named, str | os.PathLike | None):
+        raise InputError(f"the bundle is {brief(named)}; expected a folder or a name.")
     named = named if named and str(named) else os.environ.get(VARIABLE) or None
     installed = installed_bundles()
     if named is not None:

@@ -24,6 +24,24 @@ MANIFEST_NAME = "manifest.json"
 # That of a bundle has some 30 kB.
 MAX_MANIFEST_BYTES = 16 << 20
 REQUIRED_GRAPHS = ("gpt", "decoder", "vocos")
+# Beyond these lies no size of a model, only trouble for those who make room or count for them.
+LARGEST = {
+    "hidden_size": 1 << 16,
+    "num_hidden_layers": 1 << 10,
+    "num_attention_heads": 1 << 12,
+    "num_key_value_heads": 1 << 12,
+    "head_dim": 1 << 12,
+    "intermediate_size": 1 << 18,
+    "num_vq": 1 << 6,
+    "num_audio_tokens": 1 << 20,
+    "num_text_tokens": 1 << 22,
+    "max_position_embeddings": 1 << 20,
+    "sample_rate": 768_000,
+    "hop_length": 1 << 16,
+    "num_mels": 1 << 12,
+}
+_LARGEST_REACH = 1 << 16
+_LEAST_RATE = 1000
 
 _T = TypeVar("_T")
 
@@ -253,10 +271,8 @@ def _file(value: Mapping[str, Any]) -> FileInfo:
     return info
 
 
-def _is_whole(value: object, least: int) -> bool:
-    # Beyond 32 bits lies no size of a model, only trouble for those who multiply sizes.
-    limit = 1 << 31 if least else 1 << 62
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value < limit
+def _is_whole(value: object, least: int, most: int = 1 << 62) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _model(value: Mapping[str, Any]) -> ModelInfo:
@@ -266,8 +282,10 @@ def _model(value: Mapping[str, Any]) -> ModelInfo:
     reach = {f.name: getattr(field_, f.name) for f in fields(field_)}
     for least, group in ((1, sizes), (0, reach)):
         for name, size in group.items():
-            if not _is_whole(size, least):
-                raise ValueError(f"{name} is {brief(size)}, no whole number of at least {least}")
+            low = _LEAST_RATE if name == "sample_rate" else least
+            most = LARGEST.get(name, _LARGEST_REACH)
+            if not _is_whole(size, low, most):
+                raise ValueError(f"{name} is {brief(size)}, no whole number of {low} to {most}")
     if model.kv_dtype not in KV_DTYPES:
         raise ValueError(f"kv_dtype {brief(model.kv_dtype)} is none of {', '.join(KV_DTYPES)}")
     return model

@@ -9,10 +9,10 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .files import SPARE
+
 # Bytes a second that lengthen the time a request may take to arrive.
 LEAST_RATE = 10_000
-# What is kept of connections beyond those that are served: enough to answer them with 503.
-_SPARE = 2
 
 
 def patient_for(seconds: float) -> type[H11Protocol]:
@@ -47,7 +47,7 @@ class PatientProtocol(H11Protocol):
         """Wait for a request, or close where far too many are connected."""
         super().connection_made(transport)
         most = self.limit_concurrency
-        if most is not None and len(self.connections) > _SPARE * most:
+        if most is not None and len(self.connections) > SPARE * most:
             transport.abort()
             return
         self._expect()

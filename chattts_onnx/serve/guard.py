@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ChatTTSError, TooLargeError
+from ..errors import ChatTTSError, QueueFullError, TooLargeError
 from .access import KeyRing
 from .answers import error_response
 from .bodies import decoded
@@ -20,17 +21,21 @@ from .settings import ServeSettings
 log = logging.getLogger("chattts_onnx.serve")
 # A HEAD of these would speak for nobody; they answer it with 405.
 _SPEECH = ("/v1/tts", "/v1/audio/speech")
+# Bodies as short as those of speech have a place while their connection has one.
+_SMALL = 1 << 16
 
 
 class Guard:
     """ASGI middleware.  A body that is too long is refused by its declared length or, where it has
-    none, as soon as it grows past the limit; it is never held whole."""
+    none, as soon as it grows past the limit; it is never held whole.  Of the bytes that all bodies
+    together may hold until they are answered, each key has an equal share."""
 
     def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
         self._app = app
         self._settings = settings
         self._keys = KeyRing(settings.api_keys)
         self._admin_keys = KeyRing(settings.admin_keys)
+        self._pending: Counter[str] = Counter()
         self._origins = Origins(settings.host, settings.allowed_hosts, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +47,8 @@ class Guard:
         if method == "HEAD" and not scope["path"].startswith(_SPEECH):
             scope["method"], send = "GET", _without_body(send)
 
-        limited = _Limited(receive, self._limit(scope["path"]))
+        share = self._settings.max_pending_bytes // max(1, len(self._settings.api_keys))
+        limited = _Limited(receive, self._limit(scope), self._pending, share)
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -53,14 +59,14 @@ class Guard:
             await send(message)
 
         async def answer(error: Exception) -> None:
-            limited.exceeded = False
+            limited.exceeded = None
             await error_response(error)(scope, receive, watched)
 
         try:
-            self._admit(scope, limited.most)
+            limited.owner = self._admit(scope, limited.most)
             await self._app(scope, await decoded(scope, limited.receive), watched)
             if limited.exceeded and not status:
-                await answer(_too_large(limited.most))
+                await answer(limited.exceeded)
         except ChatTTSError as error:
             await answer(error)
         except Exception as error:
@@ -69,13 +75,16 @@ class Guard:
             if not status:
                 await answer(error)
         finally:
+            limited.release()
             self._log(scope, method, status, time.monotonic() - started)
 
-    def _limit(self, path: str) -> int:
-        upload = path.rstrip("/") == "/v1/batch"
+    def _limit(self, scope: Scope) -> int:
+        # The parts of a form go to the disk; any other body is held until it is complete.
+        form = Headers(scope=scope).get("content-type", "").startswith("multipart/")
+        upload = form and scope["path"].rstrip("/") == "/v1/batch"
         return self._settings.max_upload_bytes if upload else self._settings.max_body_bytes
 
-    def _admit(self, scope: Scope, most: int) -> None:
+    def _admit(self, scope: Scope, most: int) -> str:
         headers = Headers(scope=scope)
         self._origins.check(headers)
         path: str = scope["path"]
@@ -88,6 +97,7 @@ class Guard:
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
             raise _too_large(most)
+        return str(scope["state"].get("owner", ""))
 
     def _log(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         path = self._route(scope)
@@ -110,20 +120,34 @@ def _without_body(send: Send) -> Send:
 
 
 class _Limited:
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: int, pending: Counter[str], share: int) -> None:
         self._receive = receive
         self.most = most
-        self.exceeded = False
+        self.owner = ""
+        self.exceeded: ChatTTSError | None = None
         self._seen = 0
+        self._pending, self._share = pending, share
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._seen += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._seen += size
+            self._pending[self.owner] += size
             if self._seen > self.most:
-                self.exceeded = True
-                raise _too_large(self.most)
+                self.exceeded = _too_large(self.most)
+            elif self._seen > _SMALL and self._pending[self.owner] > self._share:
+                self.exceeded = QueueFullError(
+                    "too many requests are being received; try again later."
+                )
+            if self.exceeded is not None:
+                raise self.exceeded
         return message
+
+    def release(self) -> None:
+        """The request is answered; nothing is held of its body."""
+        self._pending[self.owner] -= self._seen
+        self._seen = 0
 
 
 def _too_large(most: int) -> TooLargeError:

@@ -116,3 +116,5 @@ class _State:
         for state, count in self._jobs.counts().items():
             jobs.add_metric([state], count)
         yield jobs
+        held = self._jobs.bytes()
+        yield GaugeMetricFamily("chattts_batch_bytes", "Bytes of batch jobs on the disk", held)

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
-import threading
+import time
 from types import FrameType
 
 import uvicorn
 
-from ..errors import ChatTTSError, InputError
+from ..errors import InputError
 from .app import create_app
 from .connection import patient_for
+from .files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
+from .jobs import jobs_folder
 from .memory import memory_given_back
 from .service import SpeechService
 from .settings import ServeSettings
-
-log = logging.getLogger("chattts_onnx.serve")
+from .signals import Signals
 
 # What clients need to read the end of what was cancelled at the deadline.
 _GRACE = 5
+_LOOK = 0.05
+# Connections that the system keeps until they are accepted.
+_BACKLOG = 1024
 
 
 class Server(uvicorn.Server):
-    """SIGTERM and SIGINT stop gracefully, SIGHUP opens the bundles anew."""
+    """SIGTERM and SIGINT stop gracefully: until what runs has ended, others are answered 503."""
 
     def __init__(self, config: uvicorn.Config, service: SpeechService) -> None:
         super().__init__(config)
@@ -34,28 +37,30 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take nothing new; a second SIGINT does not wait."""
-        self._service.stop()
-        self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
+        again, self.should_exit = self.should_exit, True
+        self.force_exit = again and sig == signal.SIGINT
+        # Once: a second signal may come in the midst of it.
+        if not again:
+            self._service.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve, and say where."""
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
         await super().startup(sockets)
-        if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP"):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         for sock in sockets or []:
+            # uvicorn's own backlog is how many are accepted at a time.
+            sock.listen(_BACKLOG)
             host, port = sock.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             print(f"listening on http://{shown}:{port}", flush=True)
 
-    def _reload(self) -> None:
-        def work() -> None:
-            try:
-                self._service.reload()
-            except ChatTTSError as error:
-                log.error("bundles were not exchanged: %s", error)
-
-        threading.Thread(target=work, name="chattts-reload", daemon=True).start()
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what runs end while others are told to ask elsewhere, then close."""
+        self._service.stop()
+        limit = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
+        while self._service.active and not self.force_exit and time.monotonic() < limit:
+            await asyncio.sleep(_LOOK)
+        await super().shutdown(sockets)
 
 
 def make_server(settings: ServeSettings, service: SpeechService) -> Server:
@@ -66,7 +71,10 @@ def make_server(settings: ServeSettings, service: SpeechService) -> Server:
         # The access log of uvicorn holds query strings, and so what users say.
         access_log=False,
         log_config=None,
-        limit_concurrency=settings.max_connections,
+        limit_concurrency=connections_allowed(settings.max_connections),
+        backlog=ACCEPTED_AT_ONCE,
+        # Where nothing speaks it, a handshake is a request like others, and as silent in the log.
+        ws="none",
         timeout_graceful_shutdown=int(settings.drain_seconds) + _GRACE,
         server_header=False,
     )
@@ -77,7 +85,7 @@ def listen(settings: ServeSettings) -> socket.socket:
     """The socket to serve on; :class:`InputError` when the address is taken or not ours."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port)[0][0]
-        sock = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        sock = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         raise InputError(
             f"cannot listen on {settings.host}:{settings.port} ({error}); choose another --port."
@@ -89,12 +97,18 @@ def listen(settings: ServeSettings) -> socket.socket:
     return sock
 
 
-def serve(settings: ServeSettings) -> None:
-    """Open the bundles and serve until SIGTERM or SIGINT.
+def serve(settings: ServeSettings, signals: Signals | None = None) -> None:
+    """Open the bundles and serve until SIGTERM or SIGINT; SIGHUP opens the bundles anew.
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
-    with memory_given_back(), contextlib.closing(listen(settings)) as sock:
+    with contextlib.ExitStack() as tried:
+        jobs_folder(settings, tried)
+    with contextlib.ExitStack() as life:
+        signals = signals or life.enter_context(Signals())
+        life.enter_context(memory_given_back())
+        sock = life.enter_context(contextlib.closing(listen(settings)))
         service = SpeechService(settings).start()
         server = make_server(settings, service)
+        signals.exchange(service.reload)
         server.run(sockets=[sock])

@@ -172,6 +172,7 @@ class JobStatus(BaseModel):
                     "progress": 0.25,
                     "created": 1767225600.0,
                     "ended": None,
+                    "error": None,
                 }
             ]
         }
@@ -185,6 +186,7 @@ class JobStatus(BaseModel):
     progress: float
     created: float
     ended: float | None
+    error: str | None = Field(None, description="Why it failed.")
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..format.installed import find_bundle, installed_bundles
+from .origin import is_loopback
 
 if TYPE_CHECKING:
     from ..speech.windows import StreamOptions
@@ -59,6 +60,9 @@ class ServeSettings:
     max_chars: int = _option(5000, "characters of one text")
     max_body_bytes: int = _option(1 << 20, "bytes of a request's body")
     max_upload_bytes: int = _option(16 << 20, "bytes of an uploaded batch file")
+    max_pending_bytes: int = _option(
+        64 << 20, "bytes of all bodies of unanswered requests; one more is answered with 429"
+    )
     max_connections: int = _option(512, "open connections; one more is answered with 503")
     receive_seconds: float = _option(
         20.0, "time for a request to arrive, and 1 s more for each 10 kB of it", float
@@ -74,6 +78,7 @@ class ServeSettings:
     batch_workers: int = _option(2, "lines of batch jobs spoken at the same time")
     batch_jobs: int = _option(16, "batch jobs kept, finished ones included; 0: none are taken")
     batch_lines: int = _option(10_000, "lines of one batch job")
+    max_jobs_bytes: int = _option(8 << 30, "bytes that batch jobs hold on the disk, all together")
     keep_seconds: float = _option(3600.0, "how long a finished batch job is kept", float)
     cors_origins: tuple[str, ...] = _option(
         (), "pages that may call, such as http://localhost:3000, comma-separated; *: all", _names
@@ -85,6 +90,9 @@ class ServeSettings:
         (),
         "names of models that mean a variant: NAME=VARIANT, comma-separated; *: all others",
         _names,
+    )
+    published: str = _option(
+        "", "address that a container's port is published on; needs keys unless on loopback", str
     )
     log_texts: bool = _option(False, "write what users send into the log", _flag)
     naive: bool = _option(
@@ -99,7 +107,7 @@ class ServeSettings:
             _at_least(name, getattr(self, name), 1)
         for name in ("max_new_tokens", "max_body_bytes", "max_upload_bytes", "batch_workers"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("max_connections", "batch_lines"):
+        for name in ("max_connections", "batch_lines", "max_pending_bytes", "max_jobs_bytes"):
             _at_least(name, getattr(self, name), 1)
         for name in ("queue", "max_length", "threads", "look_ahead", "port", "drain_seconds"):
             _at_least(name, getattr(self, name), 0)
@@ -111,6 +119,11 @@ class ServeSettings:
         wrong = [entry for entry in self.models if not all(entry.partition("=")[::2])]
         if wrong:
             raise InputError(f"models has {wrong[0]!r}; expected NAME=VARIANT.")
+        if self.published and not is_loopback(self.published) and not self.api_keys:
+            raise InputError(
+                f"published on {self.published} without keys, anyone may use the server; set "
+                f"{PREFIX}API_KEYS."
+            )
         if self.watch_seconds < 0:
             raise InputError(f"watch_seconds is {self.watch_seconds}; expected 0 or more.")
         if self.max_chunk < self.first_chunk:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tokenizers import Tokenizer
 
 from ..charset import require_text
 from ..errors import BundleError, InputError
-from ..untrusted import brief_text, read_limited
+from ..untrusted import brief_text, parse_json, read_limited
 
+_T = TypeVar("_T")
 # The official file has 450 kB.
 _MAX_BYTES = 64 << 20
 # With a word that no vocabulary has.
@@ -34,11 +36,18 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, path: Path | str) -> TextTokenizer:
-        """Read a ``tokenizer.json``; :class:`BundleError` when it is missing or unreadable."""
+        """Read a ``tokenizer.json``; :class:`BundleError` when it is missing or unreadable.
+
+        One with regular expressions of its own is refused: matching them may take for ever, and
+        ChatTTS has none.
+        """
         if not Path(path).is_file():
             raise BundleError(f"{path} not found; a bundle needs the checkpoint's tokenizer.")
         try:
-            tokenizer = cls(Tokenizer.from_buffer(read_limited(Path(path), _MAX_BYTES)))
+            data = read_limited(Path(path), _MAX_BYTES)
+            if b'"Regex"' in data and _has_patterns(parse_json(data)):
+                raise ValueError("it has regular expressions")
+            tokenizer = _unpanicked(lambda: cls(Tokenizer.from_buffer(data)))
             # What a tokenizer lacks shows when it is used.
             tokenizer.decode(tokenizer.encode(_TRIAL))
             if not tokenizer.vocabulary:
@@ -74,12 +83,37 @@ class TextTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of ``text`` with no special token added; :class:`InputError` on undecoded bytes."""
         require_text(text, "the text")
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self._encode(text).ids)
 
     def tokens(self, text: str) -> list[str]:
         """The tokens of ``text`` as they stand in the vocabulary; ``[UNK]`` for what is not."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
+        return list(self._encode(text).tokens)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of ``ids``; control tokens such as ``[uv_break]`` are kept."""
-        return str(self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False))
+        wanted = [int(i) for i in ids]
+        return _unpanicked(lambda: self._tokenizer.decode(wanted, skip_special_tokens=False))
+
+    def _encode(self, text: str) -> Any:
+        return _unpanicked(lambda: self._tokenizer.encode(text, add_special_tokens=False))
+
+
+def _has_patterns(value: Any) -> bool:
+    """Whether a tokenizer has a pattern, outside of its vocabulary."""
+    if isinstance(value, list):
+        return any(map(_has_patterns, value))
+    if not isinstance(value, dict):
+        return False
+    return "Regex" in value or any(
+        _has_patterns(part) for name, part in value.items() if name != "vocab"
+    )
+
+
+def _unpanicked(work: Callable[[], _T]) -> _T:
+    """What the Rust library gives; its panics, which are no Exception, become errors."""
+    try:
+        return work()
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise BundleError(f"the tokenizer cannot be used: {brief_text(error)}") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.untrusted import brief
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.gpt_config import (
     count,
@@ -262,6 +263,6 @@ def _agree(config: dict[str, Any], key: str, found: int, tensor: str) -> None:
     value = config.get(key)
     if value is not None and value != found:
         raise CheckpointError(
-            f"{layout.EMBED}: tensor {tensor}: found {key} {found}, expected {value} as "
+            f"{layout.EMBED}: tensor {tensor}: found {key} {found}, expected {brief(value)} as "
             f"{layout.GPT_CONFIG} says"
         )

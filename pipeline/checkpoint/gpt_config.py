@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.format.manifest import LARGEST
 from chattts_onnx.untrusted import brief, parse_json, read_limited, stand_in
 from pipeline.checkpoint import layout
 from pipeline.core.errors import CheckpointError
@@ -63,9 +64,11 @@ def count(config: dict[str, Any], key: str, default: int | None = None) -> int:
     """
     value = config.get(key)
     value = default if value is None else value
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
+    most = LARGEST[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= most:
         raise CheckpointError(
-            f"{layout.GPT_CONFIG}: {key}: found {brief(value)}, expected a positive integer"
+            f"{layout.GPT_CONFIG}: {key}: found {brief(value)}, expected a positive integer of at "
+            f"most {most}"
         )
     return value
 

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from chattts_onnx.errors import InputError
+from chattts_onnx.serve.settings import gather
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY, DOCKER = ROOT / "deploy", ROOT / "docker"
 CPU = DEPLOY / "cpu"
@@ -338,7 +341,13 @@ def test_compose_is_for_this_machine_unless_it_is_told_otherwise() -> None:
     services = load_compose(PUBLISH="0.0.0.0", CHATTTS_API_KEYS="k")["services"]
     for name in ("service", "service-gpu"):
         assert services[name]["ports"] == ["0.0.0.0:8000:8000"]
-        assert services[name]["environment"]["CHATTTS_API_KEYS"] == "k"
+        environment = services[name]["environment"]
+        assert environment["CHATTTS_API_KEYS"] == "k"
+        gather(["x"], {}, environment)
+        with pytest.raises(InputError, match=r"0\.0\.0\.0 without keys"):
+            gather(["x"], {}, {**environment, "CHATTTS_API_KEYS": ""})
+    closed = load_compose()["services"]["service"]["environment"]
+    assert gather(["x"], {}, closed).api_keys == ()
 
 
 @pytest.mark.parametrize("given", [{"PWD": "/a/checkout"}, {"PWD": "/x", "PROJECT": "/a/checkout"}])

@@ -73,7 +73,7 @@ def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> di
         process.kill()
         client.join(_PATIENCE)
     after = time.monotonic() - began
-    jobs = sorted((folder / JOBS).glob("*")) if (folder / JOBS).is_dir() else []
+    jobs = sorted((folder / JOBS).rglob("*")) if (folder / JOBS).is_dir() else []
     broken += [f"{path.name} of a job is cut short" for path in jobs if _cut(path)]
     if digest(folder / BUNDLE) != wanted.bundle:
         broken.append("the bundle is another one after the kill")

@@ -9,34 +9,23 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from ...charset import declared as charset_of
-from ..job_lines import read_lines
 from ..schemas import JobBody, JobStatus, errors
-from .context import Jobs, Owner, Service, keys
+from .context import Jobs, Owner, keys
 
 router = APIRouter(prefix="/v1/batch", tags=["batch"], dependencies=[keys])
 
 
 @router.post("", status_code=202, responses=errors(404, 429, 503), response_model=JobStatus)
-async def create(
-    service: Service,
-    jobs: Jobs,
-    owner: Owner,
-    body: Annotated[JobBody, File()],
-) -> dict[str, Any]:
+async def create(jobs: Jobs, owner: Owner, body: Annotated[JobBody, File()]) -> dict[str, Any]:
     """Start a job.  A table needs a column ``text``, a JSON line a key ``text``; both may give
     ``id``, ``voice``, ``variant`` and the options below.  What is wrong with a line is said at
     once.
     """
-    data, name, settings = await body.file.read(), body.file.filename or "", service.settings
-    defaults, most, longest = body.defaults(), settings.batch_lines, settings.max_chars
-
-    charset = body.encoding or charset_of(body.file.content_type or "")
-
-    def start() -> dict[str, Any]:
-        lines = read_lines(data, name, defaults, most, longest, charset)
-        return jobs.submit(lines, body.format, owner).status()
-
-    return await run_in_threadpool(start)
+    file, charset = body.file, body.encoding or charset_of(body.file.content_type or "")
+    started = await run_in_threadpool(
+        jobs.submit, file.file, file.filename or "", body.defaults(), body.format, owner, charset
+    )
+    return started.status()
 
 
 @router.get("", responses=errors(), response_model=list[JobStatus])

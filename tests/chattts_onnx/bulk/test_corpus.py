@@ -96,7 +96,7 @@ def test_columns_by_other_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "found"),
     [
-        ("c.txt", "x", "convert it"),
+        ("c.docx", "x", "convert it"),
         ("c.jsonl", "\n\n", "found no line"),
         ("c.csv", "", "has no header"),
         ("c.csv", "id,words\n1,x\n", "columns .'id', 'words'.; expected 'text'"),

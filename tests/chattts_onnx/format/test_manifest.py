@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chattts_onnx import BundleError, InputError, Manifest, open_bundle
+from chattts_onnx.format.manifest import LARGEST, ModelInfo
 
 
 @pytest.fixture
@@ -150,3 +152,67 @@ def test_odd_generation_settings_are_refused(copy: Path, value: object) -> None:
     edit(copy, lambda v: v["generation"]["code"].update(temperature=value))
     with pytest.raises(InputError, match="temperature is"):
         open_bundle(copy, threads=1).default_params("code")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_vq", 2**31 - 1),
+        ("sample_rate", 1),
+        ("sample_rate", 10**9),
+        ("num_hidden_layers", 10**6),
+        ("max_position_embeddings", 2**30),
+        ("hidden_size", 2**30),
+    ],
+)
+def test_sizes_of_no_model_are_refused(copy: Path, name: str, value: int) -> None:
+    edit(copy, lambda v: v["model"].update({name: value}))
+    with pytest.raises(BundleError, match=f"{name} is {value}"):
+        open_bundle(copy)
+
+
+def test_every_size_of_a_model_has_a_bound() -> None:
+    sizes = {field.name for field in fields(ModelInfo) if field.type == "int"}
+    assert sizes <= set(LARGEST)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def exchange(path: Path, data: bytes) -> None:
+    fresh = path.with_name("fresh")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+
+
+@pytest.mark.parametrize("change", [rewrite, exchange])
+@pytest.mark.parametrize("name", ["text_head.onnx", "text_head.onnx.data"])
+def test_a_graph_is_verified_when_it_is_opened(
+    copy: Path, name: str, change: Callable[[Path, bytes], None]
+) -> None:
+    hidden = [[0.0] * Manifest.load(copy, verify=False).model.hidden_size]
+    data = (copy / name).read_bytes()
+    opened, unverified = open_bundle(copy), open_bundle(copy, verify=False)
+    change(copy / name, bytes([*data[:-1], data[-1] ^ 1]))
+    with pytest.raises(BundleError, match=rf"{name} has sha256"):
+        opened.text_logits(hidden)
+    # The same bytes again are what was verified.
+    change(copy / name, data)
+    expected = opened.text_logits(hidden)
+    assert (unverified.text_logits(hidden) == expected).all()
+    (copy / name).unlink()
+    assert (opened.text_logits(hidden) == expected).all()
+
+
+def test_a_bundle_that_is_gone_is_named_when_a_graph_is_opened(copy: Path) -> None:
+    opened = open_bundle(copy)
+    shutil.rmtree(copy)
+    with pytest.raises(BundleError, match="missing"):
+        opened.text_logits([[0.0] * opened.model.hidden_size])
+
+
+@pytest.mark.parametrize("folder", [5, b"bundle", ["a"], 1.5])
+def test_what_is_no_path_is_refused(folder: Any) -> None:
+    with pytest.raises(InputError, match="expected a folder"):
+        open_bundle(folder)

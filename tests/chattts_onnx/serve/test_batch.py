@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
+from chattts_onnx.bulk.job import locked
+from chattts_onnx.errors import InputError
+from chattts_onnx.serve.run import serve
 from tests.chattts_onnx.serve.conftest import (
     HTTP,
     STEPS,
@@ -196,15 +199,90 @@ def test_jobs_go_by_no_clock_that_is_set(
 
 def test_what_a_killed_server_left_is_removed(start_server: Start, tmp_path: Path) -> None:
     jobs = tmp_path / "jobs"
-    jobs.mkdir()
-    id = "a" * 22
-    names = [f"{id}.zip", f"{id}.partial", f".{id}.3.wav", f"{'b' * 22}.zip", "notes.zip"]
-    for name in names:
-        (jobs / name).touch()
-    for name in [*names[:3], names[4]]:
-        os.utime(jobs / name, (0, 0))
-    start_server(jobs_folder=str(jobs))
-    assert sorted(path.name for path in jobs.iterdir()) == [names[3], names[4]]
+    killed, young, living, other = (jobs / name for name in ("a" * 22, "b" * 22, "c" * 22, "notes"))
+    for folder in (killed, young, living, other):
+        (folder / ".work").mkdir(parents=True)
+        (folder / ".work" / "0.wav").touch()
+    with locked(living):
+        for folder in (killed, living, other):
+            os.utime(folder, (0, 0))
+        start_server(jobs_folder=str(jobs))
+        assert sorted(jobs.iterdir()) == sorted([young, living, other])
+
+
+def test_temporary_folders_of_killed_servers_are_removed(
+    start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "chattts-onnx-jobs-left"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    link = tmp_path / "chattts-onnx-jobs-link"
+    link.symlink_to(tmp_path)
+    start_server()
+    assert not left.exists() and link.is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_nobody_else_may_read_what_a_job_leaves(start_server: Start, tmp_path: Path) -> None:
+    server = start_server(jobs_folder=str(tmp_path / "jobs"))
+    id = upload(server, "hello\n").json()["id"]
+    finished(server, id)
+    folder = tmp_path / "jobs" / id
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not [path for path in folder.rglob("*") if path.suffix in (".wav", ".txt")]
+    assert (folder / "speech.zip").stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_take_turns(start_server: Start) -> None:
+    server = start_server(batch_workers=1, api_keys=("one", "two"))
+    gate = Gate(server.service)
+    long = upload(server, "hello\n" * 20, key="one").json()["id"]
+    until(lambda: sum(server.service.load()["tiny"]) == 1, "its first line runs")
+    short = upload(server, "hello\n", key="two").json()["id"]
+    gate.open()
+    until(lambda: status(server, short, "two").json()["state"] == "done", "the short one is done")
+    assert status(server, long, "one").json()["done"] < 20
+
+
+def test_a_key_neither_fills_nor_empties_anothers_room(start_server: Start) -> None:
+    server = start_server(batch_jobs=4, api_keys=("one", "two"))
+
+    def spoken(key: str) -> str:
+        id: str = upload(server, "hello\n", key=key).json()["id"]
+        until(lambda: status(server, id, key).json()["state"] == "done", "it is done")
+        return id
+
+    kept = spoken("two")
+    assert len({spoken("one") for _ in range(4)}) == 4
+    assert len(HTTP.get(f"{server.url}/v1/batch", headers={"x-api-key": "one"}).json()) == 2
+    assert status(server, kept, "two").json()["state"] == "done"
+    gate = Gate(server.service)
+    answers = [upload(server, "hello\n", key="one").status_code for _ in range(4)]
+    assert answers == [202, 202, 429, 429]
+    assert upload(server, "hello\n", key="two").status_code == 202
+    gate.open()
+
+
+def test_bytes_of_jobs_are_limited(start_server: Start, tmp_path: Path) -> None:
+    one = 2 * SAMPLES
+    server = start_server(max_jobs_bytes=5 * one, jobs_folder=str(tmp_path), batch_workers=1)
+    assert upload(server, ("x" * 999 + "\n") * (one // 100)).status_code == 429
+    first = upload(server, "hello\nhello\n").json()["id"]
+    assert finished(server, first)["state"] == "done"
+    # The second pushes the first out, the third is too long by itself.
+    second = upload(server, "hello\nhello\nhello\n").json()["id"]
+    assert finished(server, second)["state"] == "done"
+    assert status(server, first).status_code == 404
+    third = finished(server, upload(server, "hello\n" * 9).json()["id"])
+    assert third["state"] == "failed" and "bytes" in third["error"] and third["done"] < 9
+    until(lambda: list(tmp_path.iterdir()) == [], "its files are gone")
+
+
+def test_an_unusable_folder_is_named_before_anything_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/jobs: .*--jobs-folder"):
+        serve(settings_for(tmp_path / "none", jobs_folder=str(tmp_path / "file" / "jobs")))
 
 
 def test_jobs_are_limited_and_finished_ones_make_room(start_server: Start) -> None:
@@ -262,6 +340,6 @@ def test_a_folder_of_its_own_goes_with_the_server(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with running(settings_for(steady_path)) as server:
         finished(server, upload(server, "hello\n").json()["id"])
-        (folder,) = tmp_path.glob("chattts-jobs-*")
-        assert list(folder.glob("*.zip"))
-    assert not list(tmp_path.glob("chattts-jobs-*"))
+        (folder,) = tmp_path.glob("chattts-onnx-jobs-*")
+        assert list(folder.rglob("*.zip"))
+    assert not list(tmp_path.glob("chattts-onnx-jobs-*"))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.chattts_onnx.serve.conftest import HTTP, PATIENCE, STEPS, build_steady, until
 
 ROOT = Path(__file__).parents[3]
@@ -113,3 +115,48 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2 and "Install chattts-onnx[serve]" in done.stderr
+
+
+def caught(process: subprocess.Popen[str], number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    fields = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    (mask,) = [line.split()[1] for line in fields if line.startswith("SigCgt")]
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_signals_of_the_start(number: signal.Signals, tmp_path: Path) -> None:
+    bundle = build_steady(tmp_path / "bundle")
+    with subprocess.Popen(
+        [sys.executable, "-m", "chattts_onnx", "serve", "-b", str(bundle), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        until(lambda: caught(process, number), "it has a handler")
+        for _ in range(200 if number == signal.SIGHUP else 1):
+            process.send_signal(number)
+        assert process.stdout is not None
+        listens = process.stdout.readline().startswith("listening")
+        assert listens == (number == signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0 and "Traceback" not in log
+    assert log.count("serving bundle") <= 3
+
+
+def test_a_server_that_ends_says_so_until_all_is_spoken(tmp_path: Path) -> None:
+    bundle = build_steady(tmp_path / "bundle")
+    with served("-b", f"tiny={bundle}", CHATTTS_BUFFER_SECONDS="0.1") as (process, port):
+        url = f"http://127.0.0.1:{port}"
+        body = {"text": "hello world. " * 30, "format": "pcm"}
+        with HTTP.stream("POST", f"{url}/v1/tts", json=body) as answer:
+            chunks = answer.iter_raw(64)
+            next(chunks)
+            process.send_signal(signal.SIGTERM)
+            until(lambda: HTTP.get(f"{url}/ready").status_code == 503, "it is not ready")
+            assert HTTP.post(f"{url}/v1/tts", json=body).status_code == 503
+            assert sum(map(len, chunks)) > 2 * STEPS * 64
+        assert process.wait(PATIENCE) == 0

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from chattts_onnx import Bundle, InputError, cli
 from chattts_onnx.bulk.line import COLUMNS
 from chattts_onnx.cli.completion import _paths
-from chattts_onnx.serve import job_lines
+from chattts_onnx.serve import upload
 from chattts_onnx.serve.schemas import JobBody, OpenAISpeechBody, SpeechBody
 from chattts_onnx.speech.options import OPTIONS, check_options, read_options, shown_options
 
@@ -49,7 +49,7 @@ def test_bodies_have_a_field_for_each_with_its_bounds(body: type[BaseModel]) -> 
 
 def test_tables_have_a_column_for_each() -> None:
     assert set(COLUMNS) == {"text", "id", "voice", *BY_NAME}
-    assert set(job_lines._COLUMNS) == {"text", "id", "voice", "variant", *BY_NAME}
+    assert set(upload._COLUMNS) == {"text", "id", "voice", "variant", *BY_NAME}
 
 
 @pytest.mark.parametrize("name", list(OPTIONS))

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +95,52 @@ def test_unreadable_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(BundleError, match="not a readable"):
         TextTokenizer.load(tmp_path / "tokenizer.json")
+
+
+@pytest.fixture
+def tokenizer_file(bundle: Bundle, tmp_path: Path) -> Path:
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes((bundle.path / "tokenizer.json").read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("place", ["pre_tokenizer", "normalizer"])
+def test_a_tokenizer_with_patterns_of_its_own_is_refused(tokenizer_file: Path, place: str) -> None:
+    value = json.loads(tokenizer_file.read_bytes())
+    pattern = {"pattern": {"Regex": "(a*)*b"}, "behavior": "Isolated", "invert": False}
+    replace = {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": ""}
+    parts = {"pre_tokenizer": {"type": "Split", **pattern}, "normalizer": replace}
+    value[place] = {"type": "Sequence", f"{place}s": [parts[place], value[place]]}
+    tokenizer_file.write_text(json.dumps(value))
+    with pytest.raises(BundleError, match="regular expressions"):
+        TextTokenizer.load(tokenizer_file)
+    # A word of the vocabulary is no pattern.
+    value[place] = None
+    value["model"]["vocab"]["Regex"] = max(value["model"]["vocab"].values()) + 10_000
+    tokenizer_file.write_text(json.dumps(value))
+    assert TextTokenizer.load(tokenizer_file).encode("hello")
+
+
+def test_a_panic_of_the_tokenizer_is_a_named_error(
+    tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panic = type("PanicException", (BaseException,), {})
+    tokenizer = TextTokenizer.load(tokenizer_file)
+
+    def fail(*_: object, **__: object) -> None:
+        raise panic("retry-limit-in-match over")
+
+    monkeypatch.setattr(tokenizer, "_tokenizer", SimpleNamespace(encode=fail, decode=fail))
+    for use in (tokenizer.encode, tokenizer.tokens, lambda _: tokenizer.decode([1])):
+        with pytest.raises(BundleError, match="retry-limit"):
+            use("a")
+
+
+@pytest.mark.parametrize("text", [None, 5, b"hello", [1], object()])
+def test_what_is_no_text_is_named(bundle: Bundle, text: Any) -> None:
+    for speak in (bundle.say, bundle.generate, bundle.prepare, lambda t: list(bundle.stream(t))):
+        with pytest.raises(InputError, match=r"text is .*expected (a string|str)"):
+            speak(text)
 
 
 @pytest.mark.skipif(not OFFICIAL.is_file(), reason="no official tokenizer here")

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from pipeline.checkpoint.config import BlocksConfig, CheckpointConfig, PinnedFile, SeededConfig
+from pipeline.checkpoint.config import CheckpointConfig, PinnedFile, SeededConfig
 from pipeline.checkpoint.record import hash_files
 from pipeline.checkpoint.seeded import write_seeded
+from tests.pipeline.checkpoint.tiny import TINY
 
 REPOSITORY = "someone/speech"
 # pragma: allowlist nextline secret
@@ -28,28 +29,7 @@ SEED = 11
 @pytest.fixture(scope="session")
 def tiny_config() -> SeededConfig:
     """Every size differs from the official one, and no two sizes are equal by accident."""
-    return SeededConfig(
-        hidden_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=6,
-        num_key_value_heads=3,
-        intermediate_size=40,
-        max_position_embeddings=128,
-        rope_theta=5000.0,
-        rms_norm_eps=1e-5,
-        num_vq=4,
-        vq_groups=2,
-        vq_levels=[3, 3, 3],
-        vocabulary="compact",
-        embed_tokens=7,
-        num_mels=10,
-        n_fft=64,
-        dvae_dim=14,
-        decoder=BlocksConfig(hidden=18, intermediate=30, num_layers=3, bottleneck=5),
-        dvae_decoder=BlocksConfig(hidden=16, intermediate=26, num_layers=2, bottleneck=4),
-        dvae_encoder=BlocksConfig(hidden=22, intermediate=28, num_layers=1, bottleneck=6),
-        vocos=BlocksConfig(hidden=20, intermediate=34, num_layers=2),
-    )
+    return TINY
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,8 @@ def test_head_dim_and_heads_may_be_independent(damaged: Path) -> None:
 CONFIG_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "hidden_size absent": ({"hidden_size": ...}, r"hidden_size: found None, expected a positive"),
     "layers a string": ({"num_hidden_layers": "2"}, r"num_hidden_layers: found '2'"),
+    "a million layers": ({"num_hidden_layers": 10**6}, r"num_hidden_layers: found 1000000"),
+    "endless positions": ({"max_position_embeddings": 2**31 - 1}, r"expected .* at most 1048576"),
     "heads zero": ({"num_attention_heads": 0}, r"num_attention_heads: found 0"),
     "heads true": ({"num_attention_heads": True}, r"num_attention_heads: found True"),
     "heads odd": ({"num_attention_heads": 7}, r"found hidden_size 24 with 7 attention heads"),

@@ -11,8 +11,10 @@ from safetensors.numpy import save
 
 from chattts_onnx.text.tokenizer import TextTokenizer
 from pipeline.checkpoint import gpt_config, layout
+from pipeline.checkpoint.dims import load_dims
 from pipeline.checkpoint.lora import merge_adapter
 from pipeline.checkpoint.record import CheckpointRecord, FileRecord, read_record, write_record
+from pipeline.checkpoint.seeded import write_seeded
 from pipeline.checkpoint.tensors import STORED, open_tensors
 from pipeline.checkpoint.tokenizer import (
     BASE_TOKENS,
@@ -20,6 +22,7 @@ from pipeline.checkpoint.tokenizer import (
     check_tokenizer,
     write_tokenizer,
 )
+from tests.pipeline.checkpoint.tiny import TINY
 from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_safetensors
 from tools.drills.fuzz.mutations import either, mutate_bytes
 from tools.drills.fuzz.reader import Prepared, Reader
@@ -53,13 +56,10 @@ def _safetensors(folder: Path) -> Prepared:
 
 
 def _gpt_config(folder: Path) -> Prepared:
+    """Read alone, and against the tensors of a tiny checkpoint."""
     path = folder / layout.GPT_CONFIG
-    path.parent.mkdir(parents=True)
-    plain = {
-        "model_type": "llama", "hidden_act": "silu", "hidden_size": 768, "rope_theta": 1e4,
-        "num_hidden_layers": 20, "rms_norm_eps": 1e-5, "max_position_embeddings": 4096,
-        "attention_bias": False, "rope_scaling": None,
-    }  # fmt: skip
+    write_seeded(folder, TINY, 1, lambda _: None)
+    plain = {**json.loads(path.read_bytes()), "attention_bias": False, "rope_scaling": None}
     nested = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}, "mlp_bias": False}
 
     def read(data: bytes) -> None:
@@ -69,8 +69,9 @@ def _gpt_config(folder: Path) -> Prepared:
         gpt_config.rms_norm_eps(config)
         gpt_config.max_positions(config)
         gpt_config.count(config, "num_hidden_layers", 1)
+        load_dims(folder)
 
-    return Prepared((dump(plain), dump(nested), dump({**plain, **nested})), read, path)
+    return Prepared((dump(plain), dump({**plain, **nested})), read, path)
 
 
 def _tokenizer(folder: Path) -> Prepared:

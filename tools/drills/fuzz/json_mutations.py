@@ -10,7 +10,8 @@ from typing import Any
 from tools.drills.fuzz.mutations import MAX_BYTES, TEXT, mutate_bytes, mutate_text
 
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 3, 1.5, -0.0, 1e308, float("nan"), float("inf"), 2**31, 2**53,
+    None, True, False, 0, 1, -1, 3, 1.5, -0.0, 1e308, float("nan"), float("inf"), 10**6, 2**31 - 1,
+    2**31, 2**53,
     2**63, 2**64, 10**400, -(10**30), "", " ", "a", "0", "a/b", "\ud800", [], {}, [[]], [0] * 9,
     [[1, 2], [3]], {"": {}}, {"a": 1}, *TEXT,
 )  # fmt: skip

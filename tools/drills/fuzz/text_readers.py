@@ -11,8 +11,8 @@ from chattts_onnx.bulk.corpus import Corpus, scan
 from chattts_onnx.bulk.line import Defaults, parse_line
 from chattts_onnx.charset import decode, require_text
 from chattts_onnx.errors import InputError
-from chattts_onnx.serve.job_lines import read_lines
 from chattts_onnx.serve.requests import SpeechRequest
+from chattts_onnx.serve.upload import receive
 from chattts_onnx.text.lexicon import Lexicon
 from chattts_onnx.text.report import Report
 from pipeline.checkpoint.config import CheckpointConfig
@@ -63,9 +63,11 @@ def _parquet(folder: Path) -> Prepared:
     return _corpus(folder, "corpus.parquet", tuple(seeds))
 
 
-def _job_lines(name: str, seed: bytes) -> Prepared:
+def _job_lines(folder: Path, name: str, seed: bytes) -> Prepared:
     def read(data: bytes) -> None:
-        for line in read_lines(data, name, SpeechRequest(""), 1000, 5000):
+        given = SpeechRequest("")
+        upload = receive(io.BytesIO(data), name, folder, given, most=1000, longest=5000)
+        for line in upload.lines():
             file = line.file_name("wav")
             assert "/" not in file
             assert ".." not in file
@@ -169,12 +171,12 @@ READERS = (
     Reader("corpus-parquet", "corpora in Parquet", _parquet, mutate_bytes),
     Reader(
         "job-csv", "files of `/v1/batch` in CSV",
-        lambda folder: _job_lines("a.csv", b"text,id,speed\n" + b'hello,1,3\n"a ""b"",",,\n'),
+        lambda folder: _job_lines(folder, "a.csv", b'text,id,speed\nhello,1,3\n"a ""b"",",,\n'),
         either(mutate_text, mutate_text, mutate_bytes),
     ),
     Reader(
         "job-jsonl", "files of `/v1/batch` in JSONL",
-        lambda folder: _job_lines("a.jsonl", _LINES), mutate_json_lines,
+        lambda folder: _job_lines(folder, "a.jsonl", _LINES), mutate_json_lines,
     ),
     Reader(
         "lexicon-yaml", "lexicons in YAML", _lexicon, mutate_text,

@@ -14,7 +14,17 @@ from pathlib import Path
 
 from pipeline.core.command import command
 from tools.drills.record import FOLDER, Promise, read_records, write_record
-from tools.drills.server import connections, contract, growth, hostile, overload, privacy, texts
+from tools.drills.server import (
+    budgets,
+    connections,
+    contract,
+    growth,
+    hostile,
+    life,
+    overload,
+    privacy,
+    texts,
+)
 from tools.drills.server.target import build_bundle
 
 # The full counts; tests call the same functions with smaller ones.
@@ -31,6 +41,14 @@ DRILLS: dict[str, Callable[[Path], Promise]] = {
     "growth": lambda bundle: growth.growth(bundle, 10_000, 1_000),
     "keys": privacy.wrong_keys,
     "logs": privacy.logs,
+    "uploads": lambda bundle: budgets.uploads(bundle, 100),
+    "idle": lambda bundle: budgets.idle(bundle, 1300),
+    "shares": lambda bundle: budgets.shares(bundle, 16),
+    "queued": lambda bundle: budgets.queued(bundle, 12),
+    "signals": lambda bundle: life.signals(bundle, 16),
+    "left-behind": lambda bundle: life.left_behind(bundle, 5),
+    "exchanged": lambda bundle: life.exchanged(bundle, 10),
+    "verified": lambda _: life.verified(),
 }
 
 

@@ -57,6 +57,14 @@ def wrong_keys(bundle: Path, guarded: Sequence[tuple[str, str]] = GUARDED) -> Pr
     )
 
 
+def _handshake(target: str) -> str:
+    """A WebSocket's, after which the client leaves."""
+    return (
+        f"GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+
+
 def _wrong(key: str) -> Iterator[dict[bytes, bytes]]:
     near = [key[:end] for end in range(1, len(key))] + [key[start:] for start in range(1, len(key))]
     near += [key.upper(), key + "x", f"{key},{key}", f"{key}\t{key}", key * 1000, f'"{key}"']
@@ -131,6 +139,7 @@ def _tell(target: Target) -> int:
         f"GET / HTTP/1.1\r\nHost: localhost\r\n{MARKER}\r\n\r\n",
         f"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: {MARKER}\r\nConnection: upgrade\r\n\r\n",
         f"POST /v1/tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{MARKER}",
+        *(_handshake(f"{path}?text={MARKER}&api_key={MARKER}") for path in ("/", "/v1/tts/stream")),
     )
     for request in damaged:
         exchange(target.port, [request.encode()], PATIENCE)

@@ -75,13 +75,20 @@ class Target:
 
 @contextmanager
 def serving(
-    bundle: Path, options: Mapping[str, object], environment: Mapping[str, str] | None = None
+    bundle: Path,
+    options: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    files: int | None = None,
 ) -> Iterator[Target]:
-    """``chattts-onnx serve`` with ``options`` (``--slots`` is ``{"slots": …}``)."""
+    """``chattts-onnx serve`` with ``options`` (``--slots`` is ``{"slots": …}``), which may open so
+    many ``files``."""
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    command = continuous(bundle, words)
+    if files is not None:
+        command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files), *command]
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
-        ServerProcess(continuous(bundle, words), PATIENCE, environment) as process,
+        ServerProcess(command, PATIENCE, environment) as process,
         httpx.Client(
             base_url=process.address, timeout=PATIENCE, trust_env=False, limits=limits
         ) as client,

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from tools.drills.record import Promise
-from tools.drills.server import connections, contract, growth, hostile, overload, privacy, texts
+from tools.drills.server import (
+    budgets,
+    connections,
+    contract,
+    growth,
+    hostile,
+    life,
+    overload,
+    privacy,
+    texts,
+)
 from tools.drills.server.target import build_bundle
 
 pytest.importorskip("fastapi")
@@ -64,3 +74,20 @@ def test_requests_leave_nothing_behind(bundle: Path) -> None:
 def test_keys_and_logs(bundle: Path) -> None:
     assert kept(privacy.wrong_keys(bundle, (("GET", "/v1/voices"), ("POST", "/admin/reload"))), 100)
     assert kept(privacy.logs(bundle), 30)
+
+
+def test_no_client_takes_more_than_its_part(bundle: Path) -> None:
+    assert kept(budgets.uploads(bundle, 6, 2 << 20), 6)
+    assert kept(budgets.idle(bundle, 1100, sentences=100), 1100)
+    assert kept(budgets.shares(bundle, 1, lines=40), 1)
+    assert kept(budgets.queued(bundle, 2, 2 << 20), 2)
+
+
+def test_a_server_without_a_budget_would_be_seen(bundle: Path) -> None:
+    assert budgets.uploads(bundle, 2, 1 << 17, allowed=-1).broken == 2
+
+
+def test_signals_kills_and_exchanges_cost_nothing(bundle: Path) -> None:
+    assert kept(life.signals(bundle, 2), 2)
+    assert kept(life.left_behind(bundle, 1), 1)
+    assert kept(life.exchanged(bundle, 2), 2)
