@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -17,8 +17,10 @@ from .graphs.sessions import Provider, SessionConfig, choose_providers, choose_t
 from .model import Floats, Ints, Model
 from .native.choice import wanted_step
 from .speech.cloning import make_sample
+from .speech.live import LiveText, speak_live
 from .speech.narrate import narrate
 from .speech.requests import OnStep, Options, Sample, generate, make_prompt
+from .speech.timing import Timings
 from .speech.windows import StreamOptions
 from .voices.vectors import Voice
 
@@ -136,24 +138,60 @@ class Bundle(Model):
         text: str,
         voice: Voice | None = None,
         on_step: OnStep | None = None,
+        timings: Timings | None = None,
         **options: Unpack[Options],
     ) -> Floats:
-        """Speech float32 [samples] of one text, in pieces where it is long."""
+        """Speech float32 [samples] of one text, in pieces where it is long.
+
+        ``timings`` collects when each sentence and word is said.  A text in which nothing is to be
+        said (punctuation, an emoji) gives 0.25 s of silence.
+        """
         self._warn(text, options)
-        return join(narrate(self, text, voice, on_step=on_step, **options))
+        return join(narrate(self, text, voice, on_step=on_step, timings=timings, **options))
 
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str | None],
         voice: Voice | None = None,
         stream: StreamOptions | None = None,
         on_step: OnStep | None = None,
+        timings: Timings | None = None,
         **options: Unpack[Options],
     ) -> Iterator[Floats]:
-        """Speech as chunks float32 [samples] while it is generated; joined, what ``say`` gives."""
-        self._warn(text, options)
-        stream = stream or StreamOptions()
-        return narrate(self, text, voice, stream=stream, on_step=on_step, **options)
+        """Speech as chunks float32 [samples] while it is generated; joined, what ``say`` gives.
+
+        ``text`` may be an iterator over a text that is still being written, such as the tokens of a
+        language model: the first clause is spoken as soon as it ends, then each sentence.  None in
+        it asks for what is there.
+        """
+        live = not isinstance(text, str)
+        if isinstance(text, str):
+            self._warn(text, options)
+        return narrate(
+            self,
+            text,
+            voice,
+            stream=stream or StreamOptions(),
+            on_step=on_step,
+            live=live,
+            timings=timings,
+            **options,
+        )
+
+    def astream(
+        self,
+        text: AsyncIterable[str | None],
+        voice: Voice | None = None,
+        stream: StreamOptions | None = None,
+        timings: Timings | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncIterator[Floats]:
+        """As :meth:`stream`, of a text that a coroutine writes; the event loop is not held up."""
+
+        def speak(live: LiveText) -> Iterator[Floats]:
+            return self.stream(live, voice, stream, timings=timings, **options)
+
+        return speak_live(text, speak)
 
     def _warn(self, text: str, options: Options) -> None:
         for line in shortfalls(self.manifest, text, options):

@@ -14,7 +14,12 @@ pytest_plugins = ["pytester"]
 
 # A bundle or server that its owner has set up is none of the tests' business.
 for _name in [name for name in os.environ if name.startswith("CHATTTS_")]:
-    if _name not in ("CHATTTS_DATA", "CHATTTS_PEER_PYTHON", "CHATTTS_STEP"):
+    if _name not in (
+        "CHATTTS_CLIENTS_PYTHON",
+        "CHATTTS_DATA",
+        "CHATTTS_PEER_PYTHON",
+        "CHATTTS_STEP",
+    ):
         del os.environ[_name]
 
 # Two test processes share the cores; spinning thread pools would fight over them.

@@ -27,6 +27,12 @@ LANES = (
     Lane("Prometheus' own check", r"promtool", ".ci/prepare"),
     Lane("kubectl", r"^no kubectl", "install kubectl (kubernetes.io/docs/tasks/tools)"),
     Lane("tritonserver", r"triton_server/install\.sh", "triton_server/install.sh"),
+    Lane(
+        "clients of others",
+        r"no clients' environment",
+        "python -m venv .venv-clients && .venv-clients/bin/pip install "
+        "-r tests/clients/requirements.txt",
+    ),
     Lane("the official package", r"no official package", "peer/install.sh"),
     Lane(
         "the official files",

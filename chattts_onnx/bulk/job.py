@@ -13,6 +13,7 @@ from typing import IO, Any, Literal
 
 from ..errors import InputError
 from ..format.manifest import MANIFEST_NAME, Manifest
+from ..speech.subtitles import SubtitleFormat
 from ..text import TextOptions
 from .corpus import Corpus, Scan
 from .errors import JobError
@@ -33,7 +34,8 @@ class Settings:
 
     ``format`` is that of each line's audio, ``container`` that of a shard of ``shard_lines``
     lines.  ``text_options`` hold the lexicon; what ``defaults`` say of the text goes before them.
-    ``keep_text`` puts the text itself into the manifest besides its hash.
+    ``keep_text`` puts the text itself, and when its words are said, into the manifest besides its
+    hash.  ``subtitles`` lie beside each audio file.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
@@ -42,10 +44,13 @@ class Settings:
     shard_lines: int = 1000
     text_options: TextOptions = field(default_factory=TextOptions)
     keep_text: bool = True
+    subtitles: SubtitleFormat | None = None
 
     def __post_init__(self) -> None:
         if self.shard_lines < 1:
             raise InputError(f"shard_lines is {self.shard_lines}; expected at least 1.")
+        if self.subtitles and not self.keep_text:
+            raise InputError("subtitles hold the text, which is not to be kept; choose one.")
 
 
 @dataclass(frozen=True)

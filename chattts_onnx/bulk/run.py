@@ -136,6 +136,7 @@ def bad_entry(number: int, fields: dict[str, Any], error: ChatTTSError) -> Entry
         "samples": 0,
         "seconds": 0.0,
         "finished": False,
+        "sentences": None,
         **status(error),
     }
 

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import commit
+from ..speech.subtitles import subtitles
+from ..speech.timing import read_sentences
 from .errors import BulkError
 from .files import write_error
 from .job import Job
@@ -174,15 +176,23 @@ class OpenShard:
             scratch.mkdir()
             for entry in spoken:
                 _link(self.folder / entry["file"], scratch / entry["file"])
+                for name, data in self._beside(entry):
+                    (scratch / name).write_bytes(data)
             return
         with tarfile.open(scratch, "w", format=tarfile.USTAR_FORMAT) as archive:
             for entry in spoken:
                 source = self.folder / entry["file"]
                 with source.open("rb") as stream:
                     archive.addfile(_member(source.name, source.stat().st_size), stream)
-                data = _to_line(entry)
-                name = f"{source.stem}.json"
-                archive.addfile(_member(name, len(data)), io.BytesIO(data))
+                note = f"{source.stem}.json", _to_line(entry)
+                for name, data in (note, *self._beside(entry)):
+                    archive.addfile(_member(name, len(data)), io.BytesIO(data))
+
+    def _beside(self, entry: Entry) -> Iterator[tuple[str, bytes]]:
+        """Files that belong to an audio file: (name, bytes)."""
+        if form := self._store.job.settings.subtitles:
+            text = subtitles(read_sentences(entry["sentences"] or ()), form)
+            yield f"{Path(entry['file']).stem}.{form}", text.encode("utf-8", "backslashreplace")
 
     def _recover(self) -> dict[int, Entry]:
         """Entries of earlier runs whose audio is still what it was."""

@@ -16,6 +16,7 @@ from ..errors import ChatTTSError, InputError
 from ..speech.options import shown_options
 from ..speech.requests import Options
 from ..speech.script import Joiner, Part, Script
+from ..speech.timing import Timings, sentence_records
 from ..speech.windows import decode_in_windows
 from ..text import Piece
 from .job import Settings
@@ -36,7 +37,10 @@ def line_script(bundle: Bundle, settings: Settings, line: Line) -> Script:
     """What is to be spoken of a line; raises what is wrong with it."""
     own: Options = {"text_options": settings.text_options}
     options: Options = {**own, **line.options}
-    return Script(bundle, line.text, line.voice, options)
+    script = Script(bundle, line.text, line.voice, options)
+    if script.silent:  # a corpus wants no file that says nothing
+        raise InputError("the text has no word that can be spoken.")
+    return script
 
 
 class Utterance:
@@ -54,7 +58,8 @@ class Utterance:
         self._parts: Iterator[Part] | None = None
         self._rest: deque[Callable[[Request], Request]] = deque()
         self._pieces: deque[Piece] = deque()
-        self._joiner = Joiner(bundle.sample_rate)
+        self._timings = Timings()
+        self._joiner = Joiner(bundle.sample_rate, self._timings)
         self._samples = 0
         self._finished = True
 
@@ -105,6 +110,7 @@ class Utterance:
     def entry(self) -> Entry:
         """The line of the manifest, but for ``file`` and ``sha256``, which the shard knows."""
         failed = self.error is not None
+        told = self._settings.keep_text and not failed
         return {
             **line_entry(self.task.line),
             "file": None,
@@ -112,6 +118,7 @@ class Utterance:
             "samples": 0 if failed else self._samples,
             "seconds": 0.0 if failed else round(self._samples / self._bundle.sample_rate, 6),
             "finished": not failed and self._finished,
+            "sentences": sentence_records(self._timings.sentences) if told else None,
             **status(self.error),
         }
 

@@ -81,6 +81,8 @@ def make_job(parsed: argparse.Namespace) -> Job:
     corpus = Corpus(tuple(parsed.corpus), columns, parsed.delimiter, parsed.encoding)
     options = given_options(parsed)
     seed = options.pop("seed", None) or 0
+    if parsed.subtitles:
+        options.setdefault("apart", True)
     settings = Settings(
         defaults=Defaults(parsed.voice, seed, options),
         format=parsed.format,
@@ -88,6 +90,7 @@ def make_job(parsed: argparse.Namespace) -> Job:
         shard_lines=parsed.shard_lines,
         text_options=text_options(parsed),
         keep_text=not parsed.no_text,
+        subtitles=parsed.subtitles,
     )
     found = scan(corpus, settings.shard_lines)
     return Job(corpus, found, bundle_folder(parsed), parsed.output, settings)
@@ -112,7 +115,12 @@ def _add_output(batch: argparse.ArgumentParser) -> None:
     group.add_argument("--format", choices=("wav", "flac"), default="wav")
     group.add_argument("--container", choices=("tar", "folder"), default="tar", help="of a shard")
     group.add_argument("--shard-lines", type=int, default=1000, help="lines of a shard")
-    group.add_argument("--no-text", action="store_true", help="only its hash in the manifest")
+    group.add_argument(
+        "--subtitles",
+        choices=("srt", "vtt"),
+        help="beside each file; makes --apart the default",
+    )
+    group.add_argument("--no-text", action="store_true", help="of it only a hash in the manifest")
     group.add_argument("--slots", type=int, default=8, help="lines spoken at once (default: 8)")
     group.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -11,7 +11,7 @@ from .. import __version__
 from ..atomic_files import PLACE_ERRORS
 from ..console import make_printable
 from ..errors import ChatTTSError
-from . import batch, completion, doctor, fetch, say, serve, verify, voices
+from . import batch, completion, doctor, fetch, say, serve, verify, voices, wyoming
 
 EXIT_USER_ERROR = 2
 _EXAMPLES = """examples:
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chattts-onnx {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (say, serve, batch, voices, fetch, verify, doctor, completion):
+    for module in (say, serve, wyoming, batch, voices, fetch, verify, doctor, completion):
         module.add_command(commands)
     return parser
 

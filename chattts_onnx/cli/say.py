@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..decoding.request import Request
     from ..speech.requests import Options
+    from ..speech.timing import Timings
     from ..text import Report
 
 _EXAMPLES = """  chattts-onnx say "今天是2024年10月1日。" -b bundles/int8 -o today.wav --voice 7
   chattts-onnx say -f book.txt -b bundles/int8 -o book.mp3 --voice anna --lexicon words.yaml
   chattts-onnx say "Well..." -b bundles/int8 -o well.wav --oral 3 --laugh 1 --break 5
+  chattts-onnx say -f talk.md -b bundles/int8 -o talk.mp3 --subtitles talk.srt
   chattts-onnx say "Hello." -b bundles/int8 -o - | aplay -t raw -f S16_LE -r 24000
   chattts-onnx say "Hello." -b bundles/int8 -o me.wav --clone me.wav --transcript "What I said."
   chattts-onnx say "￥1,234.50" --dry-run
@@ -57,6 +59,11 @@ def _add_output(say: argparse.ArgumentParser) -> None:
     group.add_argument("-o", "--output", help="audio file; '-' is standard output")
     group.add_argument("--format", choices=FORMATS, help="default: the file's suffix; '-' gets raw")
     group.add_argument("--float32", action="store_true", help="float samples in wav and raw")
+    group.add_argument(
+        "--subtitles",
+        type=Path,
+        help="file (.srt, .vtt) of what is said when; makes --apart the default",
+    )
     group.add_argument("--stream", action="store_true", help="decode audio while generating")
     group.add_argument(
         "--play",
@@ -89,6 +96,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     if parsed.output is None and parsed.play is None:
         raise InputError("nowhere to speak to; name a file with -o, or use --play or --dry-run.")
     _check_output(parsed.output, parsed.format)
+    _check_subtitles(parsed)
     given_options(parsed)
     text = read_text(parsed)
     from ..format.abilities import shortfalls
@@ -108,8 +116,10 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         return block
 
     from ..speech.narrate import narrate
+    from ..speech.timing import Timings
     from ..speech.windows import StreamOptions
 
+    timings = None if parsed.subtitles is None else Timings()
     live = parsed.stream or parsed.output == "-" or parsed.play is not None
     chunks = narrate(
         bundle,
@@ -118,6 +128,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         stream=StreamOptions() if live else None,
         on_step=progress,
         report=report,
+        timings=timings,
         **options,
     )
     sink = _open(bundle, parsed)
@@ -132,6 +143,8 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         progress.clear()
         sink.abort()
         raise
+    if timings is not None:
+        _write_subtitles(parsed.subtitles, timings)
     spent, seconds = time.perf_counter() - started, samples / bundle.sample_rate
     where = parsed.output or "played"
     print(f"{where}: {seconds:.2f} s of speech in {spent:.2f} s", file=sys.stderr)
@@ -184,6 +197,31 @@ def _check_output(output: str | None, form: str | None) -> None:
         raise InputError(f"the folder of {output} does not exist; make it first.")
     if Path(output).is_dir():
         raise InputError(f"{output} is a folder; expected the name of an audio file.")
+
+
+def _check_subtitles(parsed: argparse.Namespace) -> None:
+    """As :func:`_check_output`; their times are exact where each sentence is spoken by itself."""
+    path: Path | None = parsed.subtitles
+    if path is None:
+        return
+    from ..speech.subtitles import subtitle_format
+
+    subtitle_format(path)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"the folder of {path} does not exist; make it first.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected the name of a file.")
+    parsed.apart = True if parsed.apart is None else parsed.apart
+
+
+def _write_subtitles(path: Path, timings: Timings) -> None:
+    from ..atomic_files import write_file
+    from ..speech.subtitles import subtitle_format, subtitles
+
+    try:
+        write_file(path, subtitles(timings.sentences, subtitle_format(path)).encode())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _tell(report: Report) -> None:

@@ -77,14 +77,30 @@ class Remote:
                 raise remote_error(answer.status, content, answer.getheader("Retry-After"))
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise ConnectionFailedError(
-                f"{self._place[0]}:{self._place[1]} did not answer ({type(error).__name__}: "
-                f"{error}). Is the server running there?"
-            ) from error
+            raise self.unreachable(error) from error
         except BaseException:
             connection.close()
             raise
         return connection, answer
+
+    def connect(self) -> tuple[socket.socket, str, str, Mapping[str, str]]:
+        """A connection for another protocol, with the Host, the path's start and headers of it."""
+        connection = self._kind(*self._place, timeout=self._timeout)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise self.unreachable(error) from error
+        name, port = self._place
+        shown = f"[{name}]" if ":" in name else name
+        host = shown if port is None else f"{shown}:{port}"
+        return connection.sock, host, self._prefix, self._headers
+
+    def unreachable(self, error: Exception) -> ConnectionFailedError:
+        """The error of a server that can't be reached."""
+        return ConnectionFailedError(
+            f"{self._place[0]}:{self._place[1]} did not answer ({type(error).__name__}: "
+            f"{error}). Is the server running there?"
+        )
 
     def json(self, path: str) -> Any:
         """A JSON answer."""
@@ -93,6 +109,13 @@ class Remote:
             return json.loads(answer.read())
         finally:
             connection.close()
+
+
+def samples_of(data: bytes) -> tuple[Floats, bytes]:
+    """Samples of 16-bit PCM, and what is left of it: a network may part it within a sample."""
+    whole = len(data) & ~1
+    samples = np.frombuffer(data[:whole], dtype="<i2").astype(np.float32)
+    return samples / np.float32(32767), data[whole:]
 
 
 class RemoteSource:
@@ -108,12 +131,9 @@ class RemoteSource:
         rest = b""
         try:
             while data := self._read():
-                rest += data
-                whole = len(rest) & ~1  # a chunk of the network may end within a sample
-                if whole:
-                    samples = np.frombuffer(rest[:whole], dtype="<i2").astype(np.float32)
-                    rest = rest[whole:]
-                    yield samples / np.float32(32767)
+                samples, rest = samples_of(rest + data)
+                if len(samples):
+                    yield samples
         finally:
             self._connection.close()
 

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Unpack
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,14 @@ import numpy.typing as npt
 from ..bundle import Bundle, open_bundle
 from ..errors import GenerationError, InputError
 from ..speech.engine import Engine
+from ..speech.live import LiveText, speak_live
 from ..speech.narration import Narration
 from ..speech.options import SpeechOptions, check_options, shown_options
 from ..speech.script import Script
+from ..speech.timing import Timings
 from ..speech.windows import StreamOptions
 from ..voices.vectors import Voice, encode_speaker
+from .live import LiveSource
 from .sources import LocalSource, Remote, RemoteSource, Source
 
 log = logging.getLogger("chattts_onnx.client")
@@ -95,42 +99,65 @@ class ChatTTSStreamer:
             self._rate = int(wanted[0]["sample_rate"])
         return self._rate or 24_000
 
+    @property
+    def voices(self) -> list[str]:
+        """Names of the voices that belong to the bundle."""
+        if self._remote is None:
+            return list(self._bundle.shelf.names)
+        wanted = f"?variant={quote(self._variant)}" if self._variant else ""
+        return [voice["id"] for voice in self._remote.json(f"/v1/voices{wanted}")["voices"]]
+
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str | None],
         voice: Voice | None = None,
         *,
         variant: str | None = None,
+        timings: Timings | None = None,
         **options: Unpack[SpeechOptions],
     ) -> Iterator[Audio]:
         """Chunks [samples] of one text; leaving the loop early ends the request.
 
-        Nothing is sent before the first chunk is asked for.
+        ``text`` may be an iterator over one that is still being written: it is spoken from its
+        first clause on, and None in it asks for what is there.  ``timings`` collects when each
+        sentence and word is said; a server then hears the text sentence by sentence.  Nothing is
+        sent before the first chunk is asked for.
         """
-        source = self._open(text, voice, variant, options)
+        source = self._open(text, voice, variant, options, timings)
         try:
-            yield from self._told(source, len(text))
+            yield from self._told(source, text)
         finally:
             source.cancel()
 
     async def astream(
         self,
-        text: str,
+        text: str | AsyncIterable[str | None],
         voice: Voice | None = None,
         *,
         variant: str | None = None,
+        timings: Timings | None = None,
         **options: Unpack[SpeechOptions],
     ) -> AsyncIterator[Audio]:
         """As :meth:`stream`, for coroutines; a cancelled task ends the request."""
+        if not isinstance(text, str):
+            sources: list[Source] = []
+
+            def speak(live: LiveText) -> Iterator[Audio]:
+                sources.append(self._open(live, voice, variant, options, timings))
+                yield from self._told(sources[0], live)
+
+            async for chunk in speak_live(text, speak, lambda: [s.cancel() for s in sources]):
+                yield chunk
+            return
         opening = asyncio.ensure_future(
-            asyncio.to_thread(self._open, text, voice, variant, options)
+            asyncio.to_thread(self._open, text, voice, variant, options, timings)
         )
         try:
             source = await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_abandon)
             raise
-        chunks = self._told(source, len(text))
+        chunks = self._told(source, text)
         try:
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
                 yield chunk
@@ -150,32 +177,37 @@ class ChatTTSStreamer:
 
     def _open(
         self,
-        text: str,
+        text: str | Iterable[str | None],
         voice: Voice | None,
         variant: str | None,
         options: SpeechOptions,
+        timings: Timings | None,
     ) -> Source:
         check_options(options)
         chosen = self._voice if voice is None else voice
         kind = variant or self._variant
         if self._remote is not None:
             named = chosen if isinstance(chosen, (str, int)) else _text_form(chosen)
-            body = {"text": text, "voice": named, "variant": kind, **shown_options(options)}
+            body = {"voice": named, "variant": kind, **shown_options(options)}
             given = {name: value for name, value in body.items() if value is not None}
-            source = RemoteSource(self._remote, given)
+            if timings is not None or not isinstance(text, str):
+                parts = [text] if isinstance(text, str) else text
+                return LiveSource(self._remote, given, parts, timings)
+            source = RemoteSource(self._remote, {"text": text, **given})
             self._rate = source.sample_rate
             return source
         if self._engine is None:
             raise InputError("the streamer is closed.")
         options = {"seed": secrets.randbelow(2**31), **options}
-        script = Script(self._bundle, text, chosen, options)
-        narration = Narration(self._engine, script, self._options)
+        script = Script(self._bundle, text, chosen, options, live=not isinstance(text, str))
+        narration = Narration(self._engine, script, self._options, timings)
         return LocalSource(narration, self._bundle.sample_rate)
 
-    def _told(self, source: Source, characters: int) -> Iterator[Audio]:
+    def _told(self, source: Source, text: object) -> Iterator[Audio]:
         """The source's chunks in the wanted type; its course in the log, without the text."""
         started, samples = time.perf_counter(), 0
-        log.info("speaking %d characters", characters)
+        length = f"{len(text)} characters" if isinstance(text, str) else "a text as it is written"
+        log.info("speaking %s", length)
         try:
             for chunk in source:
                 if not samples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -14,9 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 from ..errors import AccessError, ChatTTSError, OverloadedError, StoppingError
 from .errors import status_of
-from .speech import Speech
+from .speech import Item, Speech
 
 log = logging.getLogger("chattts_onnx.serve")
+# An answer tells what to correct; it does not grow with what was sent.
+_MOST_MISTAKES = 5
+_LONGEST_NAME = 60
 
 
 def error_body(kind: str, message: str, status: int) -> dict[str, Any]:
@@ -24,9 +27,27 @@ def error_body(kind: str, message: str, status: int) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "code": status}}
 
 
+def describe_error(error: BaseException) -> tuple[int, dict[str, Any]]:
+    """An error's status and body; a fault of the server keeps its message to itself."""
+    status, known = status_of(error), isinstance(error, ChatTTSError)
+    message = str(error) if known else "the server failed; its log says more."
+    return status, error_body(type(error).__name__, message, status)
+
+
+def mistakes(found: Sequence[Any]) -> str:
+    """Which fields pydantic found wrong, without their values."""
+    parts = [
+        f"{'.'.join(str(place)[:_LONGEST_NAME] for place in each['loc'])}: {each['msg']}"
+        for each in found[:_MOST_MISTAKES]
+    ]
+    if len(found) > _MOST_MISTAKES:
+        parts.append(f"and {len(found) - _MOST_MISTAKES} more")
+    return "; ".join(parts)
+
+
 def error_response(error: BaseException) -> JSONResponse:
-    """An error's status, headers and body; a fault of the server keeps its message to itself."""
-    status = status_of(error)
+    """An error as an answer, with its headers."""
+    status, body = describe_error(error)
     headers = {}
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(error.retry_after)
@@ -34,9 +55,7 @@ def error_response(error: BaseException) -> JSONResponse:
         headers["Retry-After"] = "5" if isinstance(error, StoppingError) else "10"
     if isinstance(error, AccessError):
         headers["WWW-Authenticate"] = "Bearer"
-    known = isinstance(error, ChatTTSError)
-    message = str(error) if known else "the server failed; its log says more."
-    return JSONResponse(error_body(type(error).__name__, message, status), status, headers)
+    return JSONResponse(body, status, headers)
 
 
 class SpeechResponse(Response):
@@ -51,13 +70,13 @@ class SpeechResponse(Response):
         self,
         speech: Speech,
         media_type: str,
-        frame: Callable[[bytes], bytes] | None = None,
+        frame: Callable[[Item], bytes] = bytes,
         last: Callable[[], bytes] | None = None,
     ) -> None:
         super().__init__()
         self._speech = speech
         self._media_type = media_type
-        self._frame = frame or (lambda data: data)
+        self._frame = frame
         self._last = last or (lambda: b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,11 +99,11 @@ class SpeechResponse(Response):
     ) -> None:
         begun = False
         try:
-            while (data := await self._speech.next()) is not None:
+            while (item := await self._speech.next()) is not None:
                 if not begun:
                     await send(self._start())
                     begun = True
-                if data := self._frame(bytes(data)):
+                if data := self._frame(item):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
         except Exception as error:
             if gone.done():

@@ -15,17 +15,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from .. import __version__
 from ..errors import ChatTTSError
-from .answers import error_body, error_response
+from .answers import error_body, error_response, mistakes
 from .guard import Guard
 from .jobs import JobRoom
 from .metrics import Metrics
-from .routes import batch, openai, page, state, tts, voices
+from .routes import batch, live, openai, page, state, tts, voices
 from .service import SpeechService
 from .settings import ServeSettings
 
-# An answer tells what to correct; it does not grow with what was sent.
-_MOST_MISTAKES = 5
-_LONGEST_NAME = 60
+_LONGEST_KIND = 80
 _ABOUT = "ChatTTS from ONNX bundles: speech is sent while it is made."
 
 
@@ -49,7 +47,7 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
             await asyncio.to_thread(jobs.close)
             await asyncio.to_thread(service.close)
 
-    # The interactive pages load scripts from elsewhere; the description itself is /openapi.json.
+    # FastAPI's pages load scripts from elsewhere; /docs is a page of our own over /openapi.json.
     app = FastAPI(
         title="chattts-onnx",
         version=__version__,
@@ -60,7 +58,7 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
     )
     app.state.service = service
     app.state.metrics = metrics
-    for module in (tts, openai, batch, voices, state, page):
+    for module in (tts, live, openai, batch, voices, state, page):
         app.include_router(module.router)
     app.add_exception_handler(ChatTTSError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -82,17 +80,18 @@ def _known(_: Request, error: Exception) -> JSONResponse:
     return error_response(error)
 
 
-def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """Which field is wrong, without the value."""
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Which field is wrong, without the value; of a body that is no object, what it came as."""
     assert isinstance(error, RequestValidationError)  # registered for this class
     found = error.errors()
-    parts = [
-        f"{'.'.join(str(place)[:_LONGEST_NAME] for place in each['loc'])}: {each['msg']}"
-        for each in found[:_MOST_MISTAKES]
-    ]
-    if len(found) > _MOST_MISTAKES:
-        parts.append(f"and {len(found) - _MOST_MISTAKES} more")
-    return JSONResponse(error_body("InputError", "; ".join(parts), 422), 422)
+    message = mistakes(found)
+    if any(each["loc"] == ("body",) or each["type"] == "json_invalid" for each in found):
+        kind = request.headers.get("content-type", "")[:_LONGEST_KIND] or "none"
+        message += (
+            f" (Content-Type: {kind}); expected a JSON object, as application/json, in UTF-8 or "
+            "with its charset named there"
+        )
+    return JSONResponse(error_body("InputError", message, 422), 422)
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:

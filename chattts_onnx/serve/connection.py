@@ -1,18 +1,23 @@
-"""uvicorn's protocol, which lets go of clients who do not send their requests."""
+"""uvicorn's protocols: of HTTP, which lets go of clients who do not send their requests, and of
+WebSockets, which logs nobody's query string."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from .files import SPARE
 
 # Bytes a second that lengthen the time a request may take to arrive.
 LEAST_RATE = 10_000
+# Bytes of one message of a WebSocket.
+LONGEST_MESSAGE = 1 << 16
 
 
 def patient_for(seconds: float) -> type[H11Protocol]:
@@ -40,6 +45,7 @@ class PatientProtocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._came = 0
+        self._upgraded = False
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -61,7 +67,14 @@ class PatientProtocol(H11Protocol):
         """Count what came, and see whether the request is complete."""
         self._came += len(data)
         super().data_received(data)
-        self._look()
+        if not self._upgraded:
+            self._look()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """A conversation has limits of its own; see :mod:`.session`."""
+        self._upgraded = True
+        self._received()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         """The next request may have begun behind this one."""
@@ -94,3 +107,26 @@ class PatientProtocol(H11Protocol):
         else:
             self._timer = None
             self.transport.close()
+
+
+class QuietWebSocket(WSProtocol):
+    """uvicorn logs the address of each handshake, its query included; the guard logs the route.
+
+    At shutdown the conversation is told (``state["drain"]``) and ends by itself.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _SILENT
+
+    def shutdown(self) -> None:
+        """Let the conversation end, where there is one."""
+        drain = getattr(self, "scope", {}).get("state", {}).get("drain")
+        if drain is None or self.disconnected or self.close_sent:
+            super().shutdown()
+        else:
+            drain()
+
+
+_SILENT = logging.getLogger("chattts_onnx.serve.websocket")
+_SILENT.setLevel(logging.CRITICAL + 1)

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ChatTTSError, QueueFullError, TooLargeError
+from ..errors import ChatTTSError, QueueFullError, StoppingError, TooLargeError
 from .access import KeyRing
 from .answers import error_response
 from .bodies import decoded
@@ -36,9 +36,13 @@ class Guard:
         self._keys = KeyRing(settings.api_keys)
         self._admin_keys = KeyRing(settings.admin_keys)
         self._pending: Counter[str] = Counter()
+        self._sockets = 0
         self._origins = Origins(settings.host, settings.allowed_hosts, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._converse(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -77,6 +81,32 @@ class Guard:
         finally:
             limited.release()
             self._log(scope, method, status, time.monotonic() - started)
+
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: its handshake is checked as a request is, and it counts as a connection."""
+        started, headers = time.monotonic(), Headers(scope=scope)
+        given = headers.get("authorization"), headers.get("x-api-key")
+        status, self._sockets = 101, self._sockets + 1
+        try:
+            self._origins.check(headers)
+            # Browsers send no headers here: who has none may give a key in the first message.
+            known = self._keys.open or any(given)
+            if known:
+                self._keys.owner(*given)
+            if self._sockets > self._settings.max_connections:
+                raise StoppingError("as many connections are open as this server takes.")
+            scope.setdefault("state", {}).update(keys=self._keys, known=known)
+            await self._app(scope, receive, send)
+        except ChatTTSError as error:
+            answer = error_response(error)
+            status = answer.status_code
+            await answer(scope, receive, send)
+        except Exception as error:
+            status = 500
+            log.error("%s failed", self._route(scope), exc_info=without_message(error))
+        finally:
+            self._sockets -= 1
+            self._log(scope, "WebSocket", status, time.monotonic() - started)
 
     def _limit(self, scope: Scope) -> int:
         # The parts of a form go to the disk; any other body is held until it is complete.

@@ -7,28 +7,34 @@ from typing import Unpack
 
 from ..errors import InputError
 from ..model import Model
+from ..speech.live import LiveText
 from ..speech.options import SpeechOptions
 
 
 @dataclass(init=False)
 class SpeechRequest:
     """What to speak and how: a text, a ``voice`` (see :meth:`.VoiceShelf.shared`), the ``variant``
-    (None: the default bundle) and any of :class:`.SpeechOptions`.
+    (None: the default bundle) and any of :class:`.SpeechOptions`.  ``live`` is a text that is still
+    being written, in place of ``text``.
     """
 
     text: str
     voice: str | int | None
     variant: str | None
     options: SpeechOptions
+    live: LiveText | None
 
     def __init__(
         self,
         text: str,
         voice: str | int | None = None,
         variant: str | None = None,
+        *,
+        live: LiveText | None = None,
         **options: Unpack[SpeechOptions],
     ) -> None:
         self.text, self.voice, self.variant, self.options = text, voice, variant, options
+        self.live = live
 
     def limited(self, bundle: Model, most_steps: int, seed: int) -> SpeechOptions:
         """The options with a ``seed`` and at most ``most_steps`` steps a piece.

@@ -13,7 +13,7 @@ import uvicorn
 
 from ..errors import InputError
 from .app import create_app
-from .connection import patient_for
+from .connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
 from .files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
 from .jobs import jobs_folder
 from .memory import memory_given_back
@@ -68,6 +68,10 @@ def make_server(settings: ServeSettings, service: SpeechService) -> Server:
     config = uvicorn.Config(
         create_app(settings, service),
         http=patient_for(settings.receive_seconds),
+        ws=QuietWebSocket,
+        ws_max_size=LONGEST_MESSAGE,
+        # A few bytes that unfold to megabytes would pass the limit above.
+        ws_per_message_deflate=False,
         # The access log of uvicorn holds query strings, and so what users say.
         access_log=False,
         log_config=None,

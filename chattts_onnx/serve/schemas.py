@@ -8,6 +8,7 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from ..audio.encode import MEDIA_TYPES
+from ..speech.live import LiveText
 from ..speech.options import OPTIONS, VOICE_HELP, Option, SpeechOptions
 from .requests import SpeechRequest
 
@@ -74,10 +75,29 @@ class SpeechBody(Optioned):
     voice: Annotated[str | int | None, Field(description=VOICE_HELP)] = None
     variant: str | None = Field(None, description="Which bundle speaks; see /v1/variants.")
     format: AudioFormat = Field("wav", description="pcm: 16-bit little-endian, mono.")
+    stream_format: Literal["audio", "sse"] = Field(
+        "audio", description="sse: events with parts of the audio and the times of words."
+    )
 
     def request(self) -> SpeechRequest:
         """For the service."""
         return SpeechRequest(self.text, self.voice, self.variant, **self.options())
+
+
+@with_options
+class LiveBody(Optioned):
+    """How a text that is still being written is spoken; the first message of a WebSocket."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    voice: Annotated[str | int | None, Field(description=VOICE_HELP)] = None
+    variant: str | None = Field(None, description="Which bundle speaks; see /v1/variants.")
+    format: AudioFormat = Field("pcm", description="pcm: 16-bit little-endian, mono.")
+    api_key: str | None = Field(None, description="For browsers, which can't send headers here.")
+
+    def request(self, live: LiveText) -> SpeechRequest:
+        """For the service."""
+        return SpeechRequest("", self.voice, self.variant, live=live, **self.options())
 
 
 @with_options
@@ -128,6 +148,7 @@ class OpenAISpeechBody(Optioned):
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
+    timings: bool = Field(False, description="With sse: events with the times of words, too.")
     instructions: str | None = Field(None, description="Accepted and not used.")
 
     @model_validator(mode="before")

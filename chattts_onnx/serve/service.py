@@ -33,12 +33,13 @@ from ..errors import (
 from ..format.abilities import shortfalls
 from ..speech.narration import Narration
 from ..speech.script import Script
+from ..speech.timing import Timings
 from .buffer import ChunkBuffer
 from .errors import without_message
 from .observer import Observer
 from .requests import SpeechRequest
 from .settings import ServeSettings
-from .speech import Speech
+from .speech import Item, Speech
 from .variants import VariantRoom
 
 Floats = npt.NDArray[np.float32]
@@ -149,9 +150,11 @@ class SpeechService:
         encoder: Callable[[int], Encoder] | None = None,
         *,
         background: bool = False,
+        timed: bool = False,
     ) -> Speech:
         """Admit a request and start it; its audio comes as float32 [samples], or as the bytes of
-        the ``encoder`` that is made for the sample rate.
+        the ``encoder`` that is made for the sample rate.  ``timed`` lets a :class:`.PieceTime` come
+        before the audio of each piece and after it.
 
         ``background`` is for a bounded number of own workers: they need no place in the queue.
         Raises :class:`OverloadedError`, :class:`StoppingError`, :class:`TooLargeError` or
@@ -163,7 +166,7 @@ class SpeechService:
             variant = self.variants.find(request.variant)
             given = request.options.get("seed")
             seed = secrets.randbelow(2**31) if given is None else given
-            buffer: ChunkBuffer[bytes | Floats] = ChunkBuffer(
+            buffer: ChunkBuffer[Item] = ChunkBuffer(
                 self.settings.buffer_seconds, self.settings.stall_seconds
             )
             speech = Speech(variant.name, seed, buffer)
@@ -175,7 +178,7 @@ class SpeechService:
             raise
         threading.Thread(
             target=self._run,
-            args=(speech, request, made, background),
+            args=(speech, request, made, background, timed),
             name=f"chattts-speech-{speech.id}",
             daemon=True,
         ).start()
@@ -189,7 +192,7 @@ class SpeechService:
                 f"the text has {len(request.text)} characters; this server takes "
                 f"{self.settings.max_chars}. Split it."
             )
-        if not request.text.strip():
+        if request.live is None and not request.text.strip():
             raise InputError("the text is empty; expected at least one word to speak.")
 
     def _admit(self, speech: Speech, background: bool) -> None:
@@ -205,30 +208,41 @@ class SpeechService:
             self._background += background
 
     def _run(
-        self, speech: Speech, request: SpeechRequest, encoder: Encoder | None, background: bool
+        self,
+        speech: Speech,
+        request: SpeechRequest,
+        encoder: Encoder | None,
+        background: bool,
+        timed: bool,
     ) -> None:
         error: BaseException | None = None
         try:
             with self._turn:
-                self._speak(speech, request, encoder)
+                self._speak(speech, request, encoder, timed)
         except BaseException as failure:
             error = failure
             speech.buffer.fail(failure)
         finally:
+            if request.live is not None:
+                request.live.fail(RequestCancelledError("the speech has ended."))
             with self._lock:
                 self._speeches.discard(speech)
                 self._background -= background
             self._tell(speech, request, error)
 
-    def _speak(self, speech: Speech, request: SpeechRequest, encoder: Encoder | None) -> None:
+    def _speak(
+        self, speech: Speech, request: SpeechRequest, encoder: Encoder | None, timed: bool
+    ) -> None:
         with self.variants.lend(speech.variant) as variant:
             speech.sample_rate = variant.bundle.sample_rate
             bundle = variant.bundle
             options = request.limited(bundle, self.settings.max_new_tokens, speech.seed)
             speech.warnings = tuple(shortfalls(bundle.manifest, request.text, options))
-            script = Script(bundle, request.text, bundle.shelf.shared(request.voice), options)
+            voice, live = bundle.shelf.shared(request.voice), request.live
+            script = Script(bundle, live or request.text, voice, options, live=live is not None)
             stream = None if self.settings.naive else self.settings.stream
-            narration = Narration(variant.engine, script, stream)
+            timings = Timings(lambda piece: speech.buffer.put(piece, 0.0)) if timed else None
+            narration = Narration(variant.engine, script, stream, timings)
             speech.run(
                 narration,
                 encoder.encode if encoder else lambda chunk: chunk,

@@ -68,6 +68,9 @@ class ServeSettings:
         20.0, "time for a request to arrive, and 1 s more for each 10 kB of it", float
     )
     request_seconds: float = _option(300.0, "time for one request, its waiting included", float)
+    idle_seconds: float = _option(
+        300.0, "time a WebSocket may be silent while nothing is said", float
+    )
     stall_seconds: float = _option(30.0, "time a listener may leave its audio lying", float)
     buffer_seconds: float = _option(10.0, "audio kept for a listener who is slow", float)
     drain_seconds: float = _option(30.0, "time that running requests get at shutdown", float)
@@ -112,7 +115,7 @@ class ServeSettings:
         for name in ("queue", "max_length", "threads", "look_ahead", "port", "drain_seconds"):
             _at_least(name, getattr(self, name), 0)
         _at_least("batch_jobs", self.batch_jobs, 0)
-        seconds = ("receive", "request", "stall", "buffer", "keep")
+        seconds = ("receive", "request", "idle", "stall", "buffer", "keep")
         for name in (f"{each}_seconds" for each in seconds):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; expected more than 0.")

@@ -6,15 +6,18 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import RequestCancelledError
 from ..speech.narration import Narration
+from ..speech.timing import PieceTime
 from .buffer import ChunkBuffer
 
 Floats = npt.NDArray[np.float32]
+Item: TypeAlias = "bytes | Floats | PieceTime"
 
 
 class Speech:
@@ -24,7 +27,7 @@ class Speech:
     request's ``encode`` made of a chunk.  Errors are raised there, never turned into silence.
     """
 
-    def __init__(self, variant: str, seed: int, buffer: ChunkBuffer[bytes | Floats]) -> None:
+    def __init__(self, variant: str, seed: int, buffer: ChunkBuffer[Item]) -> None:
         self.id = secrets.token_hex(8)
         self.variant = variant
         self.seed = seed
@@ -43,14 +46,15 @@ class Speech:
         """Seconds since it was admitted."""
         return time.monotonic() - self.started
 
-    async def next(self) -> bytes | Floats | None:
+    async def next(self) -> Item | None:
         """The next item, None at the end; raises the request's error."""
         return await self.buffer.next()
 
     def __iter__(self) -> Iterator[bytes | Floats]:
         try:
             while (item := self.buffer.get()) is not None:
-                yield item
+                if not isinstance(item, PieceTime):
+                    yield item
         finally:
             self.cancel()
 

@@ -16,6 +16,7 @@ from ..text.report import Report
 from ..voices.vectors import Voice
 from .requests import OnStep, Options, last_request, run, stream_request
 from .script import Joiner, Part, Script
+from .timing import Timings
 from .windows import StreamOptions, decode_in_windows
 
 Floats = npt.NDArray[np.float32]
@@ -26,26 +27,32 @@ TOGETHER = 4
 
 def narrate(
     bundle: Model,
-    text: str | Iterable[str],
+    text: str | Iterable[str | None],
     voice: Voice | None = None,
     *,
     stream: StreamOptions | None = None,
     on_step: OnStep | None = None,
     report: Report | None = None,
+    live: bool = False,
+    timings: Timings | None = None,
     **options: Unpack[Options],
 ) -> Iterator[Floats]:
     """Speech as chunks float32 [samples]; silence between pieces comes as chunks of its own.
 
-    ``text`` may be an iterable of its parts, such as an open file.  With ``stream`` chunks come
-    while a piece is generated; without, several pieces are generated at once.  ``voice`` None
-    draws one voice (by the seed) for all pieces where there are several.  ``report`` collects what
-    normalisation did.  Raises what :class:`.Script` does, at once.
+    ``text`` may be an iterable of its parts, such as an open file, or ``live``.  With ``stream``
+    chunks come while a piece is generated; without, several pieces are generated at once.
+    ``voice`` None draws one voice (by the seed) for all pieces where there are several.  ``report``
+    collects what normalisation did, ``timings`` when each piece is said.  A text with nothing to
+    say gives a short silence.  Raises what :class:`.Script` does, at once.
     """
-    return _speak(Script(bundle, text, voice, options, on_step, report), stream)
+    script = Script(bundle, text, voice, options, on_step, report, live=live)
+    return _speak(script, stream, timings)
 
 
-def _speak(script: Script, stream: StreamOptions | None) -> Iterator[Floats]:
-    joiner, parts, done = Joiner(script.bundle.sample_rate), iter(script), 0
+def _speak(
+    script: Script, stream: StreamOptions | None, timings: Timings | None
+) -> Iterator[Floats]:
+    joiner, parts, done = Joiner(script.bundle.sample_rate, timings), iter(script), 0
     while group := list(islice(parts, 1 if stream else TOGETHER)):
         try:
             for part, chunks in _group(script.bundle, group, stream):
@@ -55,6 +62,7 @@ def _speak(script: Script, stream: StreamOptions | None) -> Iterator[Floats]:
                 error.add_note(f"while speaking pieces {done + 1} to {done + len(group)}")
             raise
         done += len(group)
+    yield from joiner.finish()
 
 
 def _group(

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from ..errors import ChatTTSError, QueueFullError, RequestCancelledError
 from .engine import Engine, Ticket
+from .live import Ahead
 from .script import Joiner, Part, Script
+from .timing import Timings
 from .windows import StreamOptions
 
 Floats = npt.NDArray[np.float32]
@@ -25,14 +27,21 @@ class Narration:
     The pieces of a text are spoken one after the other, so a long text holds one slot like a short
     one; the next piece is queued when the one before it is generated, while its audio is still
     being decoded.  ``stream`` None gives each piece whole.  A full queue refuses the first piece; a
-    later one waits, since a speech that has begun must not be cut.
+    later one waits, since a speech that has begun must not be cut.  Of a ``live`` text the next
+    piece is queued as soon as it is written.
     """
 
-    def __init__(self, engine: Engine, script: Script, stream: StreamOptions | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        script: Script,
+        stream: StreamOptions | None,
+        timings: Timings | None = None,
+    ) -> None:
         self._engine = engine
         self._stream = stream
-        self._joiner = Joiner(script.bundle.sample_rate)
-        self._parts = iter(script)
+        self._joiner = Joiner(script.bundle.sample_rate, timings)
+        self._parts: Ahead[Part] | Iterator[Part] = Ahead(script) if script.live else iter(script)
         self._first: tuple[Part, Ticket] | None = None
         self._lock = threading.Lock()
         self._tickets: set[Ticket] = set()
@@ -44,8 +53,7 @@ class Narration:
 
         Raises :class:`QueueFullError`.
         """
-        part = next(self._parts)
-        self._first = part, self._submit(part)
+        self._first = self._queue(self._next())
 
     def cancel(self, error: BaseException | None = None) -> None:
         """End before the next step; the iteration raises ``error``."""
@@ -54,6 +62,8 @@ class Narration:
             self._cancelled = self._cancelled or reason
             tickets = list(self._tickets)
         self._woken.set()
+        if isinstance(self._parts, Ahead):
+            self._parts.close()
         for ticket in tickets:
             ticket.cancel()
 
@@ -65,28 +75,48 @@ class Narration:
                 raise self._cancelled from error
             raise
         finally:
+            if isinstance(self._parts, Ahead):
+                self._parts.close()
             for ticket in list(self._tickets):
                 ticket.cancel()
 
     def _speak(self) -> Iterator[Floats]:
         if self._first is None:
-            self.start()
+            self._first = self._queue(self._next())
         current, self._first = self._first, None
         while current is not None:
             part, ticket = current
-            following, later = None, None
+            following: Part | None = None
+            later: Ticket | None = None
             for chunk in self._joiner.add(part.piece, self._chunks(ticket)):
                 yield chunk
-                if following is None and ticket.done:
-                    following = next(self._parts, None)
+                if later is None and ticket.done:
+                    following = following or self._written()
                     later = self._try(following)
-            following = following or next(self._parts, None)
+            following = following or self._next()
             self._tickets.discard(ticket)
             while following is not None and later is None:
                 later = self._try(following)
                 if later is None:
                     self._woken.wait(_RETRY_SECONDS)
             current = None if following is None or later is None else (following, later)
+        yield from self._joiner.finish()
+
+    def _written(self) -> Part | None:
+        """The next part, unless it is still being written."""
+        return self._parts.poll() if isinstance(self._parts, Ahead) else next(self._parts, None)
+
+    def _next(self) -> Part | None:
+        """The next part, None after the last."""
+        if not isinstance(self._parts, Ahead):
+            return next(self._parts, None)
+        part = self._parts.next()
+        if self._cancelled is not None:
+            raise self._cancelled
+        return part
+
+    def _queue(self, part: Part | None) -> tuple[Part, Ticket] | None:
+        return None if part is None else (part, self._submit(part))
 
     def _try(self, part: Part | None) -> Ticket | None:
         """Queue a later piece; None when the queue is full."""

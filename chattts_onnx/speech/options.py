@@ -174,6 +174,10 @@ class SpeechOptions(TypedDict, total=False):
     piece_tokens: Annotated[
         int | None, Option("length at which a long text is cut", 4, group="reading")
     ]
+    apart: Annotated[
+        bool | None,
+        Option("speak each sentence by itself, which makes its times exact", group="reading"),
+    ]
 
 
 def _table() -> dict[str, Option]:

@@ -22,11 +22,14 @@ from ..text.report import Report
 from ..voices.vectors import Voice
 from .options import SpeechOptions
 from .requests import OnStep, Options, Passes, check, plan, text_options
+from .timing import Timings
 
 Floats = npt.NDArray[np.float32]
 
 # What is quieter at a piece's end counts as part of the pause that follows it.
 _QUIET = 0.005
+# Seconds that a text takes in which nothing is to be said: punctuation alone, an emoji.
+SILENCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -41,42 +44,52 @@ class Script:
     """Iterate once for the :class:`Part` of each piece, made as it is asked for.
 
     ``text`` may be an iterable of its parts, such as an open file, and is read as it is spoken.
-    ``voice`` None draws one voice (by the seed) for all pieces where there are several.  Piece i
-    takes ``seed + i``.  ``report`` collects what normalisation did.
+    ``live`` is for one that is still being written: nothing is waited for that is not needed, and
+    None among its parts asks for what is there (see :func:`.split_pieces`).
+    ``voice`` None draws one voice (by the seed) for all pieces where there are several, or may be.
+    Piece i takes ``seed + i``.  ``report`` collects what normalisation did.
 
     Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments,
-    and when there is nothing to speak.
+    and when the text is blank.  ``silent`` tells that there is something, but nothing to say:
+    punctuation alone, an emoji.
     """
 
     def __init__(
         self,
         bundle: Model,
-        text: str | Iterable[str],
+        text: str | Iterable[str | None],
         voice: Voice | None,
         options: SpeechOptions,
         on_step: OnStep | None = None,
         report: Report | None = None,
+        *,
+        live: bool = False,
     ) -> None:
         own = cast(Options, options)
         check(own)
         self.bundle = bundle
         self._options: Options = {**own, "normalize": False}
+        self.live = live
         self._seed, self._on_step = options.get("seed"), on_step
         self._voice = bundle.speaker(voice)
-        pieces = _pieces(bundle, _text(text), own, report)
-        head = list(islice(pieces, 2))
-        if not head:
-            raise InputError("the text is empty, or nothing of it can be spoken.")
-        if len(head) > 1 and self._voice is None and own.get("sample") is None:
+        blank = _Blank()
+        pieces = _pieces(bundle, blank.watch(_text(text)), own, report, live)
+        head = [] if live else list(islice(pieces, 2))
+        if not (live or head) and blank:
+            raise InputError("the text is empty; expected at least one word to speak.")
+        self.silent = not (live or head)
+        if (live or len(head) > 1) and self._voice is None and own.get("sample") is None:
             drawn = np.random.SeedSequence().generate_state(1)[0]
             self._voice = bundle.speaker(int(drawn if self._seed is None else self._seed))
-        self._parts = chain([self._part(0, head[0])], self._later(chain(head[1:], pieces)))
+        # The first one is made now, so that what is wrong with it is raised here.
+        first = [self._part(0, piece) for piece in head[:1]]
+        self._parts = chain(first, self._later(len(first), chain(head[1:], pieces)))
 
     def __iter__(self) -> Iterator[Part]:
         return self._parts
 
-    def _later(self, pieces: Iterable[Piece]) -> Iterator[Part]:
-        for number, piece in enumerate(pieces, 1):
+    def _later(self, start: int, pieces: Iterable[Piece]) -> Iterator[Part]:
+        for number, piece in enumerate(pieces, start):
             yield self._part(number, piece)
 
     def _part(self, number: int, piece: Piece) -> Part:
@@ -85,17 +98,41 @@ class Script:
         return Part(piece, plan(self.bundle, piece.text, self._voice, own, self._on_step))
 
 
-def _text(text: object) -> str | Iterator[str]:
+class _Blank:
+    """Whether nothing but blanks came by."""
+
+    def __init__(self) -> None:
+        self._blank = True
+
+    def __bool__(self) -> bool:
+        return self._blank
+
+    def watch(self, text: str | Iterator[str | None]) -> str | Iterator[str | None]:
+        if isinstance(text, str):
+            self._look(text)
+            return text
+        return map(self._look, text)
+
+    def _look(self, part: str | None) -> str | None:
+        self._blank = self._blank and not (part and part.strip())
+        return part
+
+
+def _text(text: object) -> str | Iterator[str | None]:
     """What is spoken: a text, or what one comes in parts of; anything else is refused by name."""
     if isinstance(text, str):
         return require_text(text, "the text")
     if not isinstance(text, Iterable) or isinstance(text, bytes):
         raise InputError(f"the text is {type(text).__name__}; expected str, or an iterable of it.")
-    return (require_text(block, "the text") for block in text)
+    return (part if part is None else require_text(part, "the text") for part in text)
 
 
 def _pieces(
-    bundle: Model, text: str | Iterable[str], options: Options, report: Report | None
+    bundle: Model,
+    text: str | Iterable[str | None],
+    options: Options,
+    report: Report | None,
+    live: bool,
 ) -> Iterator[Piece]:
     tokenizer = bundle.tokenizer
     return split_pieces(
@@ -105,28 +142,51 @@ def _pieces(
         bundle_reading(bundle.manifest, text_options(options)),
         report,
         normalized=options.get("normalize") is False,
-        apart=sentences_apart(bundle.manifest),
+        apart=options.get("apart") or sentences_apart(bundle.manifest),
+        live=live,
     )
 
 
 class Joiner:
-    """Joins the audio of pieces: what is missing of a pause comes before the next piece."""
+    """Joins the audio of pieces: what is missing of a pause comes before the next piece.
 
-    def __init__(self, sample_rate: int) -> None:
+    ``timings`` hears when each is said.
+    """
+
+    def __init__(self, sample_rate: int, timings: Timings | None = None) -> None:
         self._rate = sample_rate
+        self._timings = timings
         self._pause: float | None = None
         self._quiet = 0
+        self._samples = 0
 
     def add(self, piece: Piece, chunks: Iterable[Floats]) -> Iterator[Floats]:
         """The silence before a piece, if it is not the first, and its ``chunks``."""
-        for index, chunk in enumerate(chunks):
-            if index == 0 and self._pause is not None:
-                missing = round(self._pause * self._rate) - self._quiet
-                if missing > 0:
-                    yield np.zeros(missing, dtype=np.float32)
-            self._quiet = trailing_quiet(chunk, 0 if index == 0 else self._quiet)
-            yield chunk
+        chunks = iter(chunks)
+        first = next(chunks, None)
+        if first is not None:
+            yield from self._silence(piece.before)
+            told: Iterator[Floats] = chain([first], chunks)
+            if self._timings is not None:
+                told = self._timings.follow(piece, told, self._samples, self._rate)
+            for index, chunk in enumerate(told):
+                self._quiet = trailing_quiet(chunk, 0 if index == 0 else self._quiet)
+                self._samples += len(chunk)
+                yield chunk
         self._pause = piece.pause
+
+    def _silence(self, asked: float) -> Iterator[Floats]:
+        if self._pause is None:
+            return
+        missing = round(max(self._pause, asked) * self._rate) - self._quiet
+        if missing > 0:
+            self._samples += missing
+            yield np.zeros(missing, dtype=np.float32)
+
+    def finish(self) -> Iterator[Floats]:
+        """A short silence where nothing was said, so that a listener hears of its end."""
+        if not self._samples:
+            yield np.zeros(round(SILENCE * self._rate), dtype=np.float32)
 
 
 def trailing_quiet(chunk: Floats, before: int) -> int:

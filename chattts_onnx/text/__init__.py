@@ -4,7 +4,7 @@ from .cleanup import clean_text
 from .lexicon import Lexicon
 from .normalize import normalize
 from .options import TextOptions
-from .pieces import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
+from .pieces import Piece, Said, bundle_reading, piece_limit, sentences_apart, split_pieces
 from .prompts import Prompt, code_prompt, left_pad, refine_prompt, style_prompt
 from .report import Change, Normalized, Report
 from .tokenizer import TextTokenizer
@@ -16,6 +16,7 @@ __all__ = [
     "Piece",
     "Prompt",
     "Report",
+    "Said",
     "TextOptions",
     "TextTokenizer",
     "bundle_reading",

@@ -15,7 +15,7 @@ from .normalize import markup_reader, speak
 from .options import TextOptions
 from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD
 from .report import Report
-from .sentences import blocks, split_sentences
+from .sentences import blocks, live_sentences, split_sentences
 from .tags import TAG
 
 _PAUSES = {**dict.fromkeys("。！？.!?", SENTENCE), **dict.fromkeys("，、,", CLAUSE)}
@@ -24,6 +24,8 @@ _ENGLISH_NUMBER = (
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|twenty|thirty|"
     r"forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|trillion|point)"
 )
+# Punctuation alone says nothing; a tag such as [laugh] does.
+_LETTER = re.compile(r"\w")
 # What must not be cut: a tag, a number in words, a word; one Chinese character otherwise.
 _ATOM = re.compile(
     rf"{TAG.pattern}|{_ENGLISH_NUMBER}(?:\s+{_ENGLISH_NUMBER})*\b"
@@ -42,16 +44,30 @@ Count = Callable[[str], int]
 
 
 @dataclass(frozen=True)
+class Said:
+    """A sentence: what was written, markup taken off, and the ``words`` that are spoken for it."""
+
+    source: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Piece:
-    """Speakable ``text`` of ``tokens`` tokens, followed by ``pause`` seconds of silence."""
+    """Speakable ``text`` of ``tokens`` tokens, followed by ``pause`` seconds of silence.
+
+    ``sentences`` are those it holds.  ``before`` is the pause before it where one was asked for
+    after the piece before was given.
+    """
 
     text: str
     tokens: int
     pause: float
+    sentences: tuple[Said, ...] = ()
+    before: float = 0.0
 
 
 def split_pieces(
-    text: str | Iterable[str],
+    text: str | Iterable[str | None],
     count: Count,
     limit: int,
     options: TextOptions | None = None,
@@ -59,23 +75,27 @@ def split_pieces(
     *,
     normalized: bool = False,
     apart: bool = False,
+    live: bool = False,
 ) -> Iterator[Piece]:
     """Pieces of at most ``limit`` tokens, as counted by ``count``.
 
     Sentences are normalised one by one (unless ``normalized`` says they are) and packed; one that
     is too long is cut at clauses, then between words, never inside a tag, number or word.  Memory
-    does not grow with the text.  ``apart`` gives every sentence a piece of its own.  ``report``
-    collects what normalisation did.
+    does not grow with the text.  ``apart`` gives every sentence a piece of its own.  ``live`` is
+    for a text that is still being written: each sentence is given as soon as it ends, of the first
+    one its first clause, and None in ``text`` asks for what is there.  ``report`` collects what
+    normalisation did.
     """
     if limit < 4:
         raise InputError(f"the piece length is {limit} tokens; expected at least 4.")
     packer = _Packer(count, limit)
-    for sentence, pause in _spoken_sentences(text, options, report, normalized):
-        if sentence:
+    spoken = _live_sentences if live else _spoken_sentences
+    for sentence, pause in spoken(text, options, report, normalized):
+        if _LETTER.search(sentence.words):
             if apart:
                 yield from packer.flush()
             yield from packer.add(sentence)
-        if pause is not None:
+        if pause is not None or live:
             yield from packer.flush(pause)
     yield from packer.flush(PARAGRAPH)
 
@@ -85,10 +105,11 @@ def _spoken_sentences(
     options: TextOptions | None,
     report: Report | None,
     normalized: bool,
-) -> Iterator[tuple[str, float | None]]:
+) -> Iterator[tuple[Said, float | None]]:
     """Sentences in words, each with the pause that the text asks for after it."""
     if normalized:
-        yield from split_sentences(text)
+        for sentence, pause in split_sentences(text):
+            yield Said(sentence, sentence), pause
         return
     chosen, changes = options or TextOptions(), Report() if report is None else report
     reader = markup_reader(chosen, changes)
@@ -96,9 +117,33 @@ def _spoken_sentences(
     whole = isinstance(text, str) and len(text) <= LONGEST
     plain = [reader.read(str(text))] if whole else reader.parts(blocks(text))
     for sentence, pause, around in _with_language(split_sentences(plain)):
-        yield speak(sentence, chosen, changes, around) if sentence else "", pause
+        yield _said(sentence, chosen, changes, around), pause
         if report is None:  # nobody reads it, and a book's would fill the memory
             changes.changes.clear()
+
+
+def _live_sentences(
+    text: Iterable[str | None],
+    options: TextOptions | None,
+    report: Report | None,
+    normalized: bool,
+) -> Iterator[tuple[Said, float | None]]:
+    """As :func:`_spoken_sentences`, none held back for what may follow it."""
+    chosen, changes = options or TextOptions(), Report() if report is None else report
+    reader = markup_reader(replace(chosen, markup="plain") if normalized else chosen, changes)
+    known: Spoken | None = None
+    for sentence, pause in live_sentences(text, reader.read, reader.closed):
+        known = own_language(sentence, strict=True) or known
+        if normalized:
+            yield Said(sentence, sentence), pause
+        else:
+            yield _said(sentence, chosen, changes, known), pause
+        if report is None:
+            changes.changes.clear()
+
+
+def _said(sentence: str, options: TextOptions, report: Report, around: Spoken | None) -> Said:
+    return Said(sentence, speak(sentence, options, report, around) if sentence else "")
 
 
 # Sentences without a letter wait for one that tells their language, for so many sentences.
@@ -154,24 +199,37 @@ class _Packer:
         self._limit = limit
         self._text = ""
         self._tokens = 0
+        self._sentences: list[Said] = []
+        self._before = 0.0
 
-    def add(self, sentence: str) -> Iterator[Piece]:
+    def add(self, said: Said) -> Iterator[Piece]:
+        sentence = said.words
         tokens = self._count(sentence)
         if self._tokens + tokens > self._limit:
             yield from self.flush()
         if tokens > self._limit:
             *whole, last = _cut(sentence, self._count, self._limit)
-            yield from whole
+            for piece in whole:
+                yield from self._give(piece)
             self._text, self._tokens = last.text, last.tokens
+            self._sentences = list(last.sentences)
             return
         gap = " " if self._text and self._text[-1].isascii() and self._text[-1] != "]" else ""
         self._text += gap + sentence
         self._tokens += tokens
+        self._sentences.append(said)
 
     def flush(self, pause: float | None = None) -> Iterator[Piece]:
         if self._text:
-            yield Piece(self._text, self._tokens, _pause(self._text) if pause is None else pause)
-        self._text, self._tokens = "", 0
+            pause = _pause(self._text) if pause is None else pause
+            yield from self._give(Piece(self._text, self._tokens, pause, tuple(self._sentences)))
+        else:
+            self._before = max(self._before, pause or 0.0)
+        self._text, self._tokens, self._sentences = "", 0, []
+
+    def _give(self, piece: Piece) -> Iterator[Piece]:
+        before, self._before = self._before, 0.0
+        yield replace(piece, before=before) if before else piece
 
 
 def _cut(sentence: str, count: Count, limit: int) -> list[Piece]:
@@ -187,11 +245,15 @@ def _cut(sentence: str, count: Count, limit: int) -> list[Piece]:
     text, size = "", 0
     for unit, tokens in units:
         if text and (size + tokens > limit or size + tokens / 2 > target):
-            pieces.append(Piece(text.strip(), size, _pause(text)))
+            pieces.append(_part(text.strip(), size))
             text, size = "", 0
         text, size = text + unit, size + tokens
-    pieces.append(Piece(text.strip(), size, _pause(text)))
+    pieces.append(_part(text.strip(), size))
     return [piece for piece in pieces if piece.text]
+
+
+def _part(text: str, tokens: int) -> Piece:
+    return Piece(text, tokens, _pause(text), (Said(text, text),))
 
 
 def _words(clause: str, count: Count, limit: int) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from . import pauses
 from .pauses import PAUSE
@@ -25,6 +25,15 @@ _END = re.compile(
     rf"[。！？…]+{_CLOSER}|(?:{_ABBREVIATED}\.|[?!])[.?!]*{_CLOSER}(?=\s|[\u4e00-\u9fff])"
     rf"|(?:{PAUSE}|\n[ \t]*\n)(?:{PAUSE}|\s)*|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
 )
+_CLAUSE_END = re.compile(
+    rf"{_END.pattern}|(?P<clause>(?:[，、；：—]|[,;:](?=\s))+{_CLOSER})(?!{PAUSE})"
+)
+# What may be part of an end; and what a clause is counted in.
+_MARK = re.compile(rf"[。！？…，、；：—,;:.?!\n{re.escape(_CLOSERS)}]|{PAUSE}")
+_UNIT = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+")
+_LEAST_UNITS = 2
+# A block of code that is open is waited for, up to here.
+_LONGEST_OPEN = 1 << 14
 _PAUSE = re.compile(PAUSE)
 _SOFT_END = re.compile(r"[，、；：,;:](?![0-9])|\s")
 
@@ -36,30 +45,108 @@ def blocks(text: str | Iterable[str]) -> Iterator[str]:
             yield part[start : start + _BLOCK]
 
 
+class Cutter:
+    """Cuts a text behind the ends of its sentences, the same wherever the parts it comes in fall.
+
+    Each cut gives (text, the marks that end it).  ``ahead`` characters have to follow an end, since
+    closing quotes may.  With ``clause`` the first cut may fall at the end of a clause of two words
+    or more.  Where ``closed`` says no of the text before it nothing is cut, until ``longest``.
+    """
+
+    def __init__(
+        self,
+        ahead: int = len(_CLOSERS),
+        *,
+        clause: bool = False,
+        closed: Callable[[str], bool] = bool,
+        longest: int = MAX_SENTENCE,
+    ) -> None:
+        self._ahead, self._clause, self._closed, self._longest = ahead, clause, closed, longest
+        self._first = True
+        self._rest = ""
+        self._refused = 0
+
+    def push(self, part: str) -> Iterator[tuple[str, str]]:
+        """What ``part`` completes."""
+        seen = max(0, len(self._rest) - self._ahead - 1)
+        self._rest += part
+        # An end is looked for only where a mark has come: a long text of short parts stays cheap.
+        if _MARK.search(self._rest, seen):
+            yield from self._cut(lambda end: end < len(self._rest) - self._ahead)
+        while len(self._rest) > self._longest:
+            cut = _soft_cut(self._rest)
+            yield self._off(cut, cut)
+
+    def flush(self) -> Iterator[tuple[str, str]]:
+        """What is left, last of all what no mark ends; then a text begins anew."""
+        yield from self._cut(lambda end: True)
+        yield self._off(len(self._rest), len(self._rest))
+        self._first = True
+
+    def _cut(self, known: Callable[[int], bool]) -> Iterator[tuple[str, str]]:
+        while match := self._next(known):
+            yield self._off(*match.span())
+
+    def _next(self, known: Callable[[int], bool]) -> re.Match[str] | None:
+        pattern = _CLAUSE_END if self._clause and self._first else _END
+        for match in pattern.finditer(self._rest, self._refused):
+            if not known(match.end()):
+                return None
+            before = self._rest[: match.start()]
+            short = match.lastgroup == "clause" and len(_UNIT.findall(before)) < _LEAST_UNITS
+            if not short and self._closed(before + match.group()):
+                return match
+            # What follows does not change what lies before it.
+            self._refused = match.end()
+        return None
+
+    def _off(self, start: int, end: int) -> tuple[str, str]:
+        body, mark, self._rest = self._rest[:start], self._rest[start:end], self._rest[end:]
+        self._refused = 0
+        self._first &= not (body + mark).strip()
+        return body, mark
+
+
 def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, float | None]]:
     """Sentences with their marks, each with the seconds of pause that the text asks for after it.
 
     None leaves the pause to the sentence's last mark.
     """
-    rest = ""
+    cutter = Cutter()
     for block in blocks(text):
-        rest += block
-        # The last match may grow with the next block (a closing quote, a second newline).
-        matches = [m for m in _END.finditer(rest) if m.end() < len(rest) - len(_CLOSERS)]
-        start = 0
-        for match in matches:
-            yield from _sentence(rest[start : match.start()], match.group())
-            start = match.end()
-        rest = rest[start:]
-        while len(rest) > MAX_SENTENCE:
-            cut = _soft_cut(rest)
-            yield rest[:cut], None
-            rest = rest[cut:]
-    start = 0
-    for match in _END.finditer(rest):
-        yield from _sentence(rest[start : match.start()], match.group())
-        start = match.end()
-    yield from _sentence(rest[start:], "", last=True)
+        for body, mark in cutter.push(block):
+            yield from _sentence(body, mark)
+    *ended, (rest, _) = cutter.flush()
+    for body, mark in ended:
+        yield from _sentence(body, mark)
+    yield from _sentence(rest, "", last=True)
+
+
+def live_sentences(
+    text: Iterable[str | None], read: Callable[[str], str], closed: Callable[[str], bool]
+) -> Iterator[tuple[str, float | None]]:
+    """As :func:`split_sentences` of a text that is still being written: each as soon as it ends.
+
+    The first one may be a clause, to start at once; None in ``text`` asks for what is there.
+    ``read`` takes the markup off what is cut, where ``closed`` says that none is open.
+    """
+    cutter = Cutter(0, clause=True, closed=closed, longest=_LONGEST_OPEN)
+    for part in text:
+        for body, mark in cutter.flush() if part is None else cutter.push(part):
+            yield from _read_sentences(body + mark, read, mark.count("\n") > 1)
+    for body, mark in cutter.flush():
+        yield from _read_sentences(body + mark, read, mark.count("\n") > 1)
+
+
+def _read_sentences(
+    text: str, read: Callable[[str], str], paragraph: bool
+) -> Iterator[tuple[str, float | None]]:
+    cutter = Cutter()
+    # A piece may end between clauses: only a paragraph's end asks for the pause of one.
+    for body, mark in [*cutter.push(read(text)), *cutter.flush()]:
+        yield from _sentence(body, mark)
+    if paragraph:
+        yield "", pauses.PARAGRAPH
 
 
 def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, float | None]]:

@@ -1,5 +1,5 @@
-// Speech is fetched as 16-bit PCM and played while it comes.  What the page does is also told in
-// data attributes of <body>: state, samples, playing.
+// Speech is fetched as events with 16-bit PCM and the times of words, and played while it comes.
+// What the page does is also told in data attributes of <body>: state, samples, playing.
 import { Clip, Player } from "./player.js";
 
 const $ = (id) => document.getElementById(id);
@@ -116,7 +116,8 @@ async function speak(wanted) {
     const answer = await fetch("v1/tts", {
       method: "POST",
       headers: { "Content-Type": "application/json", ...headers() },
-      body: JSON.stringify({ ...wanted, format: "pcm" }),
+      // A sentence by itself has exact times, and they are known soon.
+      body: JSON.stringify({ ...wanted, format: "pcm", stream_format: "sse", apart: true }),
       signal: abort.signal,
     });
     if (!answer.ok) throw new Error((await answer.json()).error.message);
@@ -129,17 +130,28 @@ async function speak(wanted) {
   }
 }
 
+/** Server-sent events as they come. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const whole = (rest + value).split("\n\n");
+    rest = whole.pop();
+    for (const event of whole) yield JSON.parse(event.slice("data: ".length));
+  }
+}
+
 async function receive(answer, wanted, started) {
   const seed = answer.headers.get("X-Seed");
   const about = `voice ${wanted.voice ?? "by chance"}, ${answer.headers.get("X-Variant")}, seed ${seed}`;
   const warning = answer.headers.get("X-Warning");
   const clip = new Clip(wanted.text, Number(answer.headers.get("X-Sample-Rate")), about);
-  const reader = answer.body.getReader();
   let first = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    clip.push(value);
+  for await (const event of events(answer.body)) {
+    if (event.type.startsWith("speech.piece.")) clip.time(event);
+    if (event.type !== "speech.audio.delta") continue;
+    clip.push(Uint8Array.from(atob(event.audio), (c) => c.charCodeAt(0)));
     if (!clip.samples) continue;
     if (!first) {
       first = performance.now() - started;
@@ -226,20 +238,12 @@ function draw(clip) {
   }
 }
 
-/** Marks the word that is heard, estimated from how far the sound is. */
+/** Marks the word that is heard. */
 function mark(clip) {
-  if (!clip || clip.text !== $("text").value) { $("spoken").replaceChildren(); return; }
-  const words = [...clip.text.matchAll(/[\p{Script=Han}]|[^\s\p{Script=Han}]+/gu)];
-  const weights = words.map(([word]) => (/\p{Script=Han}/u.test(word) ? 3 : word.length + 1));
-  const sum = weights.reduce((a, b) => a + b, 0);
-  // until all has come the whole is guessed: some 15 letters, or 5 characters, a second
-  const whole = clip.complete ? clip.seconds : Math.max(clip.seconds, sum / 15);
-  let left = (player.position / Math.max(whole, 1e-9)) * sum;
-  const index = Math.max(0, weights.findIndex((weight) => (left -= weight) < 0));
-  const word = words[index];
-  if (!word) return;
-  const marked = Object.assign(document.createElement("mark"), { textContent: word[0] });
-  $("spoken").replaceChildren(clip.text.slice(0, word.index), marked, clip.text.slice(word.index + word[0].length));
+  const span = clip && clip.text === $("text").value ? clip.wordAt(player.position) : null;
+  if (!span) { $("spoken").replaceChildren(); return; }
+  const marked = Object.assign(document.createElement("mark"), { textContent: clip.text.slice(span.at, span.to) });
+  $("spoken").replaceChildren(clip.text.slice(0, span.at), marked, clip.text.slice(span.to));
   $("spoken").scrollTop = $("text").scrollTop;
 }
 

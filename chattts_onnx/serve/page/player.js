@@ -1,9 +1,13 @@
 // A player for sound that is still coming: what is there can be played, paused, sought and saved.
 
+const LETTERS_PER_SECOND = 15;
+// How far behind the last word the next one may stand.
+const FAR = 300;
+
 /** Sound of one utterance: 16-bit samples as they came, and their peaks for the picture. */
 export class Clip {
   constructor(text, rate, about) {
-    Object.assign(this, { text, rate, about, parts: [], samples: 0, peaks: [], complete: false });
+    Object.assign(this, { text, rate, about, parts: [], samples: 0, peaks: [], complete: false, words: [], told: 0, open: null });
   }
 
   get seconds() { return this.samples / this.rate; }
@@ -26,6 +30,34 @@ export class Clip {
       for (const value of values.subarray(i, i + 480)) peak = Math.max(peak, Math.abs(value));
       this.peaks.push(peak);
     }
+  }
+
+  /** Take the server's times: a piece that begins, or the words of one that has ended. */
+  time(event) {
+    this.open = event.end === undefined ? event.start : null;
+    for (const sentence of event.sentences ?? []) {
+      for (const [word, , start, end] of sentence.words) {
+        // Markup is not said: each word is looked for behind the one before it.
+        const at = this.text.indexOf(word, this.told);
+        if (at < 0 || at > this.told + FAR) continue;
+        this.words.push({ at, to: at + word.length, start, end });
+        this.told = at + word.length;
+      }
+    }
+  }
+
+  /** The word that is said at a time: as the server tells, or guessed in a piece not told yet. */
+  wordAt(seconds) {
+    if (this.open === null || seconds < this.open) {
+      return this.words.findLast(({ start }) => start <= seconds) ?? null;
+    }
+    let left = (seconds - this.open) * LETTERS_PER_SECOND;
+    for (const match of this.text.slice(this.told).matchAll(/\p{Script=Han}|[^\s\p{Script=Han}]+/gu)) {
+      const at = this.told + match.index;
+      left -= /\p{Script=Han}/u.test(match[0]) ? 3 : match[0].length + 1;
+      if (left < 0) return { at, to: at + match[0].length };
+    }
+    return null;
   }
 
   /** What has come so far as a WAV file. */

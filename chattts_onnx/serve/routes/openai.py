@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 import re
 from typing import Any
@@ -15,6 +13,7 @@ from ...errors import InputError
 from ...speech.options import SpeechOptions
 from ...voices.mixing import parse_mix
 from ..answers import SpeechResponse
+from ..events import event_stream
 from ..requests import SpeechRequest
 from ..schemas import OpenAISpeechBody, audio, errors
 from ..service import SpeechService
@@ -57,15 +56,13 @@ async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
     request = SpeechRequest(
         body.input, _voice(service, body), _variant(service, body.model), **options
     )
-    speech = service.submit(request, lambda rate: make_encoder(form, rate))
-    if body.stream_format == "audio":
-        return SpeechResponse(speech, MEDIA_TYPES[form])
-    return SpeechResponse(
-        speech,
-        "text/event-stream",
-        lambda data: _event("speech.audio.delta", audio=base64.b64encode(data).decode()),
-        lambda: _event("speech.audio.done", usage=_usage(len(body.input), speech.samples)),
+    events = body.stream_format == "sse"
+    speech = service.submit(
+        request, lambda rate: make_encoder(form, rate), timed=events and body.timings
     )
+    if events:
+        return event_stream(speech, len(body.input))
+    return SpeechResponse(speech, MEDIA_TYPES[form])
 
 
 @router.get("/models", responses=errors(), summary="The variants, in OpenAI's shape")
@@ -123,13 +120,3 @@ def _voice(service: SpeechService, body: OpenAISpeechBody) -> str | int:
         return VOICES.get(name, name)
     known = {name: name if name in own else VOICES.get(name, name) for name, _ in terms}
     return "+".join(f"{known[name]}({weight})" for name, weight in terms)
-
-
-def _event(kind: str, **values: Any) -> bytes:
-    return f"data: {json.dumps({'type': kind, **values})}\n\n".encode()
-
-
-def _usage(characters: int, samples: int) -> dict[str, int]:
-    """Counts in what there is to count: characters read, samples spoken."""
-    total = characters + samples
-    return {"input_tokens": characters, "output_tokens": samples, "total_tokens": total}

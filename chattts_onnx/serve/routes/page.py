@@ -24,8 +24,13 @@ async def page() -> FileResponse:
     return FileResponse(_FOLDER / "index.html", headers=_HEADERS)
 
 
+@router.get("/docs")
+async def description() -> FileResponse:
+    return FileResponse(_FOLDER / "docs.html", headers=_HEADERS)
+
+
 @router.get("/{name}.js")
-async def script(name: Literal["page", "player"]) -> FileResponse:
+async def script(name: Literal["page", "player", "docs"]) -> FileResponse:
     return FileResponse(_FOLDER / f"{name}.js", media_type="text/javascript", headers=_HEADERS)
 
 

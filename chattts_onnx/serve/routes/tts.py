@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from ...audio.encode import MEDIA_TYPES, make_encoder
 from ..answers import SpeechResponse
+from ..events import event_stream
 from ..schemas import SpeechBody, audio, errors
 from ..service import SpeechService
 from .context import Service, keys
@@ -17,7 +18,9 @@ _ANSWERS: dict[str, Any] = {
     "responses": {
         **audio(
             "X-Seed repeats it, X-Sample-Rate is the samples per second, X-Warning says what "
-            "the checkpoint cannot do of what was asked."
+            "the checkpoint cannot do of what was asked. As server-sent events it comes in parts, "
+            "with the times of sentences and words.",
+            "text/event-stream",
         ),
         **errors(404, 429, 503, 504),
     },
@@ -29,7 +32,10 @@ _ANSWERS: dict[str, Any] = {
 def speak(service: SpeechService, body: SpeechBody) -> Any:
     """Start a request and answer with its audio."""
     form = body.format
-    speech = service.submit(body.request(), lambda rate: make_encoder(form, rate))
+    timed = body.stream_format == "sse"
+    speech = service.submit(body.request(), lambda rate: make_encoder(form, rate), timed=timed)
+    if timed:
+        return event_stream(speech, len(body.text))
     kind = MEDIA_TYPES[form]
     if form == "pcm":
         kind += f"; rate={speech.sample_rate}; channels=1"

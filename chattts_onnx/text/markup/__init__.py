@@ -31,6 +31,8 @@ _OPEN = re.compile(
     r"tool_response|function_call|antthinking|analysis|speak|table|pre)\b[^<>]*>"
     r"|\\begin\{(?P<env>[a-z]+\*?)\}"
 )
+# Dollars and comparisons.
+_PROSE_MARK = re.compile(r"\$(?=[0-9])|<(?![A-Za-z/!])")
 _PROMPTED = re.compile(r"\A(?:(?!<think).)*?</think(?:ing)?>", re.DOTALL)
 
 
@@ -71,6 +73,20 @@ class MarkupReader:
         if own is not None and self.default is None:
             self.default = own
         return own or self.default or own_language(text) or "zh"
+
+    def closed(self, text: str) -> bool:
+        """Whether no mark is open at the end of a text: a part of one may end here."""
+        if self.mode == "plain":
+            return True
+        start = 0
+        while match := _OPEN.search(text, start):
+            end = _closing(match).search(text, match.end())
+            if end is None:
+                return False
+            start = end.end()
+        line = text[_line_start(text, len(text)) :]
+        # A mark inside a line that nothing closes is none.
+        return len(line) > _LONG_LINE or _is_closed(_PROSE_MARK.sub("", line))
 
     def parts(self, blocks: Iterable[str]) -> Iterator[str]:
         """The text of ``blocks``, cut only where no mark is open."""

@@ -13,6 +13,7 @@ from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, Run
 
 CONFIG = "conf/load"
 PERCENTILES = (50, 95, 99)
+WEBSOCKET = "websocket"
 
 
 def percentile(values: Sequence[float], share: int) -> float | None:
@@ -32,9 +33,15 @@ def run_rows(run: Run) -> list[Row]:
         if value is not None:
             rows.append(make_row(variant_name(run), metric, value, unit, **where))
 
-    for metric, key in (("first_audio", "first_audio"), ("total", "total"), ("stall", "stall")):
+    for key in ("first_audio", "total", "stall"):
         for share in PERCENTILES:
-            add(f"{metric}_p{share}_seconds", percentile([r[key] for r in good], share), "s")
+            add(f"{key}_p{share}_seconds", percentile([r[key] for r in good], share), "s")
+    written = [request for request in run.requests if request.get("kind") == WEBSOCKET]
+    if written:
+        talked = [r["first_audio"] for r in written if r["error"] is None]
+        for share in PERCENTILES:
+            add(f"websocket_first_audio_p{share}_seconds", percentile(talked, share), "s")
+        add("websocket_requests", len(written), "")
     spent = wall_seconds(run)
     speech = sum(request["bytes"] for request in good) / 2 / run.sample_rate
     add("requests", len(run.requests), "")

@@ -49,6 +49,7 @@ class LoadConfig:
 
     Attributes:
         users: users at once.
+        websocket_users: how many of them write their texts word by word over a WebSocket.
         spawn_rate: users that arrive in a second.
         seconds: length of a run, the arrival of the users included.
         soak_seconds: length of the soak on the gates' target; 0 leaves it out.
@@ -62,6 +63,7 @@ class LoadConfig:
     """
 
     users: int
+    websocket_users: int
     spawn_rate: float
     seconds: float
     soak_seconds: float
@@ -76,6 +78,11 @@ class LoadConfig:
     def __post_init__(self) -> None:
         if self.users < 1 or self.spawn_rate <= 0 or self.seconds <= 0 or self.voices < 1:
             raise ConfigError("users, spawn_rate, seconds and voices are to be more than 0.")
+        if not 0 <= self.websocket_users < self.users:
+            raise ConfigError(
+                f"websocket_users is {self.websocket_users}, expected 0 or more, and less than "
+                f"users ({self.users})."
+            )
         if self.soak_seconds < 0 or 0 < self.soak_seconds < 180:
             raise ConfigError(
                 f"soak_seconds is {self.soak_seconds:g}, expected 0 or at least 180: its last "

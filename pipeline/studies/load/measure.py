@@ -35,7 +35,8 @@ class Run:
         kind: :data:`RAMP` or :data:`SOAK`.
         seconds: how long users came.
         checkpoint: of the bundle's manifest.
-        requests: user, at (since the epoch), first_audio, total, stall (s), bytes and error.
+        requests: user, kind (http, websocket), at (since the epoch), first_audio, total, stall (s),
+            bytes and error.
         server: (seconds, resident bytes, CPU seconds used) through the run.
         sample_rate: of the sound, in Hz.
         metrics: the server's own counters at the end.
@@ -85,7 +86,8 @@ def measure(config: LoadConfig, target: TargetConfig, system: str, kind: str) ->
     seconds = config.soak_seconds if kind == SOAK else config.seconds
     rate = manifest.model.sample_rate
     with ServerProcess(command, config.ready_seconds) as server:
-        requests = drive(config, target, server.address, seconds, rate)
+        talkers = config.websocket_users if system == CONTINUOUS else 0
+        requests = drive(config, target, server.address, seconds, rate, talkers)
         server.check_alive()
         metrics = _metrics(server) if system == CONTINUOUS else {}
     return Run(
@@ -104,12 +106,18 @@ def measure(config: LoadConfig, target: TargetConfig, system: str, kind: str) ->
 
 
 def drive(
-    config: LoadConfig, target: TargetConfig, address: str, seconds: float, sample_rate: int
+    config: LoadConfig,
+    target: TargetConfig,
+    address: str,
+    seconds: float,
+    sample_rate: int,
+    websocket_users: int = 0,
 ) -> list[dict[str, Any]]:
     """Let locust's users loose on a server; a record of each of their requests."""
     plan = {
         "texts": config.texts,
         "voices": config.voices,
+        "websocket_users": websocket_users,
         "seed": config.seed,
         "pause_seconds": config.pause_seconds,
         "max_new_tokens": target.max_new_tokens,

@@ -26,6 +26,8 @@ NOTES = """\
 - A user sends a request, reads the answer as fast as it comes, pauses, and sends the next. First
   audio is the time from sending to the first byte of sound, with HTTP and the way through the
   kernel; the whole answer is the time to its last byte.
+- Of the users some write their texts over a WebSocket, 20 words a second, and hear them while they
+  write: their first audio is counted from the word that ends the first clause.
 - A stall is the time a player that starts at the first byte would stand still because sound comes
   later than it is played.
 - `lock per request` is a naive server of the same bundle that streams, one request at a time.
@@ -49,6 +51,7 @@ def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[GateResu
         load=machine_load(),
         commit=max({run.code for run in ordered}, key=[run.code for run in ordered].count),
         users=config.users,
+        websocket_users=config.websocket_users,
         spawn_rate=config.spawn_rate,
         seconds=config.seconds,
         soak_seconds=next((run.seconds for run in ordered if run.kind == SOAK), 0),
@@ -126,7 +129,12 @@ def _origins(runs: Sequence[Run]) -> str:
 
 def _table(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> str:
     header = ["server", "requests", "failed"]
-    for title in _METRICS:
+    names = dict(_METRICS)
+    if any(row["metric"] == "websocket_requests" for row in rows):
+        names["WebSocket first audio"] = [
+            f"websocket_first_audio_p{share}_seconds" for share in (50, 95, 99)
+        ]
+    for title in names:
         header += [f"{title} P{share}, s" for share in (50, 95, 99)]
     header += ["stall P99, s", "requests/s", "s of speech/s", "cores", "peak MB"]
     soak = any(run.kind == SOAK for run in runs)
@@ -137,7 +145,7 @@ def _table(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> str:
         own = select(rows, variant=variant_name(run), run=run.kind)
         found = {row["metric"]: row["value"] for row in own}
         cells = [variant_name(run), *(format_value(found[m]) for m in ("requests", "failures"))]
-        metrics = [metric for names in _METRICS.values() for metric in names]
+        metrics = [metric for group in names.values() for metric in group]
         metrics += ["stall_p99_seconds", "requests_per_second", "speech_per_second"]
         cells += [format_value(found.get(metric)) for metric in [*metrics, "processor_use"]]
         cells.append(_megabytes(found.get("peak_memory_bytes")))

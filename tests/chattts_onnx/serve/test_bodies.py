@@ -75,3 +75,23 @@ def test_a_query_is_utf_8(server: Running, encoding: str, path: str) -> None:
 def test_a_query_of_utf_8_is_spoken(server: Running) -> None:
     answer = HTTP.get(f"{server.url}/v1/tts", params={**FIELDS, "text": "世界 + hello"})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("application/x-www-form-urlencoded", b"text=hello"),
+        ("text/plain", b"hello"),
+        ("application/json", b'{"text": '),
+        ("application/json", b'"hello"'),
+        (None, b"hello"),
+    ],
+)
+def test_what_is_no_json_is_told_with_what_it_came_as(
+    server: Running, kind: str | None, data: bytes
+) -> None:
+    answer = post(server, data, kind)
+    assert answer.status_code == 422
+    message = answer.json()["error"]["message"]
+    assert f"Content-Type: {kind or 'none'}" in message
+    assert "application/json" in message and "UTF-8" in message and "charset" in message

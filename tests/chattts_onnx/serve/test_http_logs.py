@@ -53,7 +53,7 @@ def test_an_unforeseen_error_keeps_its_message_out_of_answer_and_log(
 
     marker = "secret".join(("zz", "zz"))
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError(marker)
 
     monkeypatch.setattr(server.service, "submit", broken)

@@ -172,3 +172,36 @@ def test_each_of_their_voices_is_a_voice_of_its_own(server: Running) -> None:
 )
 def test_speed(speed: float, level: int | None) -> None:
     assert speed_level(speed) == level
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Open WebUI, and with its own parameters
+        {"model": "tts-1", "input": "Hello there.", "voice": "alloy"},
+        {"model": "tts-1-hd", "input": "Hello.", "voice": "nova", "response_format": "mp3"},
+        # SillyTavern's OpenAI Compatible
+        {"model": "tts-1", "input": "Hi.", "voice": "onyx", "response_format": "mp3", "speed": 1},
+    ],
+)
+def test_what_other_clients_send_is_spoken(server: Running, body: dict[str, Any]) -> None:
+    pytest.importorskip("soundfile")
+    answer = HTTP.post(
+        f"{server.url}/v1/audio/speech", json=body, headers={"Authorization": "Bearer any"}
+    )
+    assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"
+
+
+@pytest.mark.parametrize("text", ["...", "🙂", " — ", "？！"])
+def test_what_says_nothing_is_a_short_silence(server: Running, text: str) -> None:
+    body = {"model": "tts-1", "input": text, "voice": "alloy", "response_format": "pcm"}
+    answer = HTTP.post(f"{server.url}/v1/audio/speech", json=body)
+    assert answer.status_code == 200 and answer.content == bytes(2 * 2000)  # 0.25 s at 8 kHz
+
+
+def test_times_of_words_come_where_they_are_asked_for(server: Running) -> None:
+    body = {"model": "tts-1", "input": "Hello there.", "voice": "alloy", "timings": True}
+    body |= {"stream_format": "sse", "response_format": "pcm"}
+    lines = HTTP.post(f"{server.url}/v1/audio/speech", json=body).text.splitlines()
+    kinds = [json.loads(line[6:])["type"] for line in lines if line]
+    assert "speech.piece.started" in kinds and "speech.piece.done" in kinds

@@ -192,3 +192,37 @@ def test_the_page_needs_nothing_from_elsewhere(server: Running) -> None:
         found = HTTP.get(f"{server.url}/{script}").headers["content-type"]
         assert found.startswith("text/javascript")
     assert HTTP.get(f"{server.url}/other.js").status_code in (404, 422)
+
+
+@pytest.mark.slow
+def test_the_word_that_is_marked_is_the_one_that_is_said(start_server, page: Any) -> None:  # type: ignore[no-untyped-def]
+    server: Running = start_server()
+    ready(page, server)
+    type_text(page, "Say $5, please. **Now** then.")
+    page.find_element("id", "speak").click()
+    until(lambda: state(page) == "done", "all has come")
+    words = value(
+        page, "player.clip.words.map(w => [player.clip.text.slice(w.at, w.to), w.start, w.end])"
+    )
+    assert [word for word, _, _ in words] == ["Say", "$5,", "please.", "Now", "then."]
+    for word, start, end in words:
+        middle = (start + end) / 2
+        found = value(
+            page,
+            f"(s => player.clip.text.slice(s.at, s.to))(player.clip.wordAt({middle}))",
+        )
+        assert found == word
+
+
+@pytest.mark.slow
+def test_the_description_needs_no_network(start_server, page: Any) -> None:  # type: ignore[no-untyped-def]
+    server: Running = start_server()
+    page.get_log("performance"), page.get_log("browser")
+    page.get(f"{server.url}/docs")
+    until(lambda: page.find_elements("css selector", "#routes details"), "routes are there")
+    routes = [each.text for each in page.find_elements("css selector", "#routes summary code")]
+    assert {"POST /v1/tts", "POST /v1/audio/speech", "GET /health"} <= set(routes)
+    shown = value(page, "document.getElementById('routes').textContent")
+    assert "temperature" in shown and "undefined" not in shown and "[object" not in shown
+    assert all(url.startswith(server.url) for url in requested(page))
+    assert [e for e in page.get_log("browser") if e["level"] == "SEVERE"] == []

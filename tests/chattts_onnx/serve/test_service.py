@@ -93,7 +93,7 @@ def test_a_seed_that_was_drawn_repeats_the_request(start_service: Start) -> None
         (SpeechRequest("hello", speed=12), InputError, "speed is 12"),
         (SpeechRequest("hello", temperature=0), InputError, "temperature is 0"),
         (SpeechRequest("hello", max_new_tokens=99_999), InputError, "at most 2048"),
-        (SpeechRequest("..."), InputError, "text is empty"),
+        (SpeechRequest(" \n"), InputError, "text is empty"),
     ],
 )
 def test_what_is_wrong_is_raised(

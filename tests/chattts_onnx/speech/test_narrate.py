@@ -100,8 +100,15 @@ def test_styles_become_control_tokens(bundle: Bundle) -> None:
 
 def test_mistakes_are_said_at_once(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="text is empty"):
-        narrate(bundle, iter(["\n", " 😀 "]))
+        narrate(bundle, iter(["\n", "  "]))
     with pytest.raises(InputError, match="speed is 7"):
         narrate(bundle, TEXT, speed=7)
     with pytest.raises(InputError, match="piece_tokens is 1"):
         narrate(bundle, TEXT, piece_tokens=1)
+
+
+@pytest.mark.parametrize("text", ["...", "🙂", "？！"])
+def test_what_says_nothing_is_a_short_silence(bundle: Bundle, text: str) -> None:
+    quiet = np.zeros(round(0.25 * bundle.sample_rate), np.float32)
+    np.testing.assert_array_equal(bundle.say(text), quiet)
+    np.testing.assert_array_equal(np.concatenate(list(bundle.stream(text))), quiet)

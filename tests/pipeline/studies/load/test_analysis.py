@@ -53,3 +53,11 @@ def test_gates_judge_the_products_runs_of_their_target() -> None:
     assert [v.verdict for v in verdicts([slow, growing], config)] == ["broken"] * 3
     assert [v.verdict for v in verdicts([good], config)] == ["kept", "kept", UNMEASURED]
     assert [v.verdict for v in verdicts(others, config)] == [UNMEASURED] * 3
+
+
+def test_those_who_write_as_they_go_have_rows_of_their_own() -> None:
+    requests = [request(0.1, 1.0), request(0.3, 2.0) | {"kind": "websocket"}]
+    found = {row["metric"]: row["value"] for row in run_rows(made(requests))}
+    assert found["websocket_first_audio_p99_seconds"] == 0.3
+    assert found["websocket_requests"] == 1 and found["requests"] == 2
+    assert "websocket_requests" not in {row["metric"] for row in run_rows(made(requests[:1]))}

@@ -29,6 +29,7 @@ def test_the_default_is_the_issues_load() -> None:
     ("changes", "found"),
     [
         ({"users": 0}, "more than 0"),
+        ({"websocket_users": 20}, "less than"),
         ({"soak_seconds": 100.0}, "at least 180"),
         ({"pause_seconds": (3.0, 1.0)}, "low to high"),
         ({"texts": []}, "are to be named"),

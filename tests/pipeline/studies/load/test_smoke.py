@@ -26,11 +26,12 @@ def config(bundle_folder: Path) -> LoadConfig:
     return dataclasses.replace(
         default(),
         users=3,
+        websocket_users=1,
         spawn_rate=3.0,
         seconds=3.0,
         pause_seconds=(0.1, 0.3),
         targets=[target],
-        texts=["hello world", "good morning"],
+        texts=["hello world, good morning", "good morning"],
     )
 
 
@@ -45,10 +46,15 @@ def test_users_are_answered(config: LoadConfig, system: str) -> None:
     assert {request["user"] for request in run.requests} == {0, 1, 2}
     for request in run.requests:
         assert 0 < request["first_audio"] <= request["total"]
-        # 40 steps of the small bundle at most, in 16 bits.
-        assert 0 < request["bytes"] <= 2 * 40 * 2 * tiny_bundle.HOP
+        # 40 steps of the small bundle at most, in 16 bits; over a WebSocket two pieces of them.
+        most = 2 * 40 * 2 * tiny_bundle.HOP
+        silence = 2 * 8000
+        limit = most if request["kind"] == "http" else 2 * most + silence
+        assert 0 < request["bytes"] <= limit
     assert len(run.server) > 2 and all(memory > 1e6 for _, memory, _ in run.server)
     assert run.code and len(run.bundle) == 12
+    kinds = {"http", "websocket"} if system == CONTINUOUS else {"http"}
+    assert {request["kind"] for request in run.requests} == kinds
     if system == CONTINUOUS:
         assert any("requests_total" in name for name in run.metrics)
 
