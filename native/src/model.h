@@ -115,8 +115,8 @@ class Model {
   void sum_weights(Matrix* matrix);
   const float* keep(const float* values, size_t count);
 
-  void run_chunk(Chunk& chunk, int thread);
-  void run_layer(Chunk& chunk, int index, int thread);
+  std::vector<Phase> phases_of(Chunk& chunk);
+  void add_layer(std::vector<Phase>& phases, const Chunk& chunk, int index);
   void embed(const Chunk& chunk, int row);
   void add_row(const Table& table, int64_t row, bool first, float* out) const;
   Prepared& rows_for(int rows, int thread);
@@ -124,8 +124,8 @@ class Model {
                          float epsilon) const;
   void prepare(const Matrix& matrix, int row, const float* values, Prepared& to) const;
   template <class Values, class Use>
-  void multiply(const Matrix& matrix, int rows, int tiles, int thread, const float* first_row,
-                Values values, Use use);
+  void add_products(std::vector<Phase>& phases, const Matrix& matrix, int rows, int tiles,
+                    Values values, Use use);
   void rotate_and_store(const Chunk& chunk, int layer, int row, int head);
   void attend(const Chunk& chunk, int layer, int row, int head, int thread);
 
