@@ -244,6 +244,19 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
   }
 }
 
+void Model::sample(const Draws& draws, int64_t* tokens) {
+  const auto work = [&](int, int item) {
+    tokens[item] = draw(draws, item / draws.heads, item % draws.heads);
+  };
+  const int items = draws.rows * draws.heads;
+  if (draws.rows <= kFewRows) {
+    for (int item = 0; item < items; ++item) work(0, item);
+    return;
+  }
+  const std::lock_guard<std::mutex> alone(running_);
+  team_.run({{items, work}});
+}
+
 std::vector<Phase> Model::phases_of(Chunk& chunk) {
   Workspace& w = *work_;
   const size_t hidden = size(sizes_.hidden);

@@ -10,6 +10,7 @@
 #include "matrix.h"
 #include "pack.h"
 #include "pages.h"
+#include "sampler.h"
 #include "team.h"
 
 namespace chattts {
@@ -91,6 +92,8 @@ class Model {
   const char* refusal(const Cache& cache, const Positions& positions) const;
   // hidden [selected][hidden], logits [selected][codes * audio_tokens].
   void run(Cache& cache, const Positions& positions, float* hidden, float* logits);
+  // One token for each row and head.
+  void sample(const Draws& draws, int64_t* tokens);
 
  private:
   struct Layer {
