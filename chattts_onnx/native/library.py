@@ -40,6 +40,9 @@ class _Source(ctypes.Structure):
         *((name, c_int32) for name in ("form", "inputs", "outputs", "bits", "block")),
         ("input_zero", c_int32),
         ("input_scale", c_float),
+        ("lower_scale", c_float),
+        ("lower_zero", c_int32),
+        ("half", c_int32),
         *((name, c_void_p) for name in ("weights", "scales", "zeros", "bias")),
     ]
 
@@ -207,9 +210,7 @@ class NativeModel:
 
     def sample(self, draws: Draws, tokens: Array) -> None:
         """Write ``tokens`` int64 [rows, heads]; -1 where the logits are not finite."""
-        reason = self.library.chattts_sample(
-            self._handle, ctypes.byref(draws), tokens.ctypes.data
-        )
+        reason = self.library.chattts_sample(self._handle, ctypes.byref(draws), tokens.ctypes.data)
         if reason:
             raise GenerationError(f"the sampler refuses {reason.decode()}.")
 
@@ -270,6 +271,9 @@ class _Kept:
             *map(int, numbers),
             weight.input_zero,
             weight.input_scale,
+            weight.lower_scale,
+            weight.lower_zero,
+            int(weight.scales is not None and weight.scales.dtype == np.float16),
             *(self.pointer(array) for array in arrays),
         )
 

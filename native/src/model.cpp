@@ -30,7 +30,7 @@ struct Model::Prepared {
   Prepared(const Sizes& s, int rows)
       : normed(floats(rows, s.hidden)),
         scales(floats(rows, widest(s) / kTile)),
-        bytes(size(rows) * size(widest(s))),
+        bytes(2 * size(rows) * size(widest(s))),
         sums(scales.size()) {}
 
   static int widest(const Sizes& s) { return std::max({s.hidden, s.heads * s.width, s.inner}); }
@@ -174,7 +174,9 @@ Matrix Model::pack_matrix(const Source& source, bool by_turns, uint8_t** place) 
   };
   if (source.bias) m.bias = column(source.bias, 1);
   if (source.format == Format::kStatic) {
-    m.scales = column(source.scales, source.input_scale);
+    const auto* scales = static_cast<const float*>(source.scales);
+    m.scales = column(scales, source.input_scale);
+    if (m.lower_scale > 0) m.lower_scales = column(scales, source.lower_scale);
     sum_weights(&m);
   }
   return m;
@@ -374,8 +376,10 @@ void Model::add_products(std::vector<Phase>& phases, const Matrix& matrix, int r
 }
 
 void Model::prepare(const Matrix& matrix, int row, const float* values, Prepared& to) const {
-  uint8_t* bytes = &to.bytes[size(row) * size(matrix.inputs)];
-  if (matrix.format == Format::kStatic) {
+  uint8_t* bytes = &to.bytes[size(row) * size(matrix.row_bytes())];
+  if (matrix.lower_scale > 0) {
+    kernels_.quantize_wide(values, matrix, bytes, &to.scales[size(row)]);
+  } else if (matrix.format == Format::kStatic) {
     kernels_.quantize_static(values, matrix.inputs, matrix.input_scale, matrix.input_zero, bytes,
                              &to.scales[size(row)]);
   } else if (matrix.format == Format::kBlocks) {
