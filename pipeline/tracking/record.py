@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import TrackingError
 from pipeline.headline import COLUMNS, HEADLINES
+from pipeline.report.machine import busy_note
 from pipeline.report.metrics import metrics_table, table_cells
 from pipeline.report.rows import Rows, find_value
 from pipeline.tracking.config import TrackingConfig
@@ -37,6 +38,7 @@ T = TypeVar("T")
 
 NOTE_TAG = "mlflow.note.content"
 CONTENT_TAG = "chattts.content"
+BUSY_TAG = "chattts.busy"
 # By this one MLflow's pages open on runs and their metrics instead of on traces of agents.
 KIND_TAG = ("mlflow.experimentKind", "custom_model_development")
 CLIENT_DEFAULTS = {
@@ -135,6 +137,8 @@ def _write(
         "mlflow.source.git.commit": results.git_commit,
         "mlflow.source.name": "pipeline.stages.track",
     }
+    if busy := busy_note(results.contexts.get("benchmark", {})):
+        tags[BUSY_TAG] = busy[0].replace("**", "")
     parent = client.create_run(
         experiment,
         tags={**tags, CONTENT_TAG: results.content_hash},
@@ -180,7 +184,8 @@ def _log_summary(client: MlflowClient, run: str, results: Results) -> None:
         header, *lines = table_cells(rows, COLUMNS)
         columns = dict(zip(header, map(list, zip(*lines, strict=True)), strict=True))
         client.log_table(run, columns, "tables/variants.json")
-        client.set_tag(run, NOTE_TAG, metrics_table(rows, COLUMNS))
+        busy = busy_note(results.contexts.get("benchmark", {}))
+        client.set_tag(run, NOTE_TAG, "\n\n".join([*busy, metrics_table(rows, COLUMNS)]))
 
 
 def _log_tables(client: MlflowClient, run: str, reports: Mapping[str, Rows]) -> None:
@@ -228,7 +233,9 @@ def _judged(variant: Variant, results: Results) -> Judged:
         for gate in context.get("gates", [])
         if gate.get("variant") == variant.name
     ]
-    machine = results.contexts.get("benchmark", {}).get("machine", {})
+    benchmark = results.contexts.get("benchmark", {})
+    # speed that others took a part of is compared with nothing, as that of another machine
+    machine = {} if busy_note(benchmark) else benchmark.get("machine", {})
     return Judged(variant.name, variant.rows, gates, machine)
 
 

@@ -183,6 +183,17 @@ def test_pages_open_on_runs_with_figures_and_on_variants(workspace: Path, result
     assert [chart["metricKey"] for chart in variants["compareRunCharts"]][:1] == ["size_mb"]
 
 
+def test_figures_of_a_busy_machine_say_so(workspace: Path) -> None:
+    report = workspace / "reports/benchmark.json"
+    value = json.loads(report.read_text())
+    value["context"] = {"load": 13.0, "machine": {"cores": 2}}
+    report.write_text(json.dumps(value))
+    record(read_results(workspace), CONFIG, workspace)
+    for run in runs(workspace):
+        assert "13 processes wanted its 2 cores" in run.data.tags["chattts.busy"]
+    assert any("Busy" in run.data.tags.get("mlflow.note.content", "") for run in runs(workspace))
+
+
 def test_a_missing_dataset_is_a_named_error(workspace: Path, results: Results) -> None:
     config = replace(CONFIG, datasets={"calibration": "none.jsonl"})
     with pytest.raises(TrackingError, match=r"none\.jsonl: found no JSONL"):
