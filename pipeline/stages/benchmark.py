@@ -65,7 +65,9 @@ def run(params: Params, workspace: Path) -> None:
     blocks = sections(rows, context, config)
     if waits:
         blocks.insert(-1, latency_section(waits))
-    write_report(workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks)
+    write_report(
+        workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks, picture=True
+    )
     draw_benchmark((workspace / REPORT).with_suffix(".png"), rows, config)
     write_json(workspace / MARKER, {"machine": machine_context()})
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from pipeline.report.figure import save_figure
+from pipeline.report.figure import OTHERS, legend_below, new_figure, save_figure, style
 from pipeline.report.rows import Row, select
 
 Curves = dict[str, list[tuple[float, float]]]
@@ -15,11 +15,7 @@ Curves = dict[str, list[tuple[float, float]]]
 
 def draw(out: Path, rows: Sequence[Row]) -> list[Path]:
     """``gpu_batch.png`` and ``gpu_length.png``: steps a second; returns what was written."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-    except ImportError:
+    if find_spec("matplotlib") is None:
         return []
     speeds = select(rows, "steps_per_second")
     if not speeds:
@@ -44,18 +40,16 @@ def _curves(rows: Sequence[Row], axis: str) -> Curves:
 
 
 def _plot(path: Path, curves: Curves, title: str, axis: str) -> Path:
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    plot: Any = axes
-    for name, points in curves.items():
+    figure = new_figure(7, 4.8)
+    plot = figure.add_subplot()
+    for place, (name, points) in enumerate(curves.items()):
         x, y = zip(*sorted(points), strict=True)
-        plot.plot(x, y, marker="o", label=name, linestyle="--" if "torch" in name else "-")
+        plot.plot(x, y, marker="o", label=name, color=OTHERS[place % len(OTHERS)],
+                  linestyle="--" if "torch" in name else "-")  # fmt: skip
     plot.set_xscale("log", base=2)
     plot.set_yscale("log")
-    plot.set(title=title, xlabel=axis, ylabel="steps/s, all rows together")
-    plot.grid(True, which="both", alpha=0.3)
-    plot.legend(fontsize=8)
+    style(plot, title, "steps/s, all rows together", "higher")
+    plot.set_xlabel(axis, fontsize=8)
+    legend_below(figure)
     save_figure(figure, path)
-    pyplot.close(figure)
     return path

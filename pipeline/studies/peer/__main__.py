@@ -78,7 +78,9 @@ def run(workspace: Path, python: Path, config: BenchmarkConfig, report: Path, se
     )
     rows = [{**row, "engine": engine_of(str(row["variant"]))} for row in rows]
     blocks = peer_sections(rows, context, config)
-    write_report(report, context, rows, title="Beside the official package", sections=blocks)
+    write_report(
+        report, context, rows, title="Beside the official package", sections=blocks, picture=True
+    )
     draw_peer(report.with_suffix(".png"), rows, config)
 
 
