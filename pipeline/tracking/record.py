@@ -21,10 +21,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import TrackingError
-from pipeline.headline import COLUMNS, HEADLINES
+from pipeline.headline import COLUMNS, headlines
 from pipeline.report.machine import busy_note
 from pipeline.report.metrics import metrics_table, table_cells
-from pipeline.report.rows import Rows, find_value
+from pipeline.report.rows import Rows
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.database import SQLITE, make_database
 from pipeline.tracking.datasets import dataset_input
@@ -163,22 +163,13 @@ def _write(
     return str(parent)
 
 
-def headlines(rows: Rows, variant: str, prefix: str = "") -> dict[str, float]:
-    """The headline figures of a variant by their names, in the units that people are shown."""
-    found = [(m, find_value(rows, variant, m.name, **m.where)) for m in HEADLINES]
-    return {
-        prefix + metric.headline: value * metric.factor
-        for metric, value in found
-        if value is not None
-    }
-
-
 def _log_summary(client: MlflowClient, run: str, results: Results) -> None:
     """The headline figures of all variants: as metrics by which runs are compared, as a table."""
     rows = [row for variant in results.variants for row in variant.rows]
     figures: dict[str, float] = {}
     for variant in results.variants:
-        figures |= headlines(variant.rows, variant.name, f"{variant.name}.")
+        own = headlines(variant.rows, variant.name)
+        figures |= {f"{variant.name}.{name}": value for name, value in own.items()}
     _log_metrics(client, run, figures)
     if figures:
         header, *lines = table_cells(rows, COLUMNS)
