@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.figure import save_figure
+from pipeline.report.figure import INK, OTHERS, legend_below, new_figure, save_figure, style, three
 from pipeline.report.gates import GateResult
 from pipeline.report.write import format_value, markdown_table
 from pipeline.search.effect import loss_of
@@ -14,7 +14,7 @@ from pipeline.search.greedy import Outcome
 from pipeline.search.journal import Entry
 from pipeline.search.space import FLOAT, LayerInfo, form_of
 
-COLOURS = {"search": "#5e81ac", "optuna": "#d08770"}
+COLOURS = {"search": OTHERS[1], "optuna": OTHERS[2]}
 
 
 def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
@@ -81,14 +81,12 @@ def draw_front(
     path: Path, series: Mapping[str, Sequence[Entry]], speeds: Mapping[str, float] | None = None
 ) -> None:
     """Cost of the GPT's weights against its logit KL for every candidate, with the Pareto front."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
     every: list[tuple[float, float]] = []
     for name, entries in series.items():
         points = [
-            (float(e["cost"]), loss_of(e["rows"])) for e in entries
+            (float(e["cost"]) / 1e6, loss_of(e["rows"])) for e in entries
             if e["component"] == "gpt" and not str(e["step"]).startswith("only ")
         ]  # fmt: skip
         if not points:
@@ -99,12 +97,12 @@ def draw_front(
     if every:
         line = front(every)
         costs, losses = zip(*line, strict=True)
-        axes.plot(costs, losses, color="#4c566a", linewidth=1, label="Pareto front")
+        axes.plot(costs, losses, color=INK, linewidth=1, label="Pareto front")
         axes.set_yscale("log")
-        axes.legend(fontsize=8)
-    axes.set_xlabel("bytes of the GPT's weights read a step")
-    axes.set_ylabel("KL(FP32 ‖ candidate), nat")
+    style(axes, "KL(FP32 ‖ candidate)", "nat", "lower")
+    axes.set_xlabel("weights of the GPT read a step, MB, left is better", fontsize=8)
     if speeds:
-        text = ", ".join(f"{name} {value:.0f}" for name, value in speeds.items())
-        axes.set_title(f"steps/s at batch 1: {text}", fontsize=8)
+        text = ", ".join(f"{name} {three(value)}" for name, value in speeds.items())
+        figure.suptitle(f"steps/s at batch 1: {text}", fontsize=9, color=INK)
+    legend_below(figure)
     save_figure(figure, path)

@@ -25,7 +25,7 @@ from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core.atomic import write_json
 from pipeline.core.progress import progress_bar
-from pipeline.report.machine import machine_context, machine_load
+from pipeline.report.machine import idle_load, machine_context, machine_load
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
@@ -46,8 +46,9 @@ def run(params: Params, workspace: Path) -> None:
     for variant in config.variants:
         Manifest.load(workspace / BUNDLES / variant, verify=False)
     threads = config.threads or available_cores()
-    load = machine_load()
+    before = idle_load(config.idle_seconds)
     samples = measure(engines(config, workspace, threads, params.seed), config)
+    load = max((found for found in (before, machine_load()) if found is not None), default=None)
     rows = summarize(samples)
     bundles = {variant: workspace / BUNDLES / variant for variant in config.variants}
     waits = measure_latency(bundles, threads)
@@ -64,7 +65,9 @@ def run(params: Params, workspace: Path) -> None:
     blocks = sections(rows, context, config)
     if waits:
         blocks.insert(-1, latency_section(waits))
-    write_report(workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks)
+    write_report(
+        workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks, picture=True
+    )
     draw_benchmark((workspace / REPORT).with_suffix(".png"), rows, config)
     write_json(workspace / MARKER, {"machine": machine_context()})
 

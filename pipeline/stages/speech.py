@@ -97,7 +97,7 @@ def run(params: Params, workspace: Path) -> None:
         utterances={name: [_noted(item) for item in items] for name, items in judged.items()},
     )
     blocks = sections(context, rows, verdicts)
-    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks)
+    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks, picture=True)
     heading = TITLE if config.speaks else f"{TITLE} (random weights: noise)"
     draw_speech((workspace / REPORT).with_suffix(".png"), heading, rows)
     page = render_page(

@@ -88,7 +88,7 @@ def run(params: Params, workspace: Path) -> None:
         gates=[result.as_dict() for result in results],
     )
     blocks = [*sections(context, results), f"## {ARITHMETIC}\n\n{product_table(rows)}"]
-    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks)
+    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks, picture=True)
     draw_validation((workspace / REPORT).with_suffix(".png"), rows)
     enforce(results, "reports/validation.md", CONFIG)
 

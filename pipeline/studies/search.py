@@ -111,8 +111,9 @@ def _report(
         steps_table(journal.entries),
     ]
     write_report(
-        workspace / REPORT, context, rows, title="Accuracy-driven search", sections=sections
-    )
+        workspace / REPORT, context, rows, title="Accuracy-driven search",
+        sections=sections, picture=True,
+    )  # fmt: skip
     result: dict[str, Any] = {
         "config": asdict(outcome.config),
         "start": asdict(outcome.start),

@@ -231,7 +231,9 @@ def report(params: Params, workspace: Path, storage: str) -> None:
     section = "## Feasible front of the study, and the search's result\n\n" + markdown_table(
         header, lines
     )
-    write_report(workspace / REPORT, context, rows, title="Optuna study", sections=[section])
+    write_report(
+        workspace / REPORT, context, rows, title="Optuna study", sections=[section], picture=True
+    )
     series = {"optuna": entries, "search": searched}
     draw_front((workspace / REPORT).with_suffix(".png"), series, speeds)
 
