@@ -226,7 +226,10 @@ class SpeechService:
             bundle = variant.bundle
             options = request.limited(bundle, self.settings.max_new_tokens, speech.seed)
             speech.warnings = tuple(shortfalls(bundle.manifest, request.text, options))
-            script = Script(bundle, request.text, bundle.shelf.shared(request.voice), options)
+            voice = bundle.shelf.shared(request.voice)  # its name may be no file of this machine
+            named = str(request.voice) if request.voice in bundle.shelf.names else None
+            language = bundle.shelf.language(named)
+            script = Script(bundle, request.text, voice, options, language=language)
             stream = None if self.settings.naive else self.settings.stream
             narration = Narration(variant.engine, script, stream)
             speech.run(

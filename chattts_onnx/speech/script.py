@@ -17,11 +17,13 @@ import numpy.typing as npt
 from ..charset import require_text
 from ..errors import InputError
 from ..model import Model
-from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
+from ..text import Piece, piece_limit, sentences_apart, split_pieces
+from ..text.language import Spoken
+from ..text.options import TextOptions
 from ..text.report import Report
 from ..voices.vectors import Voice
 from .options import SpeechOptions
-from .requests import OnStep, Options, Passes, check, plan, text_options
+from .requests import OnStep, Options, Passes, check, plan, reading
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,7 +44,8 @@ class Script:
 
     ``text`` may be an iterable of its parts, such as an open file, and is read as it is spoken.
     ``voice`` None draws one voice (by the seed) for all pieces where there are several.  Piece i
-    takes ``seed + i``.  ``report`` collects what normalisation did.
+    takes ``seed + i``.  ``report`` collects what normalisation did.  ``language`` is that of
+    a voice given as a vector; a named one's is known.
 
     Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments,
     and when there is nothing to speak.
@@ -56,6 +59,7 @@ class Script:
         options: SpeechOptions,
         on_step: OnStep | None = None,
         report: Report | None = None,
+        language: Spoken | None = None,
     ) -> None:
         own = cast(Options, options)
         check(own)
@@ -63,7 +67,8 @@ class Script:
         self._options: Options = {**own, "normalize": False}
         self._seed, self._on_step = options.get("seed"), on_step
         self._voice = bundle.speaker(voice)
-        pieces = _pieces(bundle, _text(text), own, report)
+        reader = reading(bundle, own, language or bundle.shelf.language(voice))
+        pieces = _pieces(bundle, _text(text), own, reader, report)
         head = list(islice(pieces, 2))
         if not head:
             raise InputError("the text is empty, or nothing of it can be spoken.")
@@ -95,14 +100,18 @@ def _text(text: object) -> str | Iterator[str]:
 
 
 def _pieces(
-    bundle: Model, text: str | Iterable[str], options: Options, report: Report | None
+    bundle: Model,
+    text: str | Iterable[str],
+    options: Options,
+    reader: TextOptions,
+    report: Report | None,
 ) -> Iterator[Piece]:
     tokenizer = bundle.tokenizer
     return split_pieces(
         text,
         lambda part: len(tokenizer.encode(part)),
         piece_limit(bundle.manifest, options.get("piece_tokens")),
-        bundle_reading(bundle.manifest, text_options(options)),
+        reader,
         report,
         normalized=options.get("normalize") is False,
         apart=sentences_apart(bundle.manifest),

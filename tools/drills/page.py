@@ -17,6 +17,7 @@ TITLES = {
     "determinism": "Determinism",
     "server": "Server",
     "numbers": "Numbers",
+    "text": "Text",
 }
 HEADER = """# What you may rely on
 
