@@ -18,6 +18,7 @@ TITLES = {
     "server": "Server",
     "numbers": "Numbers",
     "text": "Text",
+    "tests": "Tests",
 }
 HEADER = """# What you may rely on
 
