@@ -54,6 +54,19 @@ def test_mp3_has_no_empty_frame_that_claims_a_length() -> None:
     assert any(data[4:size])
 
 
+@pytest.mark.parametrize("form", ["flac", "mp3", "opus"])
+@pytest.mark.parametrize("samples", [RATE, RATE + 100, 2 * RATE + 777])
+def test_the_last_samples_are_in_the_stream(form: str, samples: int) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    marked = np.zeros(samples, dtype=np.float32)
+    marked[:200] = marked[-200:] = 0.5 * np.sin(np.arange(200) * 0.5)
+    encoder = make_encoder(form, RATE)
+    parts = [encoder.encode(part) for part in np.array_split(marked, 7)]
+    audio, rate = soundfile.read(io.BytesIO(b"".join([*parts, encoder.finish()])))
+    loud = np.flatnonzero(np.abs(audio) > 0.1)
+    assert abs((loud[-1] - loud[0]) * RATE / rate - samples) < 20
+
+
 def test_unknown_format_is_named() -> None:
     with pytest.raises(InputError, match="no audio format 'aac'; expected one of wav, pcm"):
         make_encoder("aac", RATE)
