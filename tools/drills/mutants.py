@@ -95,7 +95,7 @@ def notices(module: str, source: str, tests: list[str], seconds: float, told: Pa
     # What the tests started and left.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    return not status.exists() or status.read_text() != "0"
+    return not status.exists() or status.read_text(encoding="utf-8") != "0"
 
 
 def _run_tests(
@@ -117,7 +117,7 @@ def _run_tests(
     ended = int(pytest.main([*flags, *tests]))
     if told is not None:
         told.write_text(json.dumps(sorted(sys.modules)))
-    status.write_text(str(ended))
+    status.write_text(str(ended), encoding="utf-8")
     os._exit(0)
 
 
@@ -139,7 +139,7 @@ def drill(module: str, most: int, seed: int) -> tuple[int, list[Mutant]]:
         raise SystemExit(f"{module}: its tests ({', '.join(tests)}) fail without any change.")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    for name in json.loads(told.read_text()):
+    for name in json.loads(told.read_text(encoding="utf-8")):
         if not name.startswith(_OURS) and "." not in name and not name.startswith("_"):
             try:
                 importlib.import_module(name)  # once, for all that are forked from here

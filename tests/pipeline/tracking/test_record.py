@@ -135,7 +135,7 @@ def test_sentences_are_datasets_and_tables_are_shown(workspace: Path, results: R
     assert json.loads(given.dataset.profile)["num_rows"] == 2
     assert "| int8 |" in run.data.tags["mlflow.note.content"]
     table = Path(client.download_artifacts(parent, "tables/variants.json", str(workspace)))
-    assert json.loads(table.read_text())["columns"][0] == "variant"
+    assert json.loads(table.read_text(encoding="utf-8"))["columns"][0] == "variant"
 
 
 def test_a_missing_dataset_is_a_named_error(workspace: Path, results: Results) -> None:
