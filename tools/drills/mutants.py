@@ -1,29 +1,28 @@
 """Which changes of the code no test notices: ``python -m tools.drills.mutants [MODULE ...]``.
 
-Each mutant is a module with one small change (:mod:`.mutations`), loaded in a process of its own
-in place of the file; the tests of the module run against it until one fails.  Nothing is written
-into the checkout, so it may be worked on meanwhile.  What survives is listed in
+Each mutant is a module with one small change (:mod:`.mutations`), written into a copy of what git
+knows; the tests of the module run there, in a process of their own, until one fails.  So commands
+that tests start meet the change too, and the checkout may be worked on meanwhile.  What survives is listed in
 ``tools/drills/survivors.tsv`` with a verdict, or is named by this drill.  Hours; not in CI.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import json
 import os
 import random
 import resource
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from tools.drills.mutations import Mutant, mutants
 from tools.drills.record import Promise, merge_record
@@ -55,52 +54,38 @@ def tests_of(module: str) -> list[str]:
     return list(dict.fromkeys([*own, *near])) or [str(mirrored.parent)]
 
 
-class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads one module from a changed source."""
-
-    def __init__(self, module: str, source: str) -> None:
-        self._path = Path(module).absolute()
-        self._name = ".".join(Path(module).with_suffix("").parts).removesuffix(".__init__")
-        self._source = source
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._name:
-            return None
-        return importlib.util.spec_from_file_location(fullname, self._path, loader=self)
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        return None
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._source, str(self._path), "exec"), vars(module))
-
-
 def notices(module: str, source: str, tests: list[str], seconds: float, told: Path | None) -> bool:
     """Whether a test fails, or hangs, over ``source``; ``told`` gets the names of all modules."""
     status = Path(f"build/mutants.{os.getpid()}")
     status.unlink(missing_ok=True)
+    whole = Path(module).read_text(encoding="utf-8")
+    Path(module).write_text(source, encoding="utf-8")
     child = os.fork()
     if child == 0:
         os.setsid()
-        _run_tests(module, source, tests, seconds, told, status)
+        _run_tests(tests, seconds, told, status)
+    try:
+        _wait(child, seconds)
+    finally:
+        Path(module).write_text(whole, encoding="utf-8")
+    return not status.exists() or status.read_text(encoding="utf-8") != "0"
+
+
+def _wait(child: int, seconds: float) -> None:
+    """Until it ends, or is ended as one that hangs."""
     ended = time.monotonic() + 4 * seconds  # of a busy machine
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > ended:
             os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            return True
+            return
         time.sleep(0.02)
     # What the tests started and left.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    return not status.exists() or status.read_text(encoding="utf-8") != "0"
 
 
-def _run_tests(
-    module: str, source: str, tests: list[str], seconds: float, told: Path | None, status: Path
-) -> None:
+def _run_tests(tests: list[str], seconds: float, told: Path | None, status: Path) -> None:
     """In the child: never returns."""
     import pytest
 
@@ -109,16 +94,25 @@ def _run_tests(
     os.dup2(quiet, 2)
     limit = int(seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-    # What this drill itself stands on is loaded anew, or it would hide the change.
-    for name in [n for n in sys.modules if n.split(".")[0] in ("chattts_onnx", "pipeline")]:
+    # What this drill itself stands on is loaded anew, and from the copy.
+    for name in [n for n in sys.modules if n.split(".")[0] in _OURS]:
         del sys.modules[name]
-    sys.meta_path.insert(0, _Instead(module, source))
+    sys.path.insert(0, str(Path.cwd()))
     flags = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not slow"]
     ended = int(pytest.main([*flags, *tests]))
     if told is not None:
         told.write_text(json.dumps(sorted(sys.modules)))
     status.write_text(str(ended), encoding="utf-8")
     os._exit(0)
+
+
+def copy_checkout(folder: Path) -> None:
+    """What git knows of the working tree."""
+    listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=True).stdout
+    for name in filter(None, os.fsdecode(listed).split("\0")):
+        if Path(name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, folder / name)
 
 
 def verdicts() -> dict[str, str]:
@@ -181,6 +175,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--records", type=Path, help="folder in which mutants.json is written")
     options = parser.parse_args(arguments)
     judged, unknown = verdicts(), 0
+    records = options.records and options.records.absolute()
+    folder = tempfile.mkdtemp(prefix="mutants-")
+    copy_checkout(Path(folder))
+    os.chdir(folder)
+    os.environ |= {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for module in options.modules:
         tried, alive = drill(module, options.most, options.seed)
         print(f"{module}: {tried} mutants, {len(alive)} survive", flush=True)
@@ -188,8 +188,8 @@ def main(arguments: list[str] | None = None) -> int:
             verdict = judged.get(mutant.name, "?")
             unknown += verdict == "?"
             print(f"{verdict}\t{mutant.name}\t(line {mutant.line})", flush=True)
-        if options.records:
-            merge_record("mutants", [promise(module, tried, alive, judged)], options.records)
+        if records:
+            merge_record("mutants", [promise(module, tried, alive, judged)], records)
     return 1 if unknown else 0
 
 
