@@ -17,11 +17,13 @@ import numpy.typing as npt
 from ..charset import require_text
 from ..errors import InputError
 from ..model import Model
-from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
+from ..text import Piece, piece_limit, sentences_apart, split_pieces
+from ..text.language import Spoken
+from ..text.options import TextOptions
 from ..text.report import Report
 from ..voices.vectors import Voice
 from .options import SpeechOptions
-from .requests import OnStep, Options, Passes, check, plan, text_options
+from .requests import OnStep, Options, Passes, check, plan, reading
 from .timing import Timings
 
 Floats = npt.NDArray[np.float32]
@@ -47,7 +49,8 @@ class Script:
     ``live`` is for one that is still being written: nothing is waited for that is not needed, and
     None among its parts asks for what is there (see :func:`.split_pieces`).
     ``voice`` None draws one voice (by the seed) for all pieces where there are several, or may be.
-    Piece i takes ``seed + i``.  ``report`` collects what normalisation did.
+    Piece i takes ``seed + i``.  ``report`` collects what normalisation did.  ``language`` is that
+    of a voice given as a vector; a named one's is known.
 
     Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments,
     and when the text is blank.  ``silent`` tells that there is something, but nothing to say:
@@ -64,6 +67,7 @@ class Script:
         report: Report | None = None,
         *,
         live: bool = False,
+        language: Spoken | None = None,
     ) -> None:
         own = cast(Options, options)
         check(own)
@@ -72,8 +76,9 @@ class Script:
         self.live = live
         self._seed, self._on_step = options.get("seed"), on_step
         self._voice = bundle.speaker(voice)
+        reader = reading(bundle, own, language or bundle.shelf.language(voice))
         blank = _Blank()
-        pieces = _pieces(bundle, blank.watch(_text(text)), own, report, live)
+        pieces = _pieces(bundle, blank.watch(_text(text)), own, reader, report, live)
         head = [] if live else list(islice(pieces, 2))
         if not (live or head) and blank:
             raise InputError("the text is empty; expected at least one word to speak.")
@@ -131,6 +136,7 @@ def _pieces(
     bundle: Model,
     text: str | Iterable[str | None],
     options: Options,
+    reader: TextOptions,
     report: Report | None,
     live: bool,
 ) -> Iterator[Piece]:
@@ -139,7 +145,7 @@ def _pieces(
         text,
         lambda part: len(tokenizer.encode(part)),
         piece_limit(bundle.manifest, options.get("piece_tokens")),
-        bundle_reading(bundle.manifest, text_options(options)),
+        reader,
         report,
         normalized=options.get("normalize") is False,
         apart=options.get("apart") or sentences_apart(bundle.manifest),

@@ -139,7 +139,7 @@ def test_sentences_are_datasets_and_tables_are_shown(workspace: Path, results: R
     assert "| int8 |" in run.data.tags["mlflow.note.content"]
     with chdir(workspace):
         table = Path(client.download_artifacts(parent, "tables/variants.json", str(workspace)))
-    assert json.loads(table.read_text())["columns"][0] == "variant"
+    assert json.loads(table.read_text(encoding="utf-8"))["columns"][0] == "variant"
 
 
 def test_a_copied_record_is_read_where_it_lies(

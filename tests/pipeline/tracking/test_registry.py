@@ -145,7 +145,7 @@ def test_a_remote_server_keeps_everything(
         client = MlflowClient(tracking_uri=url)
         assert client.get_run(parent).info.artifact_uri.startswith("mlflow-artifacts:")
         page = Path(client.download_artifacts(parent, "reports/benchmark.md", str(home)))
-        assert page.read_text() == (speaking / "reports/benchmark.md").read_text()
+        assert page.read_text(encoding="utf-8") == (speaking / "reports/benchmark.md").read_text()
         assert record(read_results(speaking), config, speaking) == parent
 
         # what a user's own MLflow does
