@@ -14,7 +14,6 @@ from pipeline.search.greedy import Outcome
 from pipeline.search.journal import Entry
 from pipeline.search.space import FLOAT, LayerInfo, form_of
 
-COLOURS = {"search": OTHERS[1], "optuna": OTHERS[2]}
 
 
 def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
@@ -22,7 +21,6 @@ def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
     config, repairs = outcome.config, outcome.config.repairs
     lines = [
         f"- calibrator: {config.calibrator}",
-        f"- weight clipping: {'yes' if repairs.weight_clipping else 'no'}",
         f"- bias correction: {'yes' if repairs.bias_correction else 'no'}",
         f"- keys and values: {'float' if config.cache.bits is None else 'INT8'}",
     ]
@@ -77,32 +75,22 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def draw_front(
-    path: Path, series: Mapping[str, Sequence[Entry]], speeds: Mapping[str, float] | None = None
-) -> None:
+def draw_front(path: Path, entries: Sequence[Entry], speeds: Mapping[str, float]) -> None:
     """Cost of the GPT's weights against its logit KL for every candidate, with the Pareto front."""
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
-    every: list[tuple[float, float]] = []
-    for name, entries in series.items():
-        points = [
-            (float(e["cost"]) / 1e6, loss_of(e["rows"])) for e in entries
-            if e["component"] == "gpt" and not str(e["step"]).startswith("only ")
-        ]  # fmt: skip
-        if not points:
-            continue
-        every += points
-        costs, losses = zip(*points, strict=True)
-        axes.scatter(costs, losses, s=18, label=name, color=COLOURS.get(name))
-    if every:
-        line = front(every)
-        costs, losses = zip(*line, strict=True)
-        axes.plot(costs, losses, color=INK, linewidth=1, label="Pareto front")
+    points = [
+        (float(entry["cost"]) / 1e6, loss_of(entry["rows"])) for entry in entries
+        if entry["component"] == "gpt" and not str(entry["step"]).startswith("only ")
+    ]  # fmt: skip
+    if points:
+        axes.scatter(*zip(*points, strict=True), s=18, label="candidates", color=OTHERS[1])
+        line = front(points)
+        axes.plot(*zip(*line, strict=True), color=INK, linewidth=1, label="Pareto front")
         axes.set_yscale("log")
+        legend_below(figure)
     style(axes, "KL(FP32 ‖ candidate)", "nat", "lower")
     axes.set_xlabel("weights of the GPT read a step, MB, left is better", fontsize=8)
-    if speeds:
-        text = ", ".join(f"{name} {three(value)}" for name, value in speeds.items())
-        figure.suptitle(f"steps/s at batch 1: {text}", fontsize=9, color=INK)
-    legend_below(figure)
+    text = ", ".join(f"{name} {three(value)}" for name, value in speeds.items())
+    figure.suptitle(f"steps/s at batch 1: {text}", fontsize=9, color=INK)
     save_figure(figure, path)
