@@ -105,9 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bundle", type=Path, default=ROOT / "bundles/int8")
     parser.add_argument("--voice", default=None, help="default: the bundle's first")
-    parser.add_argument(
-        "--limit", type=float, default=0.25, help="largest mean error"
-    )
+    parser.add_argument("--limit", type=float, default=0.25, help="largest mean error")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     shown = examples()

@@ -82,7 +82,7 @@ def machine_load() -> float | None:
     total = 0
     for _ in range(SAMPLES):
         # "0.20 0.18 0.12 1/80 11206": one of 80 runs, this one
-        total += int(LOAD.read_text().split()[3].split("/")[0]) - 1
+        total += int(LOAD.read_text(encoding="utf-8").split()[3].split("/")[0]) - 1
         time.sleep(SAMPLE_SECONDS)
     return round(total / SAMPLES, 2)
 

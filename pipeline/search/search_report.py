@@ -15,7 +15,6 @@ from pipeline.search.journal import Entry
 from pipeline.search.space import FLOAT, LayerInfo, form_of
 
 
-
 def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
     """Which repairs and exclusions were chosen."""
     config, repairs = outcome.config, outcome.config.repairs

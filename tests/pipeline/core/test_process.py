@@ -26,7 +26,10 @@ def python(code: str) -> list[str]:
 def gone(pid: int) -> bool:
     """Whether a process has ended; one that nobody waited for counts."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            == "Z"
+        )
     except OSError:
         return True
 
