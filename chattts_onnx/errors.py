@@ -36,6 +36,10 @@ class GenerationError(ChatTTSError):
     """The model produced nothing usable within the allowed retries."""
 
 
+class HearingError(ChatTTSError):
+    """What hears speech is missing, damaged or cannot be loaded."""
+
+
 class NonFiniteError(GenerationError):
     """A graph gave NaN or infinity; nothing is made of what it gave.
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from chattts_onnx.decoding.params import GenerationParams
+from chattts_onnx.hearing.listener import BUNDLED, ListenerConfig
+from chattts_onnx.hearing.scoring import score
 from chattts_onnx.text.tokenizer import TextTokenizer
 from mini import text
 from mini.generate import generate
@@ -26,9 +28,7 @@ from mini.workspace import work_folder
 from pipeline.checkpoint import layout
 from pipeline.core import atomic
 from pipeline.reference.model import Reference, load_reference
-from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.judges import Listener, OpinionScore, as_heard
-from pipeline.speech.scoring import score
 
 # longer than any held-out sentence takes
 MAX_STEPS = 640

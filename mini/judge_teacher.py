@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chattts_onnx.hearing.listener import BUNDLED, ListenerConfig
 from mini import prompts
 from mini.phonemes import pieces
 from mini.speech import SAMPLE_RATE
@@ -21,7 +22,6 @@ from mini.text import as_spoken
 from mini.voices import VOICES
 from mini.workspace import work_folder
 from pipeline.core.sentences import load_sentences
-from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.judges import Listener, OpinionScore, as_heard
 
 OUT = prompts.FOLDER / "mini_teacher.jsonl"

@@ -15,7 +15,7 @@ IN_A_SCRATCH_FOLDER = "its caller renames the folder when all is there"
 IN_A_SCRATCH_FILE = "it renames the file itself when it is whole"
 A_LOG = "lines are appended, and one that a kill cut off is left out"
 ALLOWED = {
-    "pipeline/speech/whisper_base.py": IN_A_SCRATCH_FILE,
+    "chattts_onnx/hearing/whisper_base.py": IN_A_SCRATCH_FILE,
     "chattts_onnx/archive/folder.py": IN_A_SCRATCH_FOLDER,
     "chattts_onnx/atomic_files.py": "it is the one who renames",
     "chattts_onnx/audio/sinks.py": IN_A_SCRATCH_FILE,

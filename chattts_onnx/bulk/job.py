@@ -35,7 +35,8 @@ class Settings:
     ``format`` is that of each line's audio, ``container`` that of a shard of ``shard_lines``
     lines.  ``text_options`` hold the lexicon; what ``defaults`` say of the text goes before them.
     ``keep_text`` puts the text itself, and when its words are said, into the manifest besides its
-    hash.  ``subtitles`` lie beside each audio file.
+    hash.  ``subtitles`` lie beside each audio file.  ``check`` is the share of wrong words above
+    which a piece that a recogniser heard is drawn again.
     """
 
     defaults: Defaults = field(default_factory=Defaults)
@@ -45,6 +46,7 @@ class Settings:
     text_options: TextOptions = field(default_factory=TextOptions)
     keep_text: bool = True
     subtitles: SubtitleFormat | None = None
+    check: float | None = None
 
     def __post_init__(self) -> None:
         if self.shard_lines < 1:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..speech.requests import new_batch
 from .errors import BulkError
 from .files import write_error
+from .hearing import Check
 from .job import Settings
 from .utterance import Entry, Task, Utterance
 
@@ -21,7 +22,7 @@ from .utterance import Entry, Task, Utterance
 ROW_MULTIPLE = 2
 
 
-_Decoding: TypeAlias = "deque[tuple[Utterance, Request, Future[None]]]"
+_Decoding: TypeAlias = "deque[tuple[Utterance, Future[None]]]"
 
 
 class Speaker:
@@ -38,6 +39,7 @@ class Speaker:
         _check_format(settings.format)
         self.slots = slots + slots % ROW_MULTIPLE
         self._settings = settings
+        self._check = None if settings.check is None else Check(settings.check)
         length = bundle.model.max_position_embeddings
         self._batch = new_batch(bundle, self.slots, length, ROW_MULTIPLE)
         self._rows_run = self._steps = 0
@@ -64,14 +66,13 @@ class Speaker:
                         return
                     for request in self._step():
                         spoken = running.pop(request)
-                        if self._continue(spoken, request, running):
-                            future = audio.submit(spoken.take, request)
-                            decoding.append((spoken, request, future))
-                    yield from self._collect(decoding, wait=not running)
+                        if not self._goes_on(spoken, request, running):
+                            decoding.append((spoken, audio.submit(spoken.take, request)))
+                    yield from self._collect(decoding, running)
             finally:
                 self._batch.abort(BulkError("the job was stopped."))
                 audio.shutdown(cancel_futures=True)
-                for spoken in {*running.values(), *(spoken for spoken, _, _ in decoding)}:
+                for spoken in {*running.values(), *(spoken for spoken, _ in decoding)}:
                     spoken.abort()
 
     def _refill(
@@ -82,7 +83,7 @@ class Speaker:
             task = next(source, None)
             if task is None:
                 return
-            spoken = Utterance(self.bundle, task, self._settings)
+            spoken = Utterance(self.bundle, task, self._settings, self._check)
             request = spoken.next_request()
             if request is None:
                 yield task, spoken.entry()
@@ -101,32 +102,40 @@ class Speaker:
         self._rows_run += len(self._batch.running) + len(ended)
         return ended
 
-    def _continue(
+    def _goes_on(
         self, spoken: Utterance, ended: Request, running: dict[Request, Utterance]
     ) -> bool:
-        """Queue what follows in the line, if this came out well; whether ``ended`` is to be taken,
-        as all are but refine passes that went well.
-        """
-        following = None if ended.error is not None else spoken.next_request(ended)
-        if following is None:
-            spoken.last = ended
-            return True
-        running[following] = spoken
-        self._batch.add([following])
-        return ended.kind is Pass.CODE
+        """Queue the code pass that follows a refine pass that went well."""
+        if ended.kind is Pass.CODE or ended.error is not None:
+            return False
+        return self._queue(spoken, spoken.next_request(ended), running)
 
-    def _collect(self, decoding: _Decoding, wait: bool) -> Iterator[tuple[Task, Entry]]:
-        while decoding and (wait or decoding[0][2].done() or len(decoding) > 2 * self.slots):
-            spoken, request, future = decoding[0]
+    def _queue(
+        self, spoken: Utterance, request: Request | None, running: dict[Request, Utterance]
+    ) -> bool:
+        if request is None:
+            return False
+        running[request] = spoken
+        self._batch.add([request])
+        return True
+
+    def _collect(
+        self, decoding: _Decoding, running: dict[Request, Utterance]
+    ) -> Iterator[tuple[Task, Entry]]:
+        """Go on with the lines whose piece is decoded: another take, the next piece, or the end."""
+        while decoding and (not running or decoding[0][1].done() or len(decoding) > 2 * self.slots):
+            spoken, future = decoding[0]
             try:
                 future.result()
+                following = spoken.next_request()
+                if following is None:
+                    spoken.close()
             except OSError as error:
                 raise write_error(spoken.task.path, error) from error
             except Exception as error:
                 raise BulkError(f"{spoken.task.path} was not made: {error}") from error
             decoding.popleft()
-            # Its other pieces may all be decoded by the time that the first one is collected.
-            if request is spoken.last:
+            if not self._queue(spoken, following, running):
                 yield spoken.task, spoken.entry()
 
 

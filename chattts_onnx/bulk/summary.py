@@ -53,7 +53,8 @@ class Tally:
 class Summary:
     """A finished job.
 
-    ``lines``, ``failed`` and ``seconds`` of speech are the whole job's; the rest is this run's:
+    ``lines``, ``failed`` and ``seconds`` of speech are the whole job's, as are the takes that were
+    ``refused`` and the pieces that stayed ``wrong``; the rest is this run's:
     ``run_lines`` in ``wall_seconds`` made ``run_seconds`` of speech, with ``occupancy`` of the
     ``slots`` in use (None on a cluster, of which ``machines`` worked).
     """
@@ -62,6 +63,8 @@ class Summary:
     failed: int
     seconds: float
     truncated: int
+    refused: int
+    wrong: int
     run_lines: int
     run_seconds: float
     wall_seconds: float
@@ -81,8 +84,10 @@ class Summary:
             text += f", {self.occupancy:.0%} of {self.slots} slots in use"
         elif self.run_lines:
             text += f" on {self.machines} machines"
+        if self.refused or self.wrong:
+            text += f"; {self.refused:,} takes were drawn again, {self.wrong:,} pieces stayed wrong"
         if self.truncated:
-            text += f"; {self.truncated:,} lines were cut off at max_new_tokens"
+            text += f"; {self.truncated:,} lines were cut off"
         return text
 
 
@@ -90,19 +95,24 @@ def write_summary(
     store: Store, tally: Tally, slots: int | None = None, occupancy: float | None = None
 ) -> Summary:
     """Add up the manifest of a finished job and write ``summary.json``."""
-    lines = failed = truncated = 0
+    lines = failed = truncated = refused = wrong = 0
     seconds = 0.0
     for entry in store.entries():
         lines += 1
         failed += entry["status"] != "ok"
         truncated += entry["status"] == "ok" and not entry["finished"]
         seconds += entry["seconds"]
+        # What an earlier version made does not say.
+        refused += sum(entry.get("refused", {}).values())
+        wrong += sum(entry.get("faults", {}).values())
     spent = max(tally.elapsed, 1e-9)
     summary = Summary(
         lines=lines,
         failed=failed,
         seconds=round(seconds, 3),
         truncated=truncated,
+        refused=refused,
+        wrong=wrong,
         run_lines=tally.lines,
         run_seconds=round(tally.seconds, 3),
         wall_seconds=round(spent, 3),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,17 @@ from typing import Any
 from ..audio.sinks import Sink, open_sink
 from ..bundle import Bundle
 from ..decoding.request import Request
-from ..errors import ChatTTSError, InputError
+from ..decoding.takes import Fault
+from ..errors import ChatTTSError, GenerationError, InputError
+from ..model import Floats
 from ..speech.options import shown_options
 from ..speech.requests import Options
 from ..speech.script import Joiner, Part, Script
+from ..speech.takes import Takes, level_fault
 from ..speech.timing import Timings, sentence_records
 from ..speech.windows import decode_in_windows
 from ..text import Piece
+from .hearing import Check
 from .job import Settings
 from .line import Line
 
@@ -46,33 +50,44 @@ def line_script(bundle: Bundle, settings: Settings, line: Line) -> Script:
 class Utterance:
     """One line on its way: its pieces in turn, their audio joined in a file.
 
-    ``last`` is the request after which there is none.
+    ``check`` hears each piece.
     """
 
-    def __init__(self, bundle: Bundle, task: Task, settings: Settings) -> None:
+    def __init__(
+        self, bundle: Bundle, task: Task, settings: Settings, check: Check | None = None
+    ) -> None:
         self.task = task
-        self.last: Request | None = None
         self.error: ChatTTSError | None = None
-        self._bundle, self._settings = bundle, settings
+        self._bundle, self._settings, self._check = bundle, settings, check
         self._sink: Sink | None = None
         self._parts: Iterator[Part] | None = None
         self._rest: deque[Callable[[Request], Request]] = deque()
-        self._pieces: deque[Piece] = deque()
         self._timings = Timings()
-        self._joiner = Joiner(bundle.sample_rate, self._timings)
+        self._piece: Piece | None = None
+        self._joiner: Joiner | None = None
+        self._again: Request | None = None
+        self._takes = Takes()
+        self._wrong = 0.0
         self._samples = 0
         self._finished = True
 
     def next_request(self, ended: Request | None = None) -> Request | None:
-        """What follows the request that ``ended``: a pass of the same piece, or the next piece.
+        """What follows the request that ``ended``: another take or pass of the same piece, or the
+        next piece.
 
         None after the last, or when ``error`` says what is wrong.
         """
+        if self.error is not None:
+            return None
+        if self._again is not None:
+            again, self._again = self._again, None
+            return again
         try:
             if self._rest and ended is not None:
                 return self._rest.popleft()(ended)
             if self._parts is None:
-                self._parts = iter(line_script(self._bundle, self._settings, self.task.line))
+                script = line_script(self._bundle, self._settings, self.task.line)
+                self._parts, self._joiner = iter(script), Joiner(script, self._timings)
             part = next(self._parts, None)
         except ChatTTSError as error:
             self.error = error
@@ -80,22 +95,22 @@ class Utterance:
         if part is None:
             return None
         self._rest.extend(part.passes.rest)
-        self._pieces.append(part.piece)
+        self._piece = part.piece
         return part.passes.first
 
     def take(self, request: Request) -> None:
-        """Decode and write what a request gave; in the audio thread."""
+        """Decode and write what a request gave, or have another take of it; in the audio thread."""
         try:
             if self.error is None:
                 self._write(request)
         except ChatTTSError as error:
             self.error = error
-        if request is self.last:
-            self.close()
 
     def close(self) -> None:
         """Finish the file, or remove it when the line failed."""
         if self._sink is not None and self.error is None:
+            if self._joiner is not None:
+                self._put(self._joiner.finish())
             self._sink.close()
         else:
             self.abort()
@@ -119,18 +134,43 @@ class Utterance:
             "seconds": 0.0 if failed else round(self._samples / self._bundle.sample_rate, 6),
             "finished": not failed and self._finished,
             "sentences": sentence_records(self._timings.sentences) if told else None,
+            "drawn": self._takes.drawn,
+            "refused": dict(self._takes.refused),
+            "faults": dict(self._takes.faults),
+            **({} if self._check is None else {"wrong": round(self._wrong, 4)}),
             **status(self.error),
         }
 
     def _write(self, request: Request) -> None:
-        result = request.result()
-        self._finished &= result.finished
+        result, piece = request.result(), self._piece
+        if piece is None or self._joiner is None:
+            raise GenerationError("a request ended that no piece was asked for.")
         decode, model = self._bundle.decode_hidden, self._bundle.model
         audio = decode_in_windows(decode, model, result.hidden, name=lambda: request.name)
+        fault, wrong = self._judge(request, piece, audio)
+        if fault is not None and (again := request.another(fault)) is not None:
+            self._again = again
+            return
+        self._takes.add(request)
+        self._wrong = max(self._wrong, wrong)
+        self._finished &= result.finished
         self._sink = self._sink or self._open()
-        for chunk in self._joiner.add(self._pieces.popleft(), [audio]):
-            self._sink.write(chunk)
-            self._samples += len(chunk)
+        self._put(self._joiner.add(piece, [audio]))
+
+    def _judge(self, request: Request, piece: Piece, audio: Floats) -> tuple[Fault | None, float]:
+        """What is wrong with a piece's audio, and the share of its words that are."""
+        rate = self._bundle.sample_rate
+        silent = level_fault(audio, rate) if request.watch is not None else None
+        if self._check is None:
+            return silent, 0.0
+        wrong = self._check.errors(piece.text, audio, rate)
+        return silent or (Fault.UNHEARD if wrong > self._check.limit else None), wrong
+
+    def _put(self, chunks: Iterable[Floats]) -> None:
+        for chunk in chunks:
+            if self._sink is not None:
+                self._sink.write(chunk)
+                self._samples += len(chunk)
 
     def _open(self) -> Sink:
         try:

@@ -91,6 +91,7 @@ def make_job(parsed: argparse.Namespace) -> Job:
         text_options=text_options(parsed),
         keep_text=not parsed.no_text,
         subtitles=parsed.subtitles,
+        check=parsed.check,
     )
     found = scan(corpus, settings.shard_lines)
     return Job(corpus, found, bundle_folder(parsed), parsed.output, settings)
@@ -121,6 +122,15 @@ def _add_output(batch: argparse.ArgumentParser) -> None:
         help="beside each file; makes --apart the default",
     )
     group.add_argument("--no-text", action="store_true", help="of it only a hash in the manifest")
+    group.add_argument(
+        "--check",
+        type=float,
+        nargs="?",
+        const=0.3,
+        metavar="ERRORS",
+        help="let Whisper hear each piece and draw it again above this share of wrong words "
+        "(0.3; needs the extra check)",
+    )
     group.add_argument("--slots", type=int, default=8, help="lines spoken at once (default: 8)")
     group.add_argument("--quiet", action="store_true", help="no progress")
 

@@ -72,6 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     groups = {
         "style": voice,
+        "sound": parser.add_argument_group("sound", "what the extra media does to any voice"),
         "sampling": parser.add_argument_group("sampling"),
         "reading": reading,
     }

@@ -116,10 +116,11 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         return block
 
     from ..speech.narrate import narrate
+    from ..speech.takes import Takes
     from ..speech.timing import Timings
     from ..speech.windows import StreamOptions
 
-    timings = None if parsed.subtitles is None else Timings()
+    takes, timings = Takes(), None if parsed.subtitles is None else Timings()
     live = parsed.stream or parsed.output == "-" or parsed.play is not None
     chunks = narrate(
         bundle,
@@ -129,6 +130,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         on_step=progress,
         report=report,
         timings=timings,
+        drawn=takes,
         **options,
     )
     sink = _open(bundle, parsed)
@@ -148,6 +150,8 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     spent, seconds = time.perf_counter() - started, samples / bundle.sample_rate
     where = parsed.output or "played"
     print(f"{where}: {seconds:.2f} s of speech in {spent:.2f} s", file=sys.stderr)
+    if takes.refused or takes.faults:
+        print(takes, file=sys.stderr)
     _tell(report)
     return 0
 

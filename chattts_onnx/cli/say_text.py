@@ -63,7 +63,9 @@ def dry_run(parsed: argparse.Namespace) -> None:
     )
     for number, piece in enumerate(pieces, 1):
         unit = "tokens" if tokenizer else "characters"
-        print(f"{number}. {piece.tokens} {unit}, then {piece.pause:.2f} s")
+        before = f"after {piece.before:.2f} s, " if piece.before else ""
+        voice = f"voice {piece.voice}, " if piece.voice else ""
+        print(f"{number}. {before}{voice}{piece.tokens} {unit}, then {piece.pause:.2f} s")
         print(f"   {piece.text}")
         if tokenizer:
             tokens = tokenizer.tokens(piece.text)

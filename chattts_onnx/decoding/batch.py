@@ -13,6 +13,7 @@ from .finite import describe, finite_rows
 from .request import Pass, Request
 from .sampling import Settings
 from .slots import SlotDecoder
+from .takes import Fault
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -23,10 +24,11 @@ class Batch:
 
     ``text_logits`` maps hidden [n, hidden] to text logits [n, num_text_tokens] and is needed by
     refine passes only, whose end is ``text_end``.  Every step advances each running request by
-    one; a request that ends makes room at once.  One failing request does not stop the others: its
-    error is kept in it.  ``row_multiple`` fills a step's rows up to a multiple with idle ones, for
-    kernels that round an odd last row in another way than the others.  Not safe for use from
-    several threads.
+    one; a request that ends makes room at once.  A take that is empty or that its watch finds wrong
+    is drawn again from where its prompt ended, which costs no second prefill.  One failing request
+    does not stop the others: its error is kept in it.  ``row_multiple`` fills a step's rows up to a
+    multiple with idle ones, for kernels that round an odd last row in another way than the others.
+    Not safe for use from several threads.
     """
 
     def __init__(
@@ -127,7 +129,7 @@ class Batch:
             elif (tokens < 0).any():
                 verdict = _not_finite(request, "gpt", "logits", "NaN or infinity")
             elif (tokens == end).any():
-                verdict = True
+                verdict = self._end_take(slot, request, end)
             else:
                 verdict = self._keep(slot, request, tokens, states)
             ended += self._conclude(slot, verdict)
@@ -206,45 +208,65 @@ class Batch:
         usable = scores if finite.all() else np.where(finite[:, None, None], scores, np.float32(0))
         tokens = self._draw(slots, requests, usable, end)
         for i, (slot, request) in enumerate(zip(slots, requests, strict=True)):
-            verdicts[slot] = None
+            if request.first is None:
+                request.first = states[i].copy(), usable[i].copy()
             if not finite[i]:
                 verdicts[slot] = _damage(request, states[i], scores[i])
-            elif (row := self._retry(slot, request, usable[i : i + 1], tokens[i], end)) is None:
-                verdicts[slot] = GenerationError(
-                    f"the model ended at its first step in {request.params.retries + 1} draws; "
-                    "change the text, the voice or the seed, or raise min_new_tokens."
-                )
-            elif (row == end).any():
-                verdicts[slot] = True
+            elif (tokens[i] == end).any():
+                verdicts[slot] = self._end_take(slot, request, end)
             else:
-                verdicts[slot] = self._keep(slot, request, row, states[i])
+                verdicts[slot] = self._keep(slot, request, tokens[i], states[i])
         return verdicts
 
-    def _keep(self, slot: int, request: Request, tokens: Ints, hidden: Floats) -> bool | None:
+    def _keep(
+        self, slot: int, request: Request, tokens: Ints, hidden: Floats
+    ) -> bool | Exception | None:
         request.keep(tokens, hidden)
         self.decoder.input_ids[slot, 0] = tokens
         self.decoder.text_mask[slot] = request.kind is Pass.REFINE
+        if request.watch and (found := request.watch.look(request.codes.view())):
+            fault, start = found
+            if request.again(fault, start):
+                return self._take_again(slot, request, self._end(request.kind))
+            request.cut(start)
+            return False
         return False if request.steps >= request.params.max_new_tokens else None
 
-    def _retry(
-        self, slot: int, request: Request, scores: Floats, tokens: Ints, end: int
-    ) -> Ints | None:
-        """Redraw an end at step 0 up to the allowed count; None when it ended every time."""
-        for attempt in range(request.params.retries + 1):
-            if request.steps or not (tokens == end).any():
-                return tokens
-            if attempt < request.params.retries:
-                tokens = self._draw([slot], [request], scores, end, attempt + 1)[0]
-        return None
+    def _end_take(self, slot: int, request: Request, end: int) -> bool | Exception | None:
+        """The verdict on a take that ended by itself."""
+        fault = Fault.EMPTY if not request.steps else None
+        if fault is None and request.watch is not None:
+            fault = request.watch.ended(request.steps)
+        if fault is None:
+            return True
+        if request.again(fault):
+            return self._take_again(slot, request, end)
+        return True if request.steps else _empty(request)
 
-    def _draw(
-        self, slots: list[int], requests: list[Request], scores: Floats, end: int, attempt: int = 0
-    ) -> Ints:
+    def _take_again(self, slot: int, request: Request, end: int) -> bool | Exception | None:
+        """Draw the next take's first step, or go on from the steps of the last one that stay."""
+        before = len(request.prompt)
+        if request.steps:
+            self.decoder.rewind(slot, before + request.steps - 1)
+            self.decoder.input_ids[slot, 0] = request.codes.view()[-1]
+            return None
+        if request.first is None:
+            raise GenerationError(f"slot {slot} has no first step to draw again.")
+        self.decoder.rewind(slot, before)
+        hidden, scores = request.first
+        while True:
+            tokens = self._draw([slot], [request], scores[None], end)[0]
+            if not (tokens == end).any():
+                return self._keep(slot, request, tokens, hidden)
+            if not request.again(Fault.EMPTY):
+                return _empty(request)
+
+    def _draw(self, slots: list[int], requests: list[Request], scores: Floats, end: int) -> Ints:
         return self.decoder.sample(
             scores,
             np.stack([request.history for request in requests]),
             self._settings.take(np.asarray(slots)),
-            np.stack([request.uniforms(attempt) for request in requests]),
+            np.stack([request.uniforms() for request in requests]),
             end,
             np.array([request.forbid_end for request in requests]),
         )
@@ -286,6 +308,13 @@ def _damage(request: Request, states: Floats, scores: Floats) -> NonFiniteError:
     refine = request.kind is Pass.REFINE
     graph, output = ("text_head", "text_logits") if refine else ("gpt", "logits")
     return _not_finite(request, graph, output, describe(scores))
+
+
+def _empty(request: Request) -> GenerationError:
+    return GenerationError(
+        f"the model ended at its first step in {request.refused.count(Fault.EMPTY) + 1} draws; "
+        "change the text, the voice or the seed, or raise min_new_tokens."
+    )
 
 
 def _not_finite(request: Request, graph: str, output: str, found: str) -> NonFiniteError:

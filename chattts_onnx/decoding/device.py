@@ -156,6 +156,11 @@ class CudaDecoder(Decoder):
         self._resident = []
         return super().step(count)
 
+    def rewind(self, slot: int, length: int) -> None:
+        """See :class:`.SlotDecoder`; the device learns of it at the next step."""
+        self._resident = []
+        super().rewind(slot, length)
+
     def draw(self, rows: Sequence[Request | None], settings: Settings) -> tuple[Floats, Ints]:
         """One step of the slots in ``rows``, sampled on the device; None marks an idle slot.
 

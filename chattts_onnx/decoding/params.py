@@ -19,6 +19,7 @@ _KINDS: dict[str, type] = {
     "max_new_tokens": Integral,
     "min_new_tokens": Integral,
     "retries": Integral,
+    "takes": Integral,
 }
 
 
@@ -28,7 +29,8 @@ class GenerationParams:
 
     ``top_k`` 0 switches top-k off.  Top-p and top-k keep at least 3 candidates, so there is no
     greedy mode.  ``max_new_tokens`` and ``min_new_tokens`` count steps.  ``retries`` is how often
-    an utterance that would end at its first step is drawn anew.  ``reseed_each_step`` starts the
+    an utterance that would end at its first step is drawn anew, ``takes`` how many takes there may
+    be of one that goes wrong otherwise, each with the next seed.  ``reseed_each_step`` starts the
     random numbers over before each step as ChatTTS's ``manual_seed`` does; the default is one
     stream of random numbers.
     """
@@ -40,6 +42,7 @@ class GenerationParams:
     max_new_tokens: int = 2048
     min_new_tokens: int = 0
     retries: int = 8
+    takes: int = 3
     reseed_each_step: bool = False
 
     def __post_init__(self) -> None:
@@ -52,6 +55,7 @@ class GenerationParams:
         _require(0 < penalty < math.inf, "repetition_penalty", penalty, "above 0")
         _require(self.max_new_tokens >= 1, "max_new_tokens", self.max_new_tokens, "at least 1")
         _require(self.retries >= 0, "retries", self.retries, "at least 0")
+        _require(self.takes >= 1, "takes", self.takes, "at least 1")
         _require(
             0 <= self.min_new_tokens <= self.max_new_tokens,
             "min_new_tokens",

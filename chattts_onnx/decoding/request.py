@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..errors import GenerationError
 from ..text.prompts import Prompt
 from .params import GenerationParams
 from .sampling import PENALTY_WINDOW
+from .takes import Fault, Watch
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -34,14 +35,18 @@ class Generation:
 
     ``codes`` int64 [T, num_vq] (in a refine pass text ids [T, 1]) and ``hidden`` float32
     [T, hidden], the states that predicted them.  ``finished`` is true when the model ended by
-    itself and false when ``max_new_tokens`` stopped it.  ``timings`` in seconds: ``prefill``,
-    ``decode`` (steps after the prefill), ``total``.
+    itself and false when ``max_new_tokens`` or the watch over the take stopped it.  ``timings`` in
+    seconds: ``prefill``, ``decode`` (steps after the prefill), ``total``.  ``refused`` says what
+    was wrong with the takes before this one, ``fault`` what is wrong with this one, which was the
+    last that was allowed.
     """
 
     codes: Ints
     hidden: Floats
     finished: bool
     timings: dict[str, float]
+    refused: tuple[Fault, ...] = ()
+    fault: Fault | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -56,6 +61,13 @@ class GrowingArray:
 
     def __len__(self) -> int:
         return self._length
+
+    def first(self, rows: int) -> GrowingArray:
+        """A copy of the first ``rows``; views of this array stay as they are."""
+        copy = GrowingArray(self._data.shape[1], self._data.dtype.type, len(self._data))
+        copy._data[:rows] = self._data[:rows]
+        copy._length = rows
+        return copy
 
     def append(self, row: npt.NDArray[Any]) -> None:
         """Add one row [width]."""
@@ -86,6 +98,11 @@ class Request:
     ``speaker`` [hidden] or None.  ``seed`` starts a random stream of this request's own, so that
     its draws do not depend on what else is in the batch.  ``on_step`` is called with the request
     after each kept step; ``cancel`` may be called from any thread.
+
+    A take that ``watch`` finds wrong is refused, and another one drawn with the next seed; one that
+    is empty, with the next random numbers.  ``refused`` are the faults of those before this one,
+    ``fault`` is that of the last one allowed.  Who plays it while it is made says by
+    :meth:`commit` what can't be drawn again.
     """
 
     prompt: Prompt
@@ -94,12 +111,18 @@ class Request:
     seed: int | None = None
     kind: Pass = Pass.CODE
     on_step: Callable[[Request], object] | None = None
+    watch: Watch | None = None
+    refused: list[Fault] = field(default_factory=list)
 
     status: Status = field(default=Status.WAITING, init=False)
+    fault: Fault | None = field(default=None, init=False)
+    first: tuple[Floats, Floats] | None = field(default=None, init=False)
     finished: bool = field(default=False, init=False)
     error: Exception | None = field(default=None, init=False)
     timings: dict[str, float] = field(default_factory=dict, init=False)
     _cancelled: threading.Event = field(default_factory=threading.Event, init=False)
+    _committed: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def begin(self, hidden_size: int, heads: int) -> None:
         """Allocate what the run needs; called when a slot is given."""
@@ -109,13 +132,22 @@ class Request:
         self.history = np.full((PENALTY_WINDOW, heads), -1, dtype=np.int64)
         if self.seed is None:
             self.seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self._random = np.random.default_rng(self.seed)
+        self._random = np.random.default_rng(self.drawn_with)
         self._started = time.perf_counter()
 
     @property
     def name(self) -> str:
         """How errors name it: what it takes to run it again, and nothing of its text."""
         return f"the {self.kind.value} pass with seed {self.seed}"
+
+    @property
+    def drawn_with(self) -> int:
+        """The seed of this take; one that was empty goes on with the same random numbers."""
+        return int(self.seed or 0) + len(self.refused) - self._empty
+
+    @property
+    def _empty(self) -> int:
+        return self.refused.count(Fault.EMPTY)
 
     @property
     def steps(self) -> int:
@@ -136,11 +168,12 @@ class Request:
         """Ask for an end; the request leaves its slot before the next step."""
         self._cancelled.set()
 
-    def uniforms(self, attempt: int = 0) -> npt.NDArray[np.float64]:
-        """Random numbers [heads] in [0, 1) of the next draw; ``attempt`` counts redraws."""
+    def uniforms(self) -> npt.NDArray[np.float64]:
+        """Random numbers [heads] in [0, 1) of the next draw."""
         if self.params.reseed_each_step:
-            seed = [int(self.seed or 0), attempt] if attempt else self.seed
-            self._random = np.random.default_rng(seed)
+            again = self._empty if not self.steps else 0
+            seed = self.drawn_with
+            self._random = np.random.default_rng([seed, again] if again else seed)
         return self._random.random((self.codes.view().shape[1],))
 
     def keep(self, tokens: Ints, hidden: Floats) -> None:
@@ -150,6 +183,65 @@ class Request:
         self.hidden.append(hidden)
         if self.on_step is not None:
             self.on_step(self)
+
+    def commit(self, played: int, needed: int) -> tuple[int, Floats] | None:
+        """Say that the first ``played`` steps are about to be played: no take may change them.
+
+        Returns the number of takes so far and hidden [T, hidden], or None when there are fewer than
+        ``needed`` steps, as after a take was refused.
+        """
+        with self._lock:
+            if self.steps < needed:
+                return None
+            self._committed = played
+            return len(self.refused), self.hidden.view()
+
+    def again(self, fault: Fault, start: int = 0) -> bool:
+        """Refuse this take and go back to where another can be drawn; False when none is left.
+
+        What was played stays, and then so does what came before ``start``, where it went wrong; a
+        take of which nothing was played is drawn anew as a whole.  ``params.takes`` bounds them;
+        those that were empty cost nothing and are bounded by ``params.retries``.
+        """
+        if not self._left(fault):
+            return False
+        with self._lock:
+            self.refused.append(fault)
+            self._cut(max(self._committed, start) if self._committed else 0)
+            if fault is not Fault.EMPTY:
+                self._random = np.random.default_rng(self.drawn_with)
+        return True
+
+    def cut(self, start: int) -> None:
+        """Drop the steps from ``start`` on, but for those that were played."""
+        with self._lock:
+            self._cut(max(self._committed, start))
+
+    def _cut(self, rows: int) -> None:
+        # New arrays: a listener may still be decoding a view of the old ones.
+        rows = min(rows, self.steps)
+        self.codes, self.hidden = self.codes.first(rows), self.hidden.first(rows)
+        self.history[...] = -1
+        for step in range(max(0, rows - PENALTY_WINDOW), rows):
+            self.history[step % PENALTY_WINDOW] = self.codes.view()[step]
+
+    def another(self, fault: Fault) -> Request | None:
+        """A request for another take of this finished one, which ``fault`` was found in later.
+
+        None when none is left.
+        """
+        if not self._left(fault):
+            return None
+        return replace(self, on_step=None, refused=[*self.refused, fault])
+
+    def _left(self, fault: Fault) -> bool:
+        """Whether a take may follow one with this fault; keeps the fault of the last one."""
+        if fault is Fault.EMPTY:
+            left = self.params.retries > self._empty
+        else:
+            left = self.params.takes - 1 > len(self.refused) - self._empty
+        self.fault = None if left else fault
+        return left
 
     def mark_prefill(self) -> None:
         """Note the time the prompt took."""
@@ -164,7 +256,7 @@ class Request:
         self.finished, self.error, self.status = finished, error, Status.DONE
         # Whoever listens holds this request: a cycle would keep its arrays until the garbage
         # collector looks at old objects, in a server minutes later.
-        self.on_step = None
+        self.on_step = self.first = None
 
     def result(self) -> Generation:
         """What was generated; raises the request's error if it has one."""
@@ -174,5 +266,10 @@ class Request:
             raise GenerationError("the request is not done yet; step its batch until it is.")
         codes, hidden = self.codes.view(), self.hidden.view()
         return Generation(
-            codes.astype(np.int64), hidden.astype(np.float32), self.finished, dict(self.timings)
+            codes.astype(np.int64),
+            hidden.astype(np.float32),
+            self.finished,
+            dict(self.timings),
+            tuple(self.refused),
+            self.fault,
         )

@@ -96,6 +96,11 @@ class SlotDecoder(ABC):
         """Mark a slot as free."""
         self.lengths[slot] = 0
 
+    def rewind(self, slot: int, length: int) -> None:
+        """Go back to the first ``length`` positions of a slot, whose keys and values still lie
+        there."""
+        self.lengths[slot] = length
+
     def move(self, source: int, destination: int) -> None:
         """Continue the sequence of one slot in another; ``source`` becomes free."""
         length = int(self.lengths[source])

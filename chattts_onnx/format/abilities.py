@@ -27,7 +27,7 @@ _TAGS = {
     "oral": re.compile(r"\[oral_\d\]"),
     "speed": re.compile(r"\[speed_\d\]"),
 }
-_ANY_TAG = re.compile(r"\[[a-z_]+\d?\]")
+_ANY_TAG = re.compile(r"\[[a-z_]+\d?\]|\[(?:pause|voice):[^\[\]]*\]")
 _HAN = re.compile("[\u3400-\u9fff]")
 _LATIN = re.compile("[A-Za-z]{2,}")
 _SENTENCE = re.compile("[。！？.!?\n]+")
@@ -75,6 +75,12 @@ class Abilities:
         if "break_" in given or refining or not asked.get("skip_refine", True):
             found.add("refine")
         return [name for name in OPTIONS if name in found and name not in self.options]
+
+
+def has_random_weights(checkpoint: Mapping[str, Any]) -> bool:
+    """True where a checkpoint, as a manifest describes it, was drawn from a seed, not trained."""
+    kind, source = str(checkpoint.get("kind", "")), str(checkpoint.get("source", ""))
+    return kind.startswith("seeded") or source.startswith("seed:")
 
 
 def shortfalls(manifest: Manifest, text: str, asked: Mapping[str, Any]) -> list[str]:

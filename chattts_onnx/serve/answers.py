@@ -127,6 +127,7 @@ class SpeechResponse(Response):
                 "X-Request-Id": speech.id,
                 "X-Sample-Rate": str(speech.sample_rate),
                 "X-Seed": str(speech.seed),
+                "X-Takes": str(speech.drawn),
                 "X-Variant": speech.variant,
                 # A proxy that gathers the whole answer would undo the streaming.
                 "X-Accel-Buffering": "no",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -53,6 +53,12 @@ class Metrics(Observer):
             buckets=_FACTORS,
             registry=self.registry,
         )
+        self._takes = Counter(
+            "chattts_takes_refused",
+            "Takes that went wrong, by fault: drawn again, or kept as the last one allowed",
+            ("variant", "fault", "outcome"),
+            registry=self.registry,
+        )
         self._exchanges = Counter(
             "chattts_bundle_exchanges",
             "Bundles exchanged while serving",
@@ -77,6 +83,11 @@ class Metrics(Observer):
         if outcome == "ok" and audio_seconds > 0:
             self._total.labels(variant).observe(seconds)
             self._rtf.labels(variant).observe(seconds / audio_seconds)
+
+    def drawn(self, variant: str, refused: Mapping[str, int], faults: Mapping[str, int]) -> None:
+        for outcome, counts in (("again", refused), ("kept", faults)):
+            for fault, count in counts.items():
+                self._takes.labels(variant, fault, outcome).inc(count)
 
     def refused(self, outcome: str) -> None:
         self._requests.labels("", outcome).inc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class Observer:
     """Does nothing; override what is wanted.  Called from several threads."""
@@ -12,6 +14,10 @@ class Observer:
     def ended(self, variant: str, outcome: str, seconds: float, audio_seconds: float) -> None:
         """A request ended: ``outcome`` is ok, cancelled, invalid, timeout, slow, stopped, failed,
         and ``audio_seconds`` is how much speech it made."""
+
+    def drawn(self, variant: str, refused: Mapping[str, int], faults: Mapping[str, int]) -> None:
+        """A request ended for which takes were ``refused`` and drawn again, fault -> number, and
+        pieces stayed wrong, since no take was left (``faults``)."""
 
     def refused(self, outcome: str) -> None:
         """A request was not admitted: overload, stopped, invalid."""

@@ -265,9 +265,11 @@ class SpeechService:
         if error is None:
             self._recent.append(seconds)
         self.observer.ended(speech.variant, outcome, seconds, spoken)
+        takes = speech.takes
+        self.observer.drawn(speech.variant, takes.refused, takes.faults)
         first = "-" if speech.first_audio is None else f"{speech.first_audio:.3f}"
         log.info(
-            "speech %s %s: %s, %d characters, %.2f s of audio in %.3f s, first after %s s%s%s",
+            "speech %s %s: %s, %d characters, %.2f s of audio in %.3f s, first after %s s, %s%s%s",
             speech.id,
             speech.variant,
             outcome,
@@ -275,6 +277,7 @@ class SpeechService:
             spoken,
             seconds,
             first,
+            takes,
             # Messages may repeat what the user sent.
             f", {type(error).__name__}" if error is not None else "",
             f", text {request.text!r}, error {error}" if self.settings.log_texts else "",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import RequestCancelledError
 from ..speech.narration import Narration
+from ..speech.takes import Takes
 from ..speech.timing import PieceTime
 from .buffer import ChunkBuffer
 
@@ -40,6 +41,16 @@ class Speech:
         self._lock = threading.Lock()
         self._narration: Narration | None = None
         self._cancelled: BaseException | None = None
+
+    @property
+    def takes(self) -> Takes:
+        """How often the pieces that are done were drawn."""
+        return Takes() if self._narration is None else self._narration.takes
+
+    @property
+    def drawn(self) -> int:
+        """Takes so far, that of the piece under way included."""
+        return 0 if self._narration is None else self._narration.drawn
 
     @property
     def elapsed(self) -> float:

@@ -49,6 +49,16 @@ class Ticket:
         """Whether the request ended, in whatever way."""
         return self._done
 
+    @property
+    def refused(self) -> int:
+        """Takes of the last pass that were refused so far."""
+        return len(self._request.refused)
+
+    @property
+    def request(self) -> Request:
+        """The last pass's request as it stands; raises the error if there is one."""
+        return self._final()
+
     def cancel(self) -> None:
         """Give the slot back before the next step; results then raise RequestCancelledError."""
         with self._changed:
@@ -77,10 +87,12 @@ class Ticket:
         try:
             self._urgency = -math.inf
             while not self._await(audio.needed):
-                for chunk in audio.push(self._final().hidden.view()):
+                chunk = audio.next(self._final())
+                if chunk is not None:
                     self._sounds_until(len(chunk))
                     yield chunk
-            for chunk in audio.finish(self.result().hidden):
+            last = self.result()
+            for chunk in audio.finish(last.hidden, len(last.refused)):
                 self._sounds_until(len(chunk))
                 yield chunk
         finally:

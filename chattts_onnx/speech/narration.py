@@ -12,6 +12,7 @@ from ..errors import ChatTTSError, QueueFullError, RequestCancelledError
 from .engine import Engine, Ticket
 from .live import Ahead
 from .script import Joiner, Part, Script
+from .takes import Takes
 from .timing import Timings
 from .windows import StreamOptions
 
@@ -28,7 +29,8 @@ class Narration:
     one; the next piece is queued when the one before it is generated, while its audio is still
     being decoded.  ``stream`` None gives each piece whole.  A full queue refuses the first piece; a
     later one waits, since a speech that has begun must not be cut.  Of a ``live`` text the next
-    piece is queued as soon as it is written.
+    piece is queued as soon as it is written.  ``takes`` counts how often the pieces that are done
+    were drawn.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class Narration:
     ) -> None:
         self._engine = engine
         self._stream = stream
-        self._joiner = Joiner(script.bundle.sample_rate, timings)
+        self._joiner = Joiner(script, timings)
+        self.takes = Takes()
+        self._now: Ticket | None = None
         self._parts: Ahead[Part] | Iterator[Part] = Ahead(script) if script.live else iter(script)
         self._first: tuple[Part, Ticket] | None = None
         self._lock = threading.Lock()
@@ -54,6 +58,12 @@ class Narration:
         Raises :class:`QueueFullError`.
         """
         self._first = self._queue(self._next())
+
+    @property
+    def drawn(self) -> int:
+        """Takes so far, that of the piece under way included."""
+        now = self._now
+        return self.takes.drawn + (0 if now is None else 1 + now.refused)
 
     def cancel(self, error: BaseException | None = None) -> None:
         """End before the next step; the iteration raises ``error``."""
@@ -86,6 +96,7 @@ class Narration:
         current, self._first = self._first, None
         while current is not None:
             part, ticket = current
+            self._now = ticket
             following: Part | None = None
             later: Ticket | None = None
             for chunk in self._joiner.add(part.piece, self._chunks(ticket)):
@@ -93,6 +104,8 @@ class Narration:
                 if later is None and ticket.done:
                     following = following or self._written()
                     later = self._try(following)
+            self.takes.add(ticket.request)
+            self._now = None
             following = following or self._next()
             self._tickets.discard(ticket)
             while following is not None and later is None:

@@ -131,6 +131,19 @@ class SpeechOptions(TypedDict, total=False):
         str | None, Option("directs refining, such as [oral_2][laugh_0][break_6]", most=200)
     ]
 
+    tempo: Annotated[
+        float | None,
+        Option("plays it faster (2) or slower (0.5), the pitch kept", 0.25, 4, group="sound"),
+    ]
+    pitch: Annotated[
+        float | None, Option("moves the voice up or down, in semitones", -12, 12, group="sound")
+    ]
+    volume: Annotated[float | None, Option("louder or softer, in dB", -40, 40, group="sound")]
+    loudness: Annotated[
+        float | None,
+        Option("evens pieces out to one loudness (EBU R128), in LUFS", -40, -8, group="sound"),
+    ]
+
     seed: Annotated[
         int | None,
         Option(
@@ -156,6 +169,16 @@ class SpeechOptions(TypedDict, total=False):
     ]
     max_new_tokens: Annotated[
         int | None, Option("most length of a piece, in steps of 21.3 ms", 1, group="sampling")
+    ]
+
+    takes: Annotated[
+        int | None,
+        Option(
+            "how often a piece may be drawn where a take goes wrong; 1: never again",
+            1,
+            10,
+            group="sampling",
+        ),
     ]
 
     normalize: Annotated[

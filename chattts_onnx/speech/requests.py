@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..decoding.batch import Batch
 from ..decoding.params import GenerationParams
 from ..decoding.request import Generation, Pass, Request
+from ..decoding.takes import Watch
 from ..errors import GenerationError, InputError
 from ..model import Model
 from ..text import (
@@ -27,6 +28,7 @@ from ..text.cleanup import remove_structure
 from ..text.language import Spoken, own_language
 from ..voices.vectors import Voice
 from .options import OPTIONS, SpeechOptions, check_options
+from .takes import watch_over
 from .windows import AudioStream, StreamOptions
 
 Floats = npt.NDArray[np.float32]
@@ -91,6 +93,7 @@ def make_request(
     seed: int | None = None,
     kind: Pass = Pass.CODE,
     on_step: OnStep | None = None,
+    watch: Watch | None = None,
 ) -> Request:
     """A request whose ``max_new_tokens`` is cut to what the model's positions leave.
 
@@ -104,7 +107,7 @@ def make_request(
             "Split the text."
         )
     limited = params.but(max_new_tokens=min(params.max_new_tokens, room))
-    return Request(prompt, limited, speaker, seed, kind, on_step)
+    return Request(prompt, limited, speaker, seed, kind, on_step, watch)
 
 
 def refine_request(
@@ -164,7 +167,10 @@ def plan(
 
     def code(words: str) -> Request:
         prompt = make_prompt(bundle, words, options.get("speed"), speaker is not None, sample)
-        return make_request(bundle, prompt, params, speaker=speaker, seed=seed, on_step=on_step)
+        watch = watch_over(bundle, words, params)
+        return make_request(
+            bundle, prompt, params, speaker=speaker, seed=seed, on_step=on_step, watch=watch
+        )
 
     if instruction is None:
         return Passes(code(text))
@@ -250,14 +256,16 @@ def generate(
 
 def run(bundle: Model, texts: Sequence[Passes]) -> list[Generation]:
     """What each text's last pass gives; the code passes run together."""
-    return _run(bundle, [last_request(bundle, passes) for passes in texts])
+    requests = [last_request(bundle, passes) for passes in texts]
+    run_requests(bundle, requests)
+    return [request.result() for request in requests]
 
 
 def last_request(bundle: Model, passes: Passes) -> Request:
     """The request of the last pass, those before it run."""
     request = passes.first
     for following in passes.rest:
-        _run(bundle, [request])
+        run_requests(bundle, [request])
         request = following(request)
     return request
 
@@ -269,16 +277,16 @@ def stream_request(bundle: Model, request: Request, stream: StreamOptions) -> It
     batch.add([request])
     while batch.busy:
         batch.step()
-        if batch.busy and audio.ready(request.steps):
-            yield from audio.push(request.hidden.view())
-    yield from audio.finish(request.result().hidden)
+        while batch.busy and (chunk := audio.next(request)) is not None:
+            yield chunk
+    yield from audio.finish(request.result().hidden, len(request.refused))
 
 
-def _run(bundle: Model, requests: Sequence[Request]) -> list[Generation]:
+def run_requests(bundle: Model, requests: Sequence[Request]) -> None:
+    """Run requests together until all are done."""
     batch = new_batch(bundle, min(len(requests), MAX_BATCH), max(map(_length, requests)))
     batch.add(requests)
     batch.run()
-    return [request.result() for request in requests]
 
 
 def _length(request: Request) -> int:

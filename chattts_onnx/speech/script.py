@@ -14,13 +14,16 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from ..audio.sound import Sound
 from ..charset import require_text
-from ..errors import InputError
+from ..errors import InputError, VoiceError
 from ..model import Model
 from ..text import Piece, piece_limit, sentences_apart, split_pieces
+from ..text.directions import voices_named
 from ..text.language import Spoken
 from ..text.options import TextOptions
 from ..text.report import Report
+from ..untrusted import brief_text
 from ..voices.vectors import Voice
 from .options import SpeechOptions
 from .requests import OnStep, Options, Passes, check, plan, reading
@@ -49,8 +52,10 @@ class Script:
     ``live`` is for one that is still being written: nothing is waited for that is not needed, and
     None among its parts asks for what is there (see :func:`.split_pieces`).
     ``voice`` None draws one voice (by the seed) for all pieces where there are several, or may be.
-    Piece i takes ``seed + i``.  ``report`` collects what normalisation did.  ``language`` is that
-    of a voice given as a vector; a named one's is known.
+    Piece i takes ``seed + i``.  What the text directs to another voice (``[voice:NAME]``) is spoken
+    by that one: a seed, a name of the bundle's, a text form or a mix, never a file.  ``report``
+    collects what normalisation did.  ``language`` is that of a voice given as a vector; a named
+    one's is known.  ``sound`` is what is done to the audio.
 
     Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments,
     and when the text is blank.  ``silent`` tells that there is something, but nothing to say:
@@ -72,13 +77,17 @@ class Script:
         own = cast(Options, options)
         check(own)
         self.bundle = bundle
+        self.sound = Sound.of(own)
         self._options: Options = {**own, "normalize": False}
         self.live = live
         self._seed, self._on_step = options.get("seed"), on_step
         self._voice = bundle.speaker(voice)
+        text = _text(text)
+        for name in sorted(voices_named(text)) if isinstance(text, str) else ():
+            self._directed(name)
         reader = reading(bundle, own, language or bundle.shelf.language(voice))
         blank = _Blank()
-        pieces = _pieces(bundle, blank.watch(_text(text)), own, reader, report, live)
+        pieces = _pieces(bundle, blank.watch(text), own, reader, report, live)
         head = [] if live else list(islice(pieces, 2))
         if not (live or head) and blank:
             raise InputError("the text is empty; expected at least one word to speak.")
@@ -100,7 +109,16 @@ class Script:
     def _part(self, number: int, piece: Piece) -> Part:
         seed = None if self._seed is None else self._seed + number
         own: Options = {**self._options, "seed": seed}
-        return Part(piece, plan(self.bundle, piece.text, self._voice, own, self._on_step))
+        voice = self._voice
+        if piece.voice is not None:
+            voice, own["sample"] = self._directed(piece.voice), None
+        return Part(piece, plan(self.bundle, piece.text, voice, own, self._on_step))
+
+    def _directed(self, name: str) -> Floats | None:
+        try:
+            return self.bundle.shelf.shared(name)
+        except VoiceError as error:
+            raise VoiceError(f"[voice:{brief_text(name)}]: {error}") from error
 
 
 class _Blank:
@@ -154,45 +172,49 @@ def _pieces(
 
 
 class Joiner:
-    """Joins the audio of pieces: what is missing of a pause comes before the next piece.
-
-    ``timings`` hears when each is said.
+    """Joins the audio of a script's pieces, its sound done to it: what is missing of a pause comes
+    before the next piece, and the tempo holds for pauses as well.  ``timings`` hears when each
+    piece is said.
     """
 
-    def __init__(self, sample_rate: int, timings: Timings | None = None) -> None:
-        self._rate = sample_rate
+    def __init__(self, script: Script, timings: Timings | None = None) -> None:
+        self._rate, self._sound = script.bundle.sample_rate, script.sound
+        self._tempo = 1.0 if script.sound is None else script.sound.tempo
         self._timings = timings
-        self._pause: float | None = None
+        self._last: Piece | None = None
         self._quiet = 0
         self._samples = 0
 
     def add(self, piece: Piece, chunks: Iterable[Floats]) -> Iterator[Floats]:
-        """The silence before a piece, if it is not the first, and its ``chunks``."""
-        chunks = iter(chunks)
-        first = next(chunks, None)
+        """The silence before a piece and its ``chunks``."""
+        sounding = iter(chunks if self._sound is None else self._sound.apply(chunks, self._rate))
+        first = next(sounding, None)
         if first is not None:
-            yield from self._silence(piece.before)
-            told: Iterator[Floats] = chain([first], chunks)
+            between = 0.0 if self._last is None else max(self._last.pause, piece.least)
+            yield from self._silence(piece.before + between)
+            told: Iterator[Floats] = chain([first], sounding)
             if self._timings is not None:
                 told = self._timings.follow(piece, told, self._samples, self._rate)
             for index, chunk in enumerate(told):
                 self._quiet = trailing_quiet(chunk, 0 if index == 0 else self._quiet)
                 self._samples += len(chunk)
                 yield chunk
-        self._pause = piece.pause
+        self._last = piece
 
-    def _silence(self, asked: float) -> Iterator[Floats]:
-        if self._pause is None:
-            return
-        missing = round(max(self._pause, asked) * self._rate) - self._quiet
+    def finish(self) -> Iterator[Floats]:
+        """The silence that the text asks for after its last word, and a short one where nothing was
+        said, so that a listener hears of its end.
+        """
+        if self._last is not None and self._last.after:
+            yield from self._silence(self._last.after)
+        if not self._samples:
+            yield np.zeros(round(SILENCE * self._rate), dtype=np.float32)
+
+    def _silence(self, seconds: float) -> Iterator[Floats]:
+        missing = round(seconds / self._tempo * self._rate) - self._quiet
         if missing > 0:
             self._samples += missing
             yield np.zeros(missing, dtype=np.float32)
-
-    def finish(self) -> Iterator[Floats]:
-        """A short silence where nothing was said, so that a listener hears of its end."""
-        if not self._samples:
-            yield np.zeros(round(SILENCE * self._rate), dtype=np.float32)
 
 
 def trailing_quiet(chunk: Floats, before: int) -> int:

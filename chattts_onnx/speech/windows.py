@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..decoding.request import Request
 from ..errors import InputError, NonFiniteError
 from ..format.manifest import ModelInfo
 
@@ -71,8 +72,10 @@ class AudioStream:
         wanted = self._options.look_ahead
         self._look_ahead = self._context if wanted is None else min(wanted, self._context)
         exact = self._look_ahead == self._context
-        self._fade = 0 if exact else min(self._options.crossfade, self._look_ahead)
+        self._fade = min(self._options.crossfade, self._look_ahead)
         self._tail: Floats | None = None
+        # Windows with the exact look-ahead agree where they meet, unless another take came between.
+        self._always, self._turned, self._takes = not exact, False, 0
         self._sent = 0
         self._chunk = float(self._options.first_chunk)
 
@@ -88,12 +91,34 @@ class AudioStream:
     def push(self, hidden: Floats) -> Iterator[Floats]:
         """Chunks that ``hidden`` [T, hidden], all states so far, makes possible."""
         while self.ready(len(hidden)):
-            stop = self._sent + int(self._chunk)
-            yield self._window(hidden, stop, last=False)
-            self._chunk = min(self._chunk * self._options.growth, self._options.max_chunk)
+            yield self._grow(hidden)
 
-    def finish(self, hidden: Floats) -> Iterator[Floats]:
-        """The remaining chunks of a complete utterance ``hidden`` [T, hidden]."""
+    def next(self, request: Request) -> Floats | None:
+        """The next chunk of a request that runs, None while it has too few steps for it.
+
+        What is sent is committed: another take goes on from there.
+        """
+        found = request.commit(self._sent + int(self._chunk), self.needed)
+        if found is None:
+            return None
+        self._turn(found[0])
+        return self._grow(found[1])
+
+    def _grow(self, hidden: Floats) -> Floats:
+        chunk = self._window(hidden, self._sent + int(self._chunk), last=False)
+        self._chunk = min(self._chunk * self._options.growth, self._options.max_chunk)
+        return chunk
+
+    def _turn(self, takes: int) -> None:
+        """Fade over where what comes is of another take than what was looked ahead to."""
+        self._turned = self._turned or takes != self._takes
+        self._takes = takes
+
+    def finish(self, hidden: Floats, takes: int = 0) -> Iterator[Floats]:
+        """The remaining chunks of a complete utterance ``hidden`` [T, hidden], of which ``takes``
+        were refused.
+        """
+        self._turn(takes)
         while self._sent < len(hidden):
             left = len(hidden) - self._sent
             # A leftover smaller than a chunk joins the one before it.
@@ -114,14 +139,15 @@ class AudioStream:
         cut = len(audio) if last else (stop - start) * step
         chunk: Floats = audio[begin:cut].copy()
         self._join(chunk)
-        self._tail = None if last or not self._fade else audio[cut : cut + self._fade * step].copy()
+        self._tail = None if last else audio[cut : cut + self._fade * step].copy()
         self._sent = stop
         return chunk
 
     def _join(self, chunk: Floats) -> None:
         """Fade from what the last window held for these samples into what this one holds."""
-        if self._tail is None:
+        if self._tail is None or not (self._always or self._turned):
             return
+        self._turned = False
         count = min(len(self._tail), len(chunk))
         weight = ((np.arange(count) + 0.5) / max(count, 1)).astype(np.float32)
         chunk[:count] = (1 - weight) * self._tail[:count] + weight * chunk[:count]

@@ -12,6 +12,7 @@ from .addresses import speak_addresses
 from .characters import fold_characters
 from .cleanup import remove_structure
 from .context import Place
+from .directions import Directions, without_voices
 from .erhua import merge_erhua
 from .language import Spoken, is_cjk, own_language
 from .markup import MarkupReader
@@ -34,17 +35,19 @@ def normalize(text: str, options: TextOptions | None = None) -> Normalized:
     Markup is taken off; numbers, dates, sums, units, addresses and symbols become words of the
     language around them; words of the user's lexicon become their speech; control tags such as
     ``[laugh]`` stay, and tokens that structure prompts are taken out.  No digit outside a control
-    tag is left, and none is left out without an entry in the report.  A pause that markup asks for
-    is a mark here; :func:`split_pieces` makes it.
+    tag is left, and none is left out without an entry in the report.  A pause that markup or a
+    direction asks for is a mark here, and another voice is left out; :func:`split_pieces` makes
+    both.
 
-    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes, or wetext is
-    asked for and missing.
+    Raises :class:`InputError` when ``text`` is no string or holds undecoded bytes or a pause
+    without a length, or wetext is asked for and missing.
     """
     if not isinstance(text, str):
         raise InputError(f"text is {type(text).__name__}; expected a string.")
     require_text(text, "the text")
     chosen, report = options or _DEFAULT, Report()
-    plain = markup_reader(chosen, report).read(text)
+    directed = without_voices(Directions(report).read(text))
+    plain = markup_reader(chosen, report).read(directed)
     return Normalized(speak(pauses.as_marks(plain), chosen, report), report)
 
 

@@ -7,6 +7,7 @@ for (a heading's end, a list item's) does not: a paragraph that ends a list is o
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 # Seconds of silence, by what ends.
 PARAGRAPH, SENTENCE, CLAUSE, WORD = 0.7, 0.35, 0.15, 0.0
@@ -22,6 +23,25 @@ _RUN = re.compile(rf"{PAUSE}(?:\s*{PAUSE})*")
 _END = re.compile(rf"{PAUSE}(?:\s|{PAUSE})*\Z")
 # Where nothing is cut, a longer pause is a stop.
 _STOP = 0.6
+_LENGTH = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ms|s)?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """``seconds`` of silence between what is spoken, of which the author asked for ``asked``: these
+    are kept before the first word and after the last one, too.
+    """
+
+    seconds: float
+    asked: float = 0.0
+
+
+def parse_length(written: str) -> float | None:
+    """Seconds of ``500ms``, ``1.5s`` or ``2``; None of anything else."""
+    match = _LENGTH.fullmatch(written)
+    if match is None:
+        return None
+    return float(match[1]) * (0.001 if (match[2] or "s").lower() == "ms" else 1.0)
 
 
 def asked(seconds: float) -> str:
@@ -34,12 +54,12 @@ def layout(seconds: float) -> str:
     return chr(_LAYOUT + round(min(seconds, LONGEST) / _STEP))
 
 
-def length(marks: str) -> float:
-    """Seconds of a run of pauses; other characters count nothing."""
+def length(marks: str) -> Pause:
+    """The pause that a run of pauses makes; other characters count nothing."""
     sizes = [ord(c) for c in _PAUSE.findall(marks)]
     own = sum(size - _ASKED for size in sizes if size < _LAYOUT)
     longest = max([own, *(size - _LAYOUT for size in sizes if size >= _LAYOUT)])
-    return min(round(longest * _STEP, 2), LONGEST)
+    return Pause(*(min(round(size * _STEP, 2), LONGEST) for size in (longest, own)))
 
 
 def ends_sentence(marks: str) -> bool:
@@ -54,7 +74,7 @@ def without(text: str) -> str:
 
 def described(text: str) -> str:
     """``text`` with each pause as a reader of a report sees it: [pause 0.50 s]."""
-    return _RUN.sub(lambda m: f"[pause {length(m.group()):.2f} s]", text)
+    return _RUN.sub(lambda m: f"[pause {length(m.group()).seconds:.2f} s]", text)
 
 
 def as_marks(text: str) -> str:
@@ -65,6 +85,6 @@ def as_marks(text: str) -> str:
 
 def _mark(match: re.Match[str]) -> str:
     wide = match.string[match.start() - 1 : match.start()] > "\u2e80"
-    if length(match.group()) > _STOP:
+    if length(match.group()).seconds > _STOP:
         return "。" if wide else ". "
     return "，" if wide else ", "

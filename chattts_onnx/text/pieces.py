@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from ..errors import InputError
 from ..format.abilities import Abilities
 from ..format.manifest import Manifest
+from .directions import Directions, is_voice
 from .language import Spoken, own_language
 from .markup import LONGEST
 from .normalize import markup_reader, speak
 from .options import TextOptions
-from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD
+from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD, Pause
 from .report import Report
 from .sentences import blocks, live_sentences, split_sentences
 from .tags import TAG
@@ -55,8 +56,10 @@ class Said:
 class Piece:
     """Speakable ``text`` of ``tokens`` tokens, followed by ``pause`` seconds of silence.
 
-    ``sentences`` are those it holds.  ``before`` is the pause before it where one was asked for
-    after the piece before was given.
+    ``sentences`` are those it holds.  ``before`` and ``after`` are the seconds around it that the
+    author asked for, which the first and last piece of a text have as well; ``least`` is what the
+    layout asks for before it where that was known too late for the piece before.  ``voice`` is the
+    name of who speaks it, None for the speech's own voice.
     """
 
     text: str
@@ -64,6 +67,9 @@ class Piece:
     pause: float
     sentences: tuple[Said, ...] = ()
     before: float = 0.0
+    after: float = 0.0
+    least: float = 0.0
+    voice: str | None = None
 
 
 def split_pieces(
@@ -88,62 +94,68 @@ def split_pieces(
     """
     if limit < 4:
         raise InputError(f"the piece length is {limit} tokens; expected at least 4.")
-    packer = _Packer(count, limit)
+    changes = Report() if report is None else report
+    packer, directions = _Packer(count, limit), Directions(changes)
     spoken = _live_sentences if live else _spoken_sentences
-    for sentence, pause in spoken(text, options, report, normalized):
-        if _LETTER.search(sentence.words):
+    for sentence, pause in spoken(text, options, directions, normalized):
+        if report is None:  # nobody reads it, and a book's would fill the memory
+            changes.changes.clear()
+        if is_voice(sentence.words):
+            yield from packer.turn(directions.voice(sentence.words))
+        elif _LETTER.search(sentence.words):
             if apart:
                 yield from packer.flush()
             yield from packer.add(sentence)
         if pause is not None or live:
             yield from packer.flush(pause)
-    yield from packer.flush(PARAGRAPH)
+    yield from packer.flush(Pause(PARAGRAPH))
 
 
 def _spoken_sentences(
     text: str | Iterable[str],
     options: TextOptions | None,
-    report: Report | None,
+    directions: Directions,
     normalized: bool,
-) -> Iterator[tuple[Said, float | None]]:
+) -> Iterator[tuple[Said, Pause | None]]:
     """Sentences in words, each with the pause that the text asks for after it."""
-    if normalized:
-        for sentence, pause in split_sentences(text):
-            yield Said(sentence, sentence), pause
-        return
-    chosen, changes = options or TextOptions(), Report() if report is None else report
-    reader = markup_reader(chosen, changes)
     # A text at hand is read at once: what stands in it may be closed anywhere.
     whole = isinstance(text, str) and len(text) <= LONGEST
-    plain = [reader.read(str(text))] if whole else reader.parts(blocks(text))
+    directed = [directions.read(str(text))] if whole else directions.parts(blocks(text))
+    if normalized:
+        for sentence, pause in split_sentences(directed):
+            yield Said(sentence, sentence), pause
+        return
+    chosen = options or TextOptions()
+    reader = markup_reader(chosen, directions.report)
+    plain = map(reader.read, directed) if whole else reader.parts(directed)
     for sentence, pause, around in _with_language(split_sentences(plain)):
-        yield _said(sentence, chosen, changes, around), pause
-        if report is None:  # nobody reads it, and a book's would fill the memory
-            changes.changes.clear()
+        yield _said(sentence, chosen, directions.report, around), pause
 
 
 def _live_sentences(
     text: Iterable[str | None],
     options: TextOptions | None,
-    report: Report | None,
+    directions: Directions,
     normalized: bool,
-) -> Iterator[tuple[Said, float | None]]:
+) -> Iterator[tuple[Said, Pause | None]]:
     """As :func:`_spoken_sentences`, none held back for what may follow it."""
-    chosen, changes = options or TextOptions(), Report() if report is None else report
-    reader = markup_reader(replace(chosen, markup="plain") if normalized else chosen, changes)
+    chosen, report = options or TextOptions(), directions.report
+    reader = markup_reader(replace(chosen, markup="plain") if normalized else chosen, report)
     known: Spoken | None = None
-    for sentence, pause in live_sentences(text, reader.read, reader.closed):
+    for sentence, pause in live_sentences(
+        text, lambda part: reader.read(directions.read(part)), reader.closed
+    ):
         known = own_language(sentence, strict=True) or known
         if normalized:
             yield Said(sentence, sentence), pause
         else:
-            yield _said(sentence, chosen, changes, known), pause
-        if report is None:
-            changes.changes.clear()
+            yield _said(sentence, chosen, report, known), pause
 
 
 def _said(sentence: str, options: TextOptions, report: Report, around: Spoken | None) -> Said:
-    return Said(sentence, speak(sentence, options, report, around) if sentence else "")
+    """A sentence in words; a change of voice stays what it is."""
+    plain = not sentence or is_voice(sentence)
+    return Said(sentence, sentence if plain else speak(sentence, options, report, around))
 
 
 # Sentences without a letter wait for one that tells their language, for so many sentences.
@@ -151,11 +163,11 @@ _WAIT = 8
 
 
 def _with_language(
-    sentences: Iterable[tuple[str, float | None]],
-) -> Iterator[tuple[str, float | None, Spoken | None]]:
+    sentences: Iterable[tuple[str, Pause | None]],
+) -> Iterator[tuple[str, Pause | None, Spoken | None]]:
     """Each sentence with the language of those before it, or at the start of those after it."""
     known: Spoken | None = None
-    waiting: list[tuple[str, float | None]] = []
+    waiting: list[tuple[str, Pause | None]] = []
     for sentence, pause in sentences:
         own = own_language(sentence, strict=True)
         if known is None and own is None and len(waiting) < _WAIT:
@@ -204,7 +216,8 @@ class _Packer:
         self._text = ""
         self._tokens = 0
         self._sentences: list[Said] = []
-        self._before = 0.0
+        self._before = self._least = 0.0
+        self._voice: str | None = None
 
     def add(self, said: Said) -> Iterator[Piece]:
         sentence = said.words
@@ -214,7 +227,7 @@ class _Packer:
         if tokens > self._limit:
             *whole, last = _cut(sentence, self._count, self._limit)
             for piece in whole:
-                yield from self._give(piece)
+                yield self._of(piece)
             self._text, self._tokens = last.text, last.tokens
             self._sentences = list(last.sentences)
             return
@@ -223,17 +236,27 @@ class _Packer:
         self._tokens += tokens
         self._sentences.append(said)
 
-    def flush(self, pause: float | None = None) -> Iterator[Piece]:
+    def flush(self, pause: Pause | None = None) -> Iterator[Piece]:
         if self._text:
-            pause = _pause(self._text) if pause is None else pause
-            yield from self._give(Piece(self._text, self._tokens, pause, tuple(self._sentences)))
-        else:
-            self._before = max(self._before, pause or 0.0)
+            known = pause or Pause(_pause(self._text))
+            said = tuple(self._sentences)
+            yield self._of(Piece(self._text, self._tokens, known.seconds, said, after=known.asked))
+        elif pause is not None:
+            # Nothing stands before it that it could follow.
+            self._before += pause.asked
+            self._least = max(self._least, pause.seconds - pause.asked)
         self._text, self._tokens, self._sentences = "", 0, []
 
-    def _give(self, piece: Piece) -> Iterator[Piece]:
-        before, self._before = self._before, 0.0
-        yield replace(piece, before=before) if before else piece
+    def turn(self, voice: str | None) -> Iterator[Piece]:
+        """What comes is for another voice; who speaks next waits for a sentence's end."""
+        if voice != self._voice:
+            yield from self.flush(Pause(max(_pause(self._text), SENTENCE)) if self._text else None)
+        self._voice = voice
+
+    def _of(self, piece: Piece) -> Piece:
+        before, least = self._before, self._least
+        self._before = self._least = 0.0
+        return replace(piece, before=before, least=least, voice=self._voice)
 
 
 def _cut(sentence: str, count: Count, limit: int) -> list[Piece]:

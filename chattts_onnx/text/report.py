@@ -25,6 +25,8 @@ REASONS = {
     "fraction": "one character is a fraction",
     "control character": "a character without a shape is left out",
     "prompt token": "a token that would change the model's prompt is left out",
+    "pause": "a pause of a length that the author asks for",
+    "voice": "what follows is for another voice",
     "element": "an element of HTML or SSML is markup; breaks and paragraphs become pauses",
     "comment": "a comment is not for listeners",
     "entity": "an entity of HTML is the character that it names",

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from . import pauses
-from .pauses import PAUSE
+from .directions import VOICE, is_voice
+from .pauses import PARAGRAPH, PAUSE, Pause
 
 # A buffer without a sentence end is cut here at a clause or space.
 MAX_SENTENCE = 2000
@@ -23,13 +24,13 @@ _ABBREVIATED = (
 # Chinese stops end a sentence by themselves, ASCII ones before a space: not in 3.14 or a.com?b=1.
 _END = re.compile(
     rf"[。！？…]+{_CLOSER}|(?:{_ABBREVIATED}\.|[?!])[.?!]*{_CLOSER}(?=\s|[\u4e00-\u9fff])"
-    rf"|(?:{PAUSE}|\n[ \t]*\n)(?:{PAUSE}|\s)*|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
+    rf"|(?:{PAUSE}|\n[ \t]*\n)(?:{PAUSE}|\s)*|{VOICE}|(?<=[\u4e00-\u9fff，；：、])[ \t]*\n"
 )
 _CLAUSE_END = re.compile(
     rf"{_END.pattern}|(?P<clause>(?:[，、；：—]|[,;:](?=\s))+{_CLOSER})(?!{PAUSE})"
 )
 # What may be part of an end; and what a clause is counted in.
-_MARK = re.compile(rf"[。！？…，、；：—,;:.?!\n{re.escape(_CLOSERS)}]|{PAUSE}")
+_MARK = re.compile(rf"[。！？…，、；：—,;:.?!\n{re.escape(_CLOSERS)}]|{PAUSE}|{VOICE}")
 _UNIT = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+")
 _LEAST_UNITS = 2
 # A block of code that is open is waited for, up to here.
@@ -107,10 +108,11 @@ class Cutter:
         return body, mark
 
 
-def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, float | None]]:
-    """Sentences with their marks, each with the seconds of pause that the text asks for after it.
+def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, Pause | None]]:
+    """Sentences with their marks, each with the pause that the text asks for after it.
 
-    None leaves the pause to the sentence's last mark.
+    None leaves the pause to the sentence's last mark.  A change of voice comes as a sentence that
+    is nothing but its character.
     """
     cutter = Cutter()
     for block in blocks(text):
@@ -124,7 +126,7 @@ def split_sentences(text: str | Iterable[str]) -> Iterator[tuple[str, float | No
 
 def live_sentences(
     text: Iterable[str | None], read: Callable[[str], str], closed: Callable[[str], bool]
-) -> Iterator[tuple[str, float | None]]:
+) -> Iterator[tuple[str, Pause | None]]:
     """As :func:`split_sentences` of a text that is still being written: each as soon as it ends.
 
     The first one may be a clause, to start at once; None in ``text`` asks for what is there.
@@ -140,19 +142,25 @@ def live_sentences(
 
 def _read_sentences(
     text: str, read: Callable[[str], str], paragraph: bool
-) -> Iterator[tuple[str, float | None]]:
+) -> Iterator[tuple[str, Pause | None]]:
     cutter = Cutter()
     # A piece may end between clauses: only a paragraph's end asks for the pause of one.
     for body, mark in [*cutter.push(read(text)), *cutter.flush()]:
         yield from _sentence(body, mark)
     if paragraph:
-        yield "", pauses.PARAGRAPH
+        yield "", Pause(PARAGRAPH)
 
 
-def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, float | None]]:
+def _sentence(body: str, mark: str, last: bool = False) -> Iterator[tuple[str, Pause | None]]:
+    if is_voice(mark):
+        if body.strip():
+            yield body.strip(), None
+        yield mark, None
+        return
     pause = pauses.length(mark) if _PAUSE.search(mark) else None
     if last or mark.count("\n") > 1:
-        pause = max(pause or 0.0, pauses.PARAGRAPH)
+        known = pause or Pause(0.0)
+        pause = Pause(max(known.seconds, PARAGRAPH), known.asked)
     marks = pauses.without(mark)
     sentence = (body + marks).strip()
     # A title or a line of verse; a pause that the author asked for needs no stop.

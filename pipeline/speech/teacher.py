@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from chattts_onnx.hearing.scoring import score
 from chattts_onnx.untrusted import parse_json, read_limited
 from pipeline.core.errors import ConfigError
 from pipeline.speech.figures import Judgement
-from pipeline.speech.scoring import score
 from pipeline.speech.utterances import Line, Utterance, spoken_text
 
 _MAX_BYTES = 16 << 20

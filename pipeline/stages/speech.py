@@ -14,6 +14,7 @@ from typing import Any
 
 from chattts_onnx import open_bundle
 from chattts_onnx.bundle import Bundle
+from chattts_onnx.format.abilities import has_random_weights
 from chattts_onnx.format.manifest import Manifest
 from pipeline.config import Params
 from pipeline.core.atomic import write_text
@@ -23,7 +24,7 @@ from pipeline.core.sentences import Sentence, load_sentences
 from pipeline.core.tools import check_tools
 from pipeline.report.gates import Gates, check_gates, enforce, judge
 from pipeline.report.machine import tool_versions, usable_cores
-from pipeline.report.write import has_random_weights, report_context, write_report
+from pipeline.report.write import report_context, write_report
 from pipeline.speech.config import SpeechConfig
 from pipeline.speech.figures import ALL, METRICS, Judgement, Judges, speech_rows
 from pipeline.speech.judges import Listener, OpinionScore, VoiceEncoder

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from ...audio.encode import MEDIA_TYPES, make_encoder
+from ...audio.sound import stretches
 from ...errors import InputError
 from ...speech.options import SpeechOptions
 from ...voices.mixing import parse_mix
@@ -46,13 +47,21 @@ def speed_level(speed: float) -> int | None:
     return None if speed == 1.0 else max(0, min(9, round(5 + 2 * math.log2(speed))))
 
 
+def paced(body: OpenAISpeechBody) -> SpeechOptions:
+    """What OpenAI's ``speed`` asks for: the tempo, or a hint to the model where what stretches
+    speech is not installed."""
+    if body.speed == 1.0 or body.tempo is not None:  # type: ignore[attr-defined]
+        return {}
+    return {"tempo": body.speed} if stretches() else {"speed": speed_level(body.speed)}
+
+
 @router.post("/audio/speech", responses=_ANSWERS, response_class=Response, response_model=None)
 async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
     """Speech of a text in the shape of OpenAI's API, as audio or as server-sent events."""
     if body.response_format == "aac":
         raise InputError(f"aac is not made here; ask for one of {', '.join(MEDIA_TYPES)}.")
     form = body.response_format
-    options: SpeechOptions = {**body.options(), "speed": speed_level(body.speed)}
+    options: SpeechOptions = {**body.options(), **paced(body)}
     request = SpeechRequest(
         body.input, _voice(service, body), _variant(service, body.model), **options
     )

@@ -17,9 +17,9 @@ router = APIRouter(prefix="/v1/tts", tags=["speech"], dependencies=[keys])
 _ANSWERS: dict[str, Any] = {
     "responses": {
         **audio(
-            "X-Seed repeats it, X-Sample-Rate is the samples per second, X-Warning says what "
-            "the checkpoint cannot do of what was asked. As server-sent events it comes in parts, "
-            "with the times of sentences and words.",
+            "X-Seed repeats it, X-Sample-Rate is the samples per second, X-Takes how many takes "
+            "were drawn up to the first audio, X-Warning says what the checkpoint cannot do of "
+            "what was asked. As server-sent events it comes in parts, with the times of words.",
             "text/event-stream",
         ),
         **errors(404, 429, 503, 504),

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .. import pauses
 from ..choices import Code, Markup
 from ..language import Spoken, own_language
 from ..report import Report
@@ -47,8 +46,8 @@ class MarkupReader:
     report: Report = field(default_factory=Report)
 
     def read(self, text: str) -> str:
-        """A whole text, or a part of one that begins and ends between lines."""
-        text = pauses.without(text)
+        """A whole text, or a part of one that begins and ends between lines; its directions have
+        been read."""
         if self.mode == "plain" or not text:
             return text
         language = self._language(text)

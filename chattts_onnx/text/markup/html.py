@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout, without
+from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout, parse_length, without
 from ..report import Report
 from ..tags import TAG
 from .chat import UNSPOKEN
@@ -56,7 +56,6 @@ _SUB = re.compile(r"<sub\s+alias\s*=\s*[\"']([^\"'<>]*)[\"'][^<>]*>[^<]*</sub\s*
 _SAY = re.compile(r"<say-as\b([^<>]*)>([^<]*)</say-as\s*>", re.IGNORECASE)
 _RAISED = re.compile(r"<sup\b[^<>]*>\s?([-+]?[0-9n]{1,4})\s?</sup\s*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});")
-_LENGTH = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ms|s)?\s*", re.IGNORECASE)
 
 
 def read_html(text: str, report: Report, *, every: bool = False) -> str:
@@ -164,10 +163,8 @@ def _break(attributes: dict[str, str]) -> str:
     written = attributes.get("time") or attributes.get("value")
     if written is None:
         return asked(_STRENGTHS.get(attributes.get("strength", "medium").lower(), 0.4))
-    match = _LENGTH.fullmatch(written)
-    if match is None:
-        return asked(_STRENGTHS["medium"])
-    return asked(float(match[1]) * (0.001 if (match[2] or "s").lower() == "ms" else 1.0))
+    seconds = parse_length(written)
+    return asked(_STRENGTHS["medium"] if seconds is None else seconds)
 
 
 def _say_as(attributes: str, content: str) -> str:

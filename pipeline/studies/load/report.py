@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chattts_onnx.format.abilities import has_random_weights
 from pipeline.report.gates import GateResult, gates_section
 from pipeline.report.machine import machine_load
 from pipeline.report.rows import select
 from pipeline.report.write import (
     format_value,
-    has_random_weights,
     markdown_table,
     report_context,
     write_report,

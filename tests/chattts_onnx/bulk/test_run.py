@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chattts_onnx import Bundle
+from chattts_onnx import Bundle, InputError
 from chattts_onnx.audio.read import parse_wav, read_audio
 from chattts_onnx.audio.wav import to_bytes
 from chattts_onnx.bulk import (
@@ -27,6 +28,7 @@ from chattts_onnx.bulk import (
 )
 from chattts_onnx.bulk.job import locked
 from chattts_onnx.bulk.line import parse_line
+from chattts_onnx.errors import HearingError
 from tests.chattts_onnx.bulk.corpora import STEPS, contents, make_job, manifest, rows, write_jsonl
 
 LINES = 11
@@ -334,3 +336,47 @@ def test_steps_run_an_even_number_of_rows(
     run(make_job(corpus, bundle.path, tmp_path / "out"), bundle, slots=5)
     # The last line alone runs beside an idle row; see speaking.ROW_MULTIPLE.
     assert set(counts) <= {2, 4, 6} and 6 in counts
+
+
+class Deaf:
+    """Hears the first take of one line as something else."""
+
+    limit = 0.3
+
+    def __init__(self, limit: float) -> None:
+        self.heard: list[str] = []
+
+    def errors(self, text: str, audio: np.ndarray, sample_rate: int) -> float:
+        self.heard.append(text)
+        return 1.0 if self.heard.count(text) < 3 and "good" in text else 0.0
+
+
+@pytest.mark.parametrize("takes", [2, 3])
+def test_what_is_heard_as_something_else_is_drawn_again(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: int
+) -> None:
+    monkeypatch.setattr(speaking, "Check", Deaf)
+    lines = [
+        {"text": "hello world. good morning.", "seed": 10, "piece_tokens": 4, "takes": takes},
+        {"text": "one two three", "seed": 20, "takes": 3},
+    ]
+    job = make_job(
+        write_jsonl(tmp_path / "c.jsonl", lines), bundle.path, tmp_path / "out", check=0.3,
+        options={"min_new_tokens": 6},
+    )  # fmt: skip
+    summary = run(job, bundle)
+    first, second = manifest(job.output)
+    assert (first["drawn"], first["refused"]) == (1 + takes, {"unheard": takes - 1})
+    assert (first["faults"], first["wrong"]) == (({}, 0.0) if takes == 3 else ({"unheard": 1}, 1.0))
+    assert (second["drawn"], second["refused"], second["faults"]) == (1, {}, {})
+    assert (summary.refused, summary.wrong) == (takes - 1, int(takes == 2))
+
+
+def test_what_checks_is_asked_for_before_any_work(
+    bundle: Bundle, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(HearingError, match=r"faster-whisper is not .*chattts-onnx\[check\]"):
+        run(make_job(corpus, bundle.path, tmp_path / "out", check=0.3), bundle)
+    with pytest.raises(InputError, match="check is 2; expected a share"):
+        run(make_job(corpus, bundle.path, tmp_path / "two", check=2), bundle)

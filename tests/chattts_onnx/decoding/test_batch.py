@@ -6,6 +6,7 @@ import pytest
 from chattts_onnx import Bundle, GenerationError, GenerationParams, InputError
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.request import GrowingArray, Request
+from chattts_onnx.decoding.takes import Fault
 from chattts_onnx.speech.requests import make_prompt, new_batch, refine_request, refined_text
 from chattts_onnx.text import Prompt
 
@@ -90,8 +91,10 @@ def test_reseeding_each_step_repeats_the_random_numbers(bundle: Bundle) -> None:
     first = single.uniforms()
     np.testing.assert_array_equal(first, single.uniforms())
     again = np.random.default_rng([7, 2]).random(bundle.model.num_vq)
-    np.testing.assert_array_equal(single.uniforms(attempt=2), again)
-    assert (single.uniforms(attempt=1) != again).any() and (first != again).any()
+    assert single.again(Fault.EMPTY) and (single.uniforms() != again).any()
+    assert single.again(Fault.EMPTY)
+    np.testing.assert_array_equal(single.uniforms(), again)
+    assert (first != again).any()
     np.testing.assert_array_equal(first, np.random.default_rng(7).random(bundle.model.num_vq))
     stream = request(bundle, "hello", 7)
     stream.begin(4, bundle.model.num_vq)
@@ -121,6 +124,9 @@ class Scripted:
     def prefill(self, first: int, prompts: list[Prompt], speakers: np.ndarray):  # type: ignore[no-untyped-def]
         return self._write(*self._real.prefill(first, prompts, speakers))
 
+    def rewind(self, slot: int, length: int) -> None:
+        self._real.rewind(slot, length)
+
     def draw(self, *_: object) -> None:
         """It draws no codes itself."""
 
@@ -140,10 +146,10 @@ def test_end_at_the_first_step_is_drawn_anew_then_an_error(bundle: Bundle) -> No
     draws = 0
     uniforms = hopeless.uniforms
 
-    def counted(attempt: int = 0) -> np.ndarray:
+    def counted() -> np.ndarray:
         nonlocal draws
         draws += 1
-        return uniforms(attempt)
+        return uniforms()
 
     hopeless.uniforms = counted  # type: ignore[method-assign]
     batch = Batch(Scripted(bundle, end_score=1e4))  # type: ignore[arg-type]

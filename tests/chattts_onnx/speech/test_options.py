@@ -55,7 +55,7 @@ def test_tables_have_a_column_for_each() -> None:
 @pytest.mark.parametrize("name", list(OPTIONS))
 def test_bounds_are_held_everywhere_in_the_same_words(name: str, bundle: Bundle) -> None:
     option = OPTIONS[name]
-    bad: dict[type, Any] = {int: -1, float: -1.0, bool: "maybe", str: "x" * 300}
+    bad: dict[type, Any] = {int: -1, float: -99.0, bool: "maybe", str: "x" * 300}
     value = bad[option.kind]
     words = f"{option.shown} is .*expected {option.expected}"
     with pytest.raises(InputError, match=words):
@@ -109,8 +109,8 @@ def test_what_is_none_of_it_is_refused(name: str, value: Any) -> None:
 
 
 def test_unknown_names_are_refused_by_name(bundle: Bundle) -> None:
-    with pytest.raises(InputError, match=r"unknown options \['tempo'\]; known: .*'temperature'"):
-        bundle.generate("hello", tempo=3)
+    with pytest.raises(InputError, match=r"unknown options \['warmth'\]; known: .*'temperature'"):
+        bundle.generate("hello", warmth=3)
     with pytest.raises(InputError, match="unknown options"):
         check_options({"params": None})
 

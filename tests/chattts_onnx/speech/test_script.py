@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chattts_onnx import Bundle, ChatTTSStreamer, Engine, QueueFullError, StreamOptions
+from chattts_onnx import (
+    Bundle,
+    ChatTTSStreamer,
+    Engine,
+    QueueFullError,
+    StreamOptions,
+    VoiceError,
+)
 from chattts_onnx.audio.read import read_audio
 from chattts_onnx.bulk import Corpus, Defaults, Job, Settings, run, scan
 from chattts_onnx.serve.requests import SpeechRequest
@@ -71,6 +78,49 @@ def test_everyone_speaks_it_alike(
     np.testing.assert_allclose(
         in_bulk(bundle, voice, options, tmp_path), said.clip(-1, 1), atol=1e-4
     )
+
+
+DIRECTED = (
+    '<break time="0.3s"/>hello world. [voice:anna]good morning [pause:0.2s] one. [voice:9] two. '
+    "[pause:0.4s]"
+)
+
+
+@pytest.mark.parametrize("tempo", [None, 1.5])
+def test_everyone_follows_directions_alike(
+    bundle: Bundle, tempo: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.chattts_onnx.speech.test_script.TEXT", DIRECTED)
+    options: SpeechOptions = {**OPTIONS, "min_new_tokens": 20}
+    if tempo is not None:
+        pytest.importorskip("av")
+        options["tempo"] = tempo
+    said = bundle.say(DIRECTED, 7, **options)
+    quiet, rate = 1.0 if tempo is None else 1 / tempo, bundle.sample_rate
+    assert not said[: round(0.3 * quiet * rate)].any() and said[: round(0.4 * rate)].any()
+    tail = round(0.39 * quiet * rate)
+    assert np.abs(said[-tail:]).max() <= 0.005 < np.abs(said[-2 * tail :]).max()
+    streamed = np.concatenate(list(bundle.stream(DIRECTED, 7, **options)))
+    others = [streamed, served(bundle, "7", options), in_bulk(bundle, "7", options, tmp_path)]
+    for other in others:
+        np.testing.assert_allclose(other.clip(-1, 1), said.clip(-1, 1), atol=2e-4)
+
+
+def test_voices_of_a_text_are_asked_for_before_any_work(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parts = list(Script(bundle, "[voice:anna]hello. [voice:9]one. [voice:]two.", 7, OPTIONS))
+    wanted = [bundle.speaker(voice) for voice in ("anna", 9, 7)]
+    for part, vector in zip(parts, wanted, strict=True):
+        np.testing.assert_array_equal(part.passes.first.speaker, vector)
+    monkeypatch.setattr(bundle, "decoder", None)
+    with pytest.raises(VoiceError, match=r"\[voice:nobody\]: no such voice; .*anna"):
+        bundle.stream("hello. [voice:nobody] one.")
+    # Text is what anybody sends: it opens no file.
+    voice = tmp_path / "mine.txt"
+    voice.write_text("anything", "utf-8")
+    with pytest.raises(VoiceError, match="no such voice"):
+        bundle.stream(f"hello. [voice:{voice}] one.")
 
 
 class Held:

