@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chattts_onnx import open_bundle
-from pipeline.speech.config import BUNDLED, ListenerConfig
-from pipeline.speech.judges import Listener, as_heard
-from pipeline.speech.scoring import score
+from chattts_onnx.hearing.listener import BUNDLED, Listener, ListenerConfig, as_heard
+from chattts_onnx.hearing.scoring import score
 from pipeline.speech.utterances import Line, speak, spoken_text
 
 ROOT = Path(__file__).resolve().parents[1]

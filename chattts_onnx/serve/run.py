@@ -77,8 +77,6 @@ def make_server(settings: ServeSettings, service: SpeechService) -> Server:
         log_config=None,
         limit_concurrency=connections_allowed(settings.max_connections),
         backlog=ACCEPTED_AT_ONCE,
-        # Where nothing speaks it, a handshake is a request like others, and as silent in the log.
-        ws="none",
         timeout_graceful_shutdown=int(settings.drain_seconds) + _GRACE,
         server_header=False,
     )
