@@ -3,14 +3,15 @@
 What a crash of the machine leaves of a file that was written, renamed and never synced may be its
 name without its bytes, so content is synced before the rename and the folder after it.
 
-Only files are replaced: a link stays and what it leads to is written; devices and pipes are written
-into (:func:`is_special`).
+Only files are replaced: a link stays and what it leads to is written, by all of its names; devices
+and pipes are written into (:func:`is_special`).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -66,10 +67,34 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def commit(scratch: Path, path: Path) -> None:
-    """Rename a finished file or folder, its content first made safe from a loss of power."""
+    """Rename a finished file or folder, its content first made safe from a loss of power.
+
+    A file of several names (hard links), or one that is mounted by itself as containers do, can't
+    be renamed to: its content is exchanged, once all of the new one is there.
+    """
     sync_tree(scratch)
-    scratch.replace(path)
-    sync(path.parent)
+    if not _has_other_names(path):
+        try:
+            scratch.replace(path)
+            sync(path.parent)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV) or not scratch.is_file():
+                raise
+    with scratch.open("rb") as source, path.open("r+b") as target:
+        shutil.copyfileobj(source, target)
+        target.truncate()
+    scratch.unlink()
+    sync(path)
+
+
+def _has_other_names(path: Path) -> bool:
+    """Whether a file is another's content as well; not one of a cache, which nobody may write."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and bool(status.st_mode & 0o200)
 
 
 def sync_tree(path: Path) -> None:

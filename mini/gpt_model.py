@@ -1,9 +1,10 @@
 """The GPT as it is trained: the reference's modules, dropout, and lessons beside the codes.
 
-Two attention heads of one layer are pulled towards the token that is being spoken and the one after
-it (guided attention, after Tachibana et al. 2017, arXiv:1710.08969, but with the teacher's own
-times).  A linear map half way up names the phoneme of the moment, and one from the hidden states to
-mel frames makes them say what the Decoder will need.  None of this is part of the checkpoint.
+Two attention heads of two layers are pulled towards the token that is being spoken and the one
+after it (guided attention, after Tachibana et al. 2017, arXiv:1710.08969, but with the teacher's
+own times); the upper ones can go on from what the lower ones found a step before.  A linear map
+half way up names the phoneme of the moment, and one from the hidden states to mel frames makes them
+say what the Decoder will need.  None of this is part of the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from mini.voices import projection
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.reference.gpt import Attention, DecoderLayer, Gpt, rotate
 
-GUIDED_LAYER = 2
-# which token after the spoken one each guided head looks at
+GUIDED_LAYERS = (2, 4)
+# which token after the spoken one each guided head of a layer looks at
 GUIDED_HEADS = (0, 1)
 SOUND_LAYER = 3
 DROPOUT = 0.0
@@ -128,19 +129,20 @@ class TrainableGpt(nn.Module):
         cos, sin = self.gpt.cos[:sequence], self.gpt.sin[:sequence]
         # written out, for on a CPU the fused kernel's backward pass costs more than all its matmuls
         future = x.new_full((sequence, sequence), float("-inf")).triu(1)
-        looking = halfway = x.new_empty(0)
+        halfway = x.new_empty(0)
+        looking: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             attended, seen = self._attend(
                 layer.self_attn, layer.input_layernorm(x), cos, sin, future,
-                rows if index == GUIDED_LAYER else None,
+                rows if index in GUIDED_LAYERS else None,
             )  # fmt: skip
-            looking = looking if seen is None else seen
+            looking += [] if seen is None else [seen]
             x = x + self.dropout(attended)
             x = x + self.dropout(layer.mlp(layer.post_attention_layernorm(x)))
             if index == SOUND_LAYER:
                 halfway = x.reshape(-1, self.dims.hidden_size).index_select(0, rows)
         chosen = x.reshape(-1, self.dims.hidden_size).index_select(0, rows)
-        return self.gpt.norm(chosen), looking, halfway
+        return self.gpt.norm(chosen), torch.cat(looking, 1), halfway
 
     def _attend(
         self,
@@ -175,7 +177,7 @@ class TrainableGpt(nn.Module):
         logits = logits.view(-1, self.dims.num_vq, self.dims.num_audio_tokens)
         code = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
         column = torch.arange(looking.shape[2], device=looking.device)
-        ahead = torch.tensor(GUIDED_HEADS, device=looking.device)
+        ahead = torch.tensor(GUIDED_HEADS * len(GUIDED_LAYERS), device=looking.device)
         wanted = batch.looked_at[:, None, None] + ahead[:, None]
         near = (looking * torch.exp(-2.0 * (column - wanted).float().square())).sum(-1)
         look = -torch.log(near + 1e-4).mean()

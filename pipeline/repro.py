@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import yaml
+from dvc.exceptions import NotDvcRepoError
 from dvc.lock import Lock
 from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
@@ -31,7 +32,7 @@ from pipeline.core.source import ORIGIN, read_source
 STAGES_LOCK = "dvc.lock"
 
 
-@command("repro")
+@command("repro", NotDvcRepoError)
 def main(arguments: list[str]) -> int:
     """Entry point; exit status that of ``dvc repro``, or 2 for an error of our own."""
     for told in mend(Path.cwd()):

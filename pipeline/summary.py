@@ -33,8 +33,11 @@ def table(rows: Rows) -> Table:
 def main() -> int:
     """Entry point: print the table and the wav files of the workspace in the current folder."""
     console = Console(width=None if sys.stdout.isatty() else 160)
-    rows = read_measured(Path.cwd()).rows
+    measured = read_measured(Path.cwd())
+    rows = measured.rows
     console.print(table(rows))
+    for note in measured.busy:
+        console.print(note.replace("**", ""), style="bold red", highlight=False)
     console.print("to listen to:")
     for variant in variants_of(rows):
         for path in sorted((Path.cwd() / "samples" / variant).glob("*.wav")):

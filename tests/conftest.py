@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 import pipeline  # noqa: F401  its environment: nothing reports home, and there is a HOME
@@ -28,6 +29,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A loaded machine is slow without any fault of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Three times the time for slow tests, which run whole pipelines."""
+    patience = 3 * float(config.getini("timeout") or 0)
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(patience))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

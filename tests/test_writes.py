@@ -30,7 +30,6 @@ ALLOWED = {
     "pipeline/checkpoint/seeded.py": IN_A_SCRATCH_FOLDER,
     "pipeline/export/common.py": IN_A_SCRATCH_FOLDER,
     "pipeline/studies/gpu/build.py": "a workspace that is removed afterwards",
-    "pipeline/studies/gpu/child.py": A_LOG,
     "pipeline/studies/gpu/runner.py": A_LOG,
     "pipeline/studies/load/__main__.py": "a method of that name, which renames",
     "pipeline/studies/load/users.py": A_LOG,

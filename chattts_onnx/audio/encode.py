@@ -1,7 +1,8 @@
-"""Audio formats that can be sent while they grow."""
+"""Audio formats as they are sent: while they grow, or, of FLAC, when all is there."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ class SoundfileEncoder:
     """FLAC, MP3 or Opus by way of libsndfile, which writes into a file that is sent and forgotten.
 
     What it would go back for at the end (lengths and checksums in the header) is left as it was
-    sent, as in every stream of unknown length.
+    sent, as in every stream of unknown length.  FLAC is kept back until the end: libsndfile, and
+    all that read by it, fail on a FLAC header without the length, or with any but the right one.
     """
 
     def __init__(self, sample_rate: int, form: str) -> None:
@@ -56,6 +58,7 @@ class SoundfileEncoder:
             ) from error
         container, encoding = SOUNDFILE[form]
         self._pipe = _Pipe()
+        self._whole = io.BytesIO() if form == "flac" else None
         # libsndfile's Ogg writer keeps a whole write on its stack.
         self._block = sample_rate // 2
         # Without a length in the header, players reckon it from the bit rate of the first frame.
@@ -63,7 +66,7 @@ class SoundfileEncoder:
         constant = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
         rate: dict[str, Any] = constant if form == "mp3" else {}
         self._file: Any = soundfile.SoundFile(
-            self._pipe, "w", sample_rate, 1, encoding, format=container, **rate
+            self._whole or self._pipe, "w", sample_rate, 1, encoding, format=container, **rate
         )
         self._rate = sample_rate
         self._placeholder = form == "mp3"
@@ -76,7 +79,7 @@ class SoundfileEncoder:
 
     def finish(self) -> bytes:
         self._file.close()
-        return self._take()
+        return self._whole.getvalue() if self._whole else self._take()
 
     def _take(self) -> bytes:
         data = self._pipe.take()

@@ -169,7 +169,7 @@ def _cause(error: BaseException) -> str:
 def _ray() -> Any:
     try:
         import ray
-        import ray.data
+        import ray.data  # noqa: F401  as ray.data below
     except ImportError as error:
         raise InputError(
             "--ray needs Ray; install chattts-onnx[ray] on all nodes, or leave --ray out."

@@ -96,10 +96,13 @@ def _bundle(
     if folder is None:
         return None, parsed.piece_tokens or PIECE_TOKENS, False, text_options(parsed)
     from ..format.manifest import Manifest
+    from ..model import VOICES
     from ..text import TextTokenizer, bundle_reading, piece_limit, sentences_apart
+    from ..voices.collection import VoiceShelf
 
     manifest = Manifest.load(folder, verify=False)
     tokenizer = TextTokenizer.load(folder / "tokenizer.json")
     limit = piece_limit(manifest, parsed.piece_tokens)
-    reading = bundle_reading(manifest, text_options(parsed))
+    language = VoiceShelf(folder / VOICES, manifest.model.hidden_size).language(parsed.voice)
+    reading = bundle_reading(manifest, text_options(parsed), language)
     return tokenizer, limit, sentences_apart(manifest), reading

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import GenerationError, InputError, NonFiniteError, RequestCancelledError
 from .finite import describe, finite_rows
 from .request import Pass, Request
-from .sampling import Settings, sample
+from .sampling import Settings
 from .slots import SlotDecoder
 from .takes import Fault
 
@@ -263,7 +263,7 @@ class Batch:
                 return _empty(request)
 
     def _draw(self, slots: list[int], requests: list[Request], scores: Floats, end: int) -> Ints:
-        return sample(
+        return self.decoder.sample(
             scores,
             np.stack([request.history for request in requests]),
             self._settings.take(np.asarray(slots)),

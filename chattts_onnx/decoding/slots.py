@@ -13,7 +13,7 @@ from ..errors import GenerationError
 from ..format.manifest import ModelInfo
 from ..text.prompts import Prompt
 from .request import Request
-from .sampling import Settings
+from .sampling import Bools, Scores, Settings, sample
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -79,6 +79,18 @@ class SlotDecoder(ABC):
         Then :meth:`step` gives the logits to draw from.
         """
         return None
+
+    def sample(
+        self,
+        logits: Scores,
+        history: Ints,
+        settings: Settings,
+        uniforms: npt.NDArray[np.float64],
+        end_token: int,
+        forbid_end: Bools,
+    ) -> Ints:
+        """See :func:`.sampling.sample`, whose rules hold wherever a decoder draws."""
+        return sample(logits, history, settings, uniforms, end_token, forbid_end)
 
     def release(self, slot: int) -> None:
         """Mark a slot as free."""

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding.forced import Rows
+from ..decoding.sampling import MIN_TOKENS_TO_KEEP, Settings
 from ..decoding.slots import SlotDecoder, outputs
 from ..errors import InputError
 from ..format.manifest import ModelInfo
 from ..text.prompts import Prompt
-from .library import NativeCache, NativeModel, Positions
+from .library import Draws, NativeCache, NativeModel, Positions
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -88,6 +89,35 @@ class NativeDecoder(SlotDecoder):
                 results[0][active], results[1][active] = written
         lengths[active] += 1
         return results
+
+    def sample(
+        self,
+        logits: Floats,
+        history: Ints,
+        settings: Settings,
+        uniforms: npt.NDArray[np.float64],
+        end_token: int,
+        forbid_end: Bools,
+    ) -> Ints:
+        """See :class:`.SlotDecoder`; -1 where the logits of a head are not finite."""
+        rows, heads, vocabulary = logits.shape
+        arrays = [
+            np.ascontiguousarray(array, dtype=dtype)
+            for array, dtype in (
+                (logits, np.float32),
+                (history, np.int64),
+                (uniforms, np.float64),
+                (settings.temperature, np.float64),
+                (settings.top_p, np.float64),
+                (settings.penalty, np.float64),
+                (settings.top_k, np.int64),
+                (forbid_end, np.uint8),
+            )
+        ]
+        sizes = (rows, heads, vocabulary, history.shape[1], MIN_TOKENS_TO_KEEP, end_token)
+        tokens = np.empty((rows, heads), dtype=np.int64)
+        self._native.sample(Draws(*sizes, *(array.ctypes.data for array in arrays)), tokens)
+        return tokens
 
     def _run(
         self,

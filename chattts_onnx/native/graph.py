@@ -31,6 +31,7 @@ _DTYPES: Mapping[int, type[np.generic]] = {
     6: np.int32,
     7: np.int64,
     9: np.bool_,
+    10: np.float16,
 }
 _EXTERNAL = 1
 

@@ -15,7 +15,7 @@ from .gpt import Gpt, Norm, Table
 from .graph import Array
 from .weights import Weight
 
-ABI = 1
+ABI = 2
 """Version of the interface below; the library tells its own."""
 
 
@@ -40,6 +40,9 @@ class _Source(ctypes.Structure):
         *((name, c_int32) for name in ("form", "inputs", "outputs", "bits", "block")),
         ("input_zero", c_int32),
         ("input_scale", c_float),
+        ("lower_scale", c_float),
+        ("lower_zero", c_int32),
+        ("half", c_int32),
         *((name, c_void_p) for name in ("weights", "scales", "zeros", "bias")),
     ]
 
@@ -87,6 +90,21 @@ class Positions(ctypes.Structure):
     ]
 
 
+class Draws(ctypes.Structure):
+    """``Draws`` of sampler.h."""
+
+    _fields_ = [
+        *((name, c_int32) for name in ("rows", "heads", "tokens", "window", "least", "end")),
+        *(
+            (name, c_void_p)
+            for name in (
+                *("logits", "history", "uniforms", "temperature", "top_p", "penalty", "top_k"),
+                "forbid_end",
+            )
+        ),
+    ]
+
+
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "chattts_abi": (c_int, []),
     "chattts_instructions": (c_char_p, [c_char_p]),
@@ -100,6 +118,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "chattts_cache_free": (None, [c_void_p]),
     "chattts_cache_move": (c_char_p, [c_void_p, c_int, c_int, c_int]),
     "chattts_run": (c_char_p, [c_void_p, c_void_p, POINTER(Positions), c_void_p, c_void_p]),
+    "chattts_sample": (c_char_p, [c_void_p, POINTER(Draws), c_void_p]),
 }
 
 
@@ -189,6 +208,12 @@ class NativeModel:
         if reason:
             raise GenerationError(f"the step refuses {reason.decode()}.")
 
+    def sample(self, draws: Draws, tokens: Array) -> None:
+        """Write ``tokens`` int64 [rows, heads]; -1 where the logits are not finite."""
+        reason = self.library.chattts_sample(self._handle, ctypes.byref(draws), tokens.ctypes.data)
+        if reason:
+            raise GenerationError(f"the sampler refuses {reason.decode()}.")
+
 
 class NativeCache:
     """Keys and values of ``slots`` sequences; pages are committed as they are filled."""
@@ -246,6 +271,9 @@ class _Kept:
             *map(int, numbers),
             weight.input_zero,
             weight.input_scale,
+            weight.lower_scale,
+            weight.lower_zero,
+            int(weight.scales is not None and weight.scales.dtype == np.float16),
             *(self.pointer(array) for array in arrays),
         )
 

@@ -35,8 +35,8 @@ class Guard:
         self._settings = settings
         self._keys = KeyRing(settings.api_keys)
         self._admin_keys = KeyRing(settings.admin_keys)
-        self._sockets = 0
         self._pending: Counter[str] = Counter()
+        self._sockets = 0
         self._origins = Origins(settings.host, settings.allowed_hosts, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -238,8 +238,17 @@ class SpeechService:
             bundle = variant.bundle
             options = request.limited(bundle, self.settings.max_new_tokens, speech.seed)
             speech.warnings = tuple(shortfalls(bundle.manifest, request.text, options))
-            voice, live = bundle.shelf.shared(request.voice), request.live
-            script = Script(bundle, live or request.text, voice, options, live=live is not None)
+            voice = bundle.shelf.shared(request.voice)  # its name may be no file of this machine
+            named = str(request.voice) if request.voice in bundle.shelf.names else None
+            language, live = bundle.shelf.language(named), request.live
+            script = Script(
+                bundle,
+                live or request.text,
+                voice,
+                options,
+                live=live is not None,
+                language=language,
+            )
             stream = None if self.settings.naive else self.settings.stream
             timings = Timings(lambda piece: speech.buffer.put(piece, 0.0)) if timed else None
             narration = Narration(variant.engine, script, stream, timings)

@@ -92,13 +92,17 @@ class Speech:
             cancelled = self._cancelled
         if cancelled is not None:
             raise cancelled
-        for chunk in narration:
-            item = encode(chunk)
-            self.samples += len(chunk)
-            self.buffer.put(item, len(chunk) / self.sample_rate)
+
+        def send(item: bytes | Floats, seconds: float) -> None:
+            if not len(item):
+                return  # of a format that is sent when all is there
+            self.buffer.put(item, seconds)
             if self.first_audio is None:
                 self.first_audio = self.elapsed
                 on_first()
-        if last := finish():
-            self.buffer.put(last, 0.0)
+
+        for chunk in narration:
+            self.samples += len(chunk)
+            send(encode(chunk), len(chunk) / self.sample_rate)
+        send(finish(), 0.0)
         self.buffer.end()

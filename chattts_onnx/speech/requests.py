@@ -25,6 +25,7 @@ from ..text import (
     style_prompt,
 )
 from ..text.cleanup import remove_structure
+from ..text.language import Spoken, own_language
 from ..voices.vectors import Voice
 from .options import OPTIONS, SpeechOptions, check_options
 from .takes import watch_over
@@ -161,8 +162,7 @@ def plan(
     seed, sample = options.get("seed"), options.get("sample")
     params = code_params(bundle, options)
     if options.get("normalize") is not False:
-        reading = bundle_reading(bundle.manifest, text_options(options))
-        text = normalize(text, reading).text
+        text = normalize(text, reading(bundle, options, bundle.shelf.language(voice))).text
     instruction = refine_instruction(bundle, options)
 
     def code(words: str) -> Request:
@@ -194,6 +194,16 @@ def code_params(bundle: Model, options: Options) -> GenerationParams:
     if most is not None:
         changes.setdefault("min_new_tokens", min(base.min_new_tokens, most))
     return base.but(**changes)
+
+
+def reading(bundle: Model, options: Options, voice: Spoken | None = None) -> TextOptions:
+    """How the text is read; one without letters in the language of the voice, else the bundle's.
+
+    ``voice`` is the voice's; that of a cloned one is its transcript's.
+    """
+    sample = options.get("sample")
+    language = voice or (own_language(sample.transcript) if sample else None)
+    return bundle_reading(bundle.manifest, text_options(options), language)
 
 
 def text_options(options: Options) -> TextOptions:

@@ -18,13 +18,15 @@ from ..audio.sound import Sound
 from ..charset import require_text
 from ..errors import InputError, VoiceError
 from ..model import Model
-from ..text import Piece, bundle_reading, piece_limit, sentences_apart, split_pieces
+from ..text import Piece, piece_limit, sentences_apart, split_pieces
 from ..text.directions import voices_named
+from ..text.language import Spoken
+from ..text.options import TextOptions
 from ..text.report import Report
 from ..untrusted import brief_text
 from ..voices.vectors import Voice
 from .options import SpeechOptions
-from .requests import OnStep, Options, Passes, check, plan, text_options
+from .requests import OnStep, Options, Passes, check, plan, reading
 from .timing import Timings
 
 Floats = npt.NDArray[np.float32]
@@ -52,7 +54,8 @@ class Script:
     ``voice`` None draws one voice (by the seed) for all pieces where there are several, or may be.
     Piece i takes ``seed + i``.  What the text directs to another voice (``[voice:NAME]``) is spoken
     by that one: a seed, a name of the bundle's, a text form or a mix, never a file.  ``report``
-    collects what normalisation did.  ``sound`` is what is done to the audio.
+    collects what normalisation did.  ``language`` is that of a voice given as a vector; a named
+    one's is known.  ``sound`` is what is done to the audio.
 
     Raises :class:`InputError` or :class:`VoiceError` at once for what is wrong with the arguments,
     and when the text is blank.  ``silent`` tells that there is something, but nothing to say:
@@ -69,6 +72,7 @@ class Script:
         report: Report | None = None,
         *,
         live: bool = False,
+        language: Spoken | None = None,
     ) -> None:
         own = cast(Options, options)
         check(own)
@@ -81,8 +85,9 @@ class Script:
         text = _text(text)
         for name in sorted(voices_named(text)) if isinstance(text, str) else ():
             self._directed(name)
+        reader = reading(bundle, own, language or bundle.shelf.language(voice))
         blank = _Blank()
-        pieces = _pieces(bundle, blank.watch(text), own, report, live)
+        pieces = _pieces(bundle, blank.watch(text), own, reader, report, live)
         head = [] if live else list(islice(pieces, 2))
         if not (live or head) and blank:
             raise InputError("the text is empty; expected at least one word to speak.")
@@ -149,6 +154,7 @@ def _pieces(
     bundle: Model,
     text: str | Iterable[str | None],
     options: Options,
+    reader: TextOptions,
     report: Report | None,
     live: bool,
 ) -> Iterator[Piece]:
@@ -157,7 +163,7 @@ def _pieces(
         text,
         lambda part: len(tokenizer.encode(part)),
         piece_limit(bundle.manifest, options.get("piece_tokens")),
-        bundle_reading(bundle.manifest, text_options(options)),
+        reader,
         report,
         normalized=options.get("normalize") is False,
         apart=options.get("apart") or sentences_apart(bundle.manifest),

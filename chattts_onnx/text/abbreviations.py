@@ -6,6 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from .language import is_function_word
 from .report import Report
 
 _DATA = Path(__file__).parent / "data" / "abbreviations.tsv"
@@ -14,6 +15,13 @@ _CAPITALS = re.compile(
 )
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,}(?![A-Za-z])")
 _CONSONANTS = re.compile(r"[BCDFGHJKLMNPQRSTVWXZ]{2,6}")
+# A plate's letters are its own rule's.
+_CODE = re.compile(
+    r"(?:(?<![A-Za-z0-9'&京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使])|(?<=[A-Z][0-9]))"
+    r"[A-Z]{2}(?=[0-9])|(?:(?<=[Ff]light )|(?<=航班))[A-Z]{2}(?= [0-9]{2,4}(?![0-9]))"
+)
+_FACTORS = re.compile(r"(?<==)[a-z]{2,3}(?=\^[-+0-9n])")
+_ORDINAL = re.compile("first|second|third|[a-z]+th")
 _AMPERSAND = re.compile(r"(?<=[A-Za-z])\s?&\s?(?=[A-Za-z])")
 
 
@@ -57,13 +65,21 @@ def expand_abbreviations(text: str, report: Report, spell: bool = True) -> str:
     return _CAPITALS.sub(lambda m: _initials(m, report), text) if spell else text
 
 
+def spell_codes(text: str, report: Report) -> str:
+    """``text`` with two capitals before a number, and what a power is of, as letters: CA1501."""
+    text = _FACTORS.sub(lambda m: report.add("symbol", m.group(), " ".join(m.group())), text)
+    return _CODE.sub(lambda m: _initials(m, report, code=True), text)
+
+
 def _say(match: re.Match[str], words: dict[str, str], report: Report) -> str:
     found = match.group()
     spoken = words[found]
     if found == "St.":
         # A name follows a saint; a street follows its name.
         before = match.string[: match.start()].rstrip()
-        spoken = "Street" if before[-1:].isalpha() and before.split()[-1][:1].isupper() else "Saint"
+        last = before.split()[-1] if before[-1:].isalpha() else ""
+        street = last[:1].isupper() and not is_function_word(last)
+        spoken = "Street" if street or _ORDINAL.fullmatch(last) else "Saint"
     rest = match.string[match.end() :].lstrip()
     titled = found in (
         "Mr.",
@@ -96,9 +112,9 @@ def _dotted(match: re.Match[str], report: Report) -> str:
     return report.add("abbreviation", found, spoken) + ("." if not rest.strip() else "")
 
 
-def _initials(match: re.Match[str], report: Report) -> str:
+def _initials(match: re.Match[str], report: Report, code: bool = False) -> str:
     found = match.group()
     _, letters, plain = _tables()
-    if found in letters or (_CONSONANTS.fullmatch(found) and found not in plain):
+    if code or found in letters or (_CONSONANTS.fullmatch(found) and found not in plain):
         return report.add("initialism", found, " ".join(found))
     return found

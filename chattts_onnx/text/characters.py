@@ -23,6 +23,8 @@ _SQUARE_UNITS = str.maketrans(
 )
 # CJK punctuation keeps its width; letters, digits and ASCII symbols lose theirs.
 _KEEP_WIDE = frozenset("，！？；：（）～")
+# Typed in full width, the comma of thousands is as wide as its digits.
+_WIDE_THOUSANDS = re.compile("(?<![０-９，])[０-９]{1,3}(?:，[０-９]{3})+(?![０-９，])")
 _DASHES = str.maketrans({"‐": "-", "‑": "-", "‒": "–", "―": "—", "−": "-", "﹣": "-", "－": "-"})
 _EMOJI = re.compile(
     "[\U0001f000-\U0001f0ff\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff"
@@ -44,6 +46,7 @@ def fold_characters(text: str, report: Report, emoji: EmojiRule = "drop") -> str
     text = _KEYCAP.sub(lambda m: report.add("keycap", m.group(), m.group(1)), text)
     if _KEYCAP_TEN in text:
         text = text.replace(_KEYCAP_TEN, report.add("keycap", _KEYCAP_TEN, " 10 "))
+    text = _WIDE_THOUSANDS.sub(lambda m: m.group().replace("，", ","), text)
     text = _ROMAN.sub(_fold_roman, text)
     text = unicodedata.normalize("NFC", text.translate(_SQUARE_UNITS).translate(_DASHES))
     text = _BETWEEN_LIST_MARKS.sub("、", _BEFORE_LIST_MARK.sub(" ", text))

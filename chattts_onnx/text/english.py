@@ -98,6 +98,14 @@ def number(text: str) -> str:
     return f"{spoken} point {digits(fraction)}" if fraction else spoken
 
 
+def in_parts(number: str) -> str:
+    """A name's number of three or four digits: 747 -> seven forty seven, 1080 -> ten eighty."""
+    head, tail = number[:-2], int(number[-2:])
+    if not tail:
+        return cardinal(number)
+    return f"{cardinal(head)} {two_digits(tail) if tail > 9 else 'oh ' + cardinal(str(tail))}"
+
+
 def ordinal(number: str) -> str:
     """23 -> twenty third."""
     *head, last = cardinal(number).split(" ")

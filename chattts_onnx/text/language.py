@@ -30,6 +30,11 @@ _WORDS_OF_FUNCTION_WORDS = (
 _FUNCTION_WORDS = frozenset(_WORDS_OF_FUNCTION_WORDS.split())
 
 
+def is_function_word(word: str) -> bool:
+    """Whether a word is of those that only an English phrase has."""
+    return word.lower() in _FUNCTION_WORDS
+
+
 def is_cjk(character: str) -> bool:
     """Whether a character is written in Chinese."""
     return "\u4e00" <= character <= "\u9fff" or "\u3400" <= character <= "\u4dbf"

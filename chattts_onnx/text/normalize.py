@@ -7,7 +7,7 @@ import re
 from ..charset import require_text
 from ..errors import InputError
 from . import pauses
-from .abbreviations import expand_abbreviations
+from .abbreviations import expand_abbreviations, spell_codes
 from .addresses import speak_addresses
 from .characters import fold_characters
 from .cleanup import remove_structure
@@ -83,6 +83,7 @@ def _words(text: str, options: TextOptions, report: Report, default: Spoken) -> 
     text = speak_addresses(text, default, report)
     text = options.lexicon.apply(text, report)
     text = merge_erhua(text, report, options.lexicon) if options.erhua == "merge" else text
+    text = spell_codes(text, report) if options.spell else text
     text = name_before_numbers(text, default, report)
     text = read_numbers(Place(text, options, report, default))
     text = speak_operators(text, default, report)

@@ -194,9 +194,13 @@ def piece_limit(manifest: Manifest, wanted: int | None = None) -> int:
     return min(limit, manifest.model.max_position_embeddings // 4)
 
 
-def bundle_reading(manifest: Manifest, options: TextOptions | None) -> TextOptions:
-    """``options`` with the bundle's language for texts without letters, where it speaks one."""
+def bundle_reading(
+    manifest: Manifest, options: TextOptions | None, voice: Spoken | None = None
+) -> TextOptions:
+    """``options`` with a language for texts without letters: the voice's, or the bundle's only."""
     chosen, abilities = options or TextOptions(), Abilities.of(manifest)
+    if voice is not None and chosen.default_language is None:
+        return replace(chosen, default_language=voice)
     spoken = {"zh", "en"} & set(abilities.languages) if abilities else set()
     if chosen.default_language is not None or len(spoken) != 1:
         return chosen

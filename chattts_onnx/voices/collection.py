@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import VoiceError
+from ..text.language import Spoken
 from ..untrusted import brief, brief_text, read_limited
+from . import files
 from . import vectors as voices
-from .mixing import mix
+from .mixing import mix, parse_mix
 from .vectors import Speaker, SpeakerStatistics, Voice
 
 STATISTICS = "statistics.txt"
@@ -63,6 +65,23 @@ class VoiceShelf:
                 f"({brief_text(', '.join(names)) or 'it has none'})."
             )
         return voices.load_speaker(path, self.hidden_size, name or None)
+
+    def language(self, voice: Voice | None) -> Spoken | None:
+        """The language that a voice's JSON notes (``"language": "en"``), for texts without letters.
+
+        None for a voice that is no name or file, notes none, or is mixed of several languages.
+        """
+        if not isinstance(voice, (str, Path)):
+            return None
+        path = self.names.get(str(voice), Path(voice))
+        if path.suffix.lower() == ".json" and _is_file(path):
+            return files.noted_language(path)
+        try:
+            terms = parse_mix(str(voice))
+        except VoiceError:
+            return None
+        spoken = {self.language(name) for name, _ in terms or () if name != str(voice)}
+        return spoken.pop() if len(spoken) == 1 else None
 
     def shared(self, voice: str | int | None) -> Speaker | None:
         """Speaker vector [hidden] of a seed, name or text form that a client sent; None for none.

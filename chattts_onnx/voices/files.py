@@ -9,13 +9,14 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from ..atomic_files import write_file
 from ..charset import decode
-from ..errors import VoiceError
+from ..errors import InputError, VoiceError
+from ..text.language import Spoken
 from ..untrusted import brief, brief_text, parse_json, read_limited, stand_in
 from .arrays import MAX_BYTES, array_names
 
@@ -48,6 +49,16 @@ def read_text(path: Path) -> str:
     if (found := stand_in(data[:512])) is not None:
         raise VoiceError(f"{path} is {found}.")
     return decode(data, str(path), hint="save it as UTF-8")
+
+
+def noted_language(path: Path) -> Spoken | None:
+    """``language`` of a voice's JSON object, None where there is none that is known."""
+    try:
+        noted = parse_json(read_text(path))
+    except (ValueError, OSError, InputError):
+        return None  # reading the numbers says what is wrong
+    language = noted.get("language") if isinstance(noted, dict) else None
+    return language if language in get_args(Spoken) else None
 
 
 def tidy_text_form(text: str) -> str:

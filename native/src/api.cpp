@@ -6,6 +6,7 @@
 
 using chattts::Cache;
 using chattts::CacheShape;
+using chattts::Draws;
 using chattts::Kernels;
 using chattts::kTile;
 using chattts::Model;
@@ -89,6 +90,14 @@ const char* chattts_run(Model* model, Cache* cache, const Positions* positions, 
   if (const char* reason = model->refusal(*cache, *positions)) return reason;
   return guarded([&]() -> const char* {
     model->run(*cache, *positions, hidden, logits);
+    return nullptr;
+  });
+}
+
+const char* chattts_sample(Model* model, const Draws* draws, int64_t* tokens) {
+  if (const char* reason = chattts::refusal(*draws)) return reason;
+  return guarded([&]() -> const char* {
+    model->sample(*draws, tokens);
     return nullptr;
   });
 }

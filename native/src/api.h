@@ -4,6 +4,7 @@
 
 #include "cache.h"
 #include "model.h"
+#include "sampler.h"
 
 #if defined(_WIN32)
 #define CHATTTS_API extern "C" __declspec(dllexport)
@@ -12,7 +13,7 @@
 #endif
 
 // Changes with anything below or in the structures it takes.
-inline constexpr int kChatttsAbi = 1;
+inline constexpr int kChatttsAbi = 2;
 
 CHATTTS_API int chattts_abi();
 // Name of the instruction set: the fastest of this machine, or `wanted` where it has it, else null.
@@ -30,3 +31,6 @@ CHATTTS_API const char* chattts_cache_move(chattts::Cache* cache, int source, in
 CHATTTS_API const char* chattts_run(chattts::Model* model, chattts::Cache* cache,
                                     const chattts::Positions* positions, float* hidden,
                                     float* logits);
+// One token for each row and head, -1 where its logits are not finite: tokens [rows][heads].
+CHATTTS_API const char* chattts_sample(chattts::Model* model, const chattts::Draws* draws,
+                                       int64_t* tokens);

@@ -17,7 +17,10 @@ struct Candidate {
 
 #if defined(__x86_64__)
 // __builtin_cpu_supports also asks whether the system saves the registers.
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
 bool has_avxvnni() {
   // Not among the names that GCC 12 and Clang 14 know: leaf 7, subleaf 1, EAX bit 4.
   unsigned a = 7, b = 0, c = 1, d = 0;

@@ -90,6 +90,24 @@ void quantize_static(const float* x, int n, float scale, int zero, uint8_t* out,
   *finite = sum == static_cast<float>(kTile) ? 1.0F : sum;
 }
 
+// As quantize_static, and behind the n bytes n more: what those gave too much, rounded too.
+template <class V>
+void quantize_wide(const float* x, const Matrix& m, uint8_t* out, float* finite) {
+  quantize_static<V>(x, m.inputs, m.input_scale, m.input_zero, out, finite);
+  const typename V::F scale = V::set(m.input_scale);
+  const typename V::F divisor = V::set(m.lower_scale);
+  const typename V::F low = V::set(static_cast<float>(-m.lower_zero));
+  const typename V::F high = V::set(static_cast<float>(255 - m.lower_zero));
+  const typename V::I zero = V::seti(m.input_zero);
+  const typename V::I shift = V::seti(m.lower_zero);
+  for (int i = 0; i < m.inputs; i += V::kLanes) {
+    const typename V::F rounded = V::mul(V::to_float(V::subi(V::from_u8(out + i), zero)), scale);
+    const typename V::F rest = V::div(V::sub(rounded, V::load(x + i)), divisor);
+    const typename V::I integer = V::round(V::max(V::min(rest, high), low));
+    V::store_bytes(out + m.inputs + i, V::addi(integer, shift));
+  }
+}
+
 template <class V>
 void quantize_blocks(const float* x, int n, int block, uint8_t* out, float* scales, int32_t* sums) {
   for (int start = 0; start < n; start += block, x += block, out += block) {

@@ -26,6 +26,8 @@ struct Kernels {
   // UINT8 of x over `scale` around `zero`; *finite becomes 1, or NaN where x has what is not finite
   void (*quantize_static)(const float* x, int n, float scale, int zero, uint8_t* out,
                           float* finite);
+  // The same in 16 bits, as `matrix` says: out [2 * inputs]
+  void (*quantize_wide)(const float* x, const Matrix& matrix, uint8_t* out, float* finite);
   // INT8 of x with a scale a block; a block that is not finite gets the scale NaN
   void (*quantize_blocks)(const float* x, int n, int block, uint8_t* out, float* scales,
                           int32_t* sums);

@@ -17,6 +17,16 @@ struct Scalar {
 
   static F set(float x) { return x; }
   static F load(const float* p) { return *p; }
+  static F load_half(const uint8_t* p) {
+    uint16_t half;
+    std::memcpy(&half, p, 2);
+    const uint32_t rest = static_cast<uint32_t>(half & 0x7FFF) << 13;
+    float value;
+    std::memcpy(&value, &rest, 4);
+    value *= 0x1p112F;  // the exponents count from 15 and from 127
+    if ((half & 0x7C00) == 0x7C00) value = (half & 0x3FF) ? __builtin_nanf("") : __builtin_inff();
+    return half & 0x8000 ? -value : value;
+  }
   static void store(float* p, F x) { *p = x; }
   static F add(F a, F b) { return a + b; }
   static F sub(F a, F b) { return a - b; }

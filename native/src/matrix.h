@@ -17,8 +17,9 @@ enum class Format : int32_t {
 // Tiles, by format (`quad` = 4 neighbouring inputs):
 //   float    [inputs][16] float
 //   static   [quads][16][4] int8
-//   8 bit    for each block: [quads][16][4] uint8, scales [16] float, zero points [16] uint8
-//   4 bit    for each block: for each 32 inputs [4][16][4] bytes, whose low halves are the inputs 0
+//   8 bit    for each block: [quads][16][4] uint8, scales [16] float or half, zero points [16]
+//   uint8 4 bit    for each block: for each 32 inputs [4][16][4] bytes, whose low halves are the
+//   inputs 0
 //            to 15 and whose high halves 16 to 31; scales and zero points as above
 // Zero points are left out where all are the middle of the range.
 struct Matrix {
@@ -31,21 +32,31 @@ struct Matrix {
   bool narrow = false;    // static: no weight is beyond 64, so that 16-bit sums of pairs hold
   int input_zero = 0;     // static: zero point of the activations
   float input_scale = 1;  // static: their scale
+  // static: activations of 16 bits.  What 8 bits give too much is rounded with this scale and zero
+  // point, and its product is taken off; 0: not so
+  float lower_scale = 0;
+  int lower_zero = 0;
+  bool half = false;  // blocks: scales are stored in 16 bits
   size_t tile_bytes = 0;
   const uint8_t* tiles = nullptr;
-  const float* scales = nullptr;  // static: [outputs padded], times input_scale
-  const int32_t* sums = nullptr;  // static: [outputs padded], sums of an output's weights
-  const float* bias = nullptr;    // [outputs padded] or null
+  const float* scales = nullptr;        // static: [outputs padded], times input_scale
+  const float* lower_scales = nullptr;  // static: [outputs padded], times lower_scale
+  const int32_t* sums = nullptr;        // static: [outputs padded], sums of an output's weights
+  const float* bias = nullptr;          // [outputs padded] or null
 
   int tile_count() const { return (outputs + kTile - 1) / kTile; }
   int blocks() const { return block ? inputs / block : 0; }
+  // Bytes of a row of rounded activations.
+  int row_bytes() const { return lower_scale > 0 ? 2 * inputs : inputs; }
+  // Bytes behind the integers of a block: scales and zero points.
+  size_t tail_bytes() const { return size_t{(half ? 2U : 4U) + (zeros ? 1U : 0U)} * kTile; }
   const uint8_t* tile(int index) const { return tiles + tile_bytes * static_cast<size_t>(index); }
 };
 
 // Rows of activations, prepared for a matrix's format.
 struct Activations {
   const float* values = nullptr;   // float: [rows][inputs]
-  const uint8_t* bytes = nullptr;  // static: uint8, blocks: int8, [rows][inputs]
+  const uint8_t* bytes = nullptr;  // static: uint8, blocks: int8, [rows][row_bytes]
   const float* scales = nullptr;   // static: [rows], 1 or NaN; blocks: [rows][blocks]
   const int32_t* sums = nullptr;   // blocks: [rows][blocks], sums of a block's integers
 };

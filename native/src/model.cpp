@@ -25,11 +25,12 @@ struct Model::Prepared {
   std::vector<float> normed, scales;
   std::vector<uint8_t> bytes;
   std::vector<int32_t> sums;
+  const float* first_row = nullptr;  // of the activations before they are rounded
 
   Prepared(const Sizes& s, int rows)
       : normed(floats(rows, s.hidden)),
         scales(floats(rows, widest(s) / kTile)),
-        bytes(size(rows) * size(widest(s))),
+        bytes(2 * size(rows) * size(widest(s))),
         sums(scales.size()) {}
 
   static int widest(const Sizes& s) { return std::max({s.hidden, s.heads * s.width, s.inner}); }
@@ -161,11 +162,9 @@ Matrix Model::pack_matrix(const Source& source, bool by_turns, uint8_t** place) 
   const auto first = [&](int tile) {
     return by_turns ? tile % 2 * (m.outputs / 2) + tile / 2 * kTile : tile * kTile;
   };
-  team_.run([&](int thread) {
-    team_.parallel(thread, m.tile_count(), [&](int tile) {
-      pack_tile(source, m, first(tile), tiles + m.tile_bytes * size(tile));
-    });
-  });
+  team_.run({{m.tile_count(), [&](int, int tile) {
+                pack_tile(source, m, first(tile), tiles + m.tile_bytes * size(tile));
+              }}});
   const auto column = [&](const float* values, float factor) {
     std::vector<float> result(size(m.tile_count() * kTile));
     for (int o = 0; o < m.outputs; ++o) {
@@ -175,7 +174,9 @@ Matrix Model::pack_matrix(const Source& source, bool by_turns, uint8_t** place) 
   };
   if (source.bias) m.bias = column(source.bias, 1);
   if (source.format == Format::kStatic) {
-    m.scales = column(source.scales, source.input_scale);
+    const auto* scales = static_cast<const float*>(source.scales);
+    m.scales = column(scales, source.input_scale);
+    if (m.lower_scale > 0) m.lower_scales = column(scales, source.lower_scale);
     sum_weights(&m);
   }
   return m;
@@ -186,22 +187,21 @@ void Model::sum_weights(Matrix* m) {
   kept_sums_.push_back(std::make_unique<int32_t[]>(size(outputs)));
   int32_t* sums = kept_sums_.back().get();
   std::vector<int32_t> largest(size(m->tile_count()));
-  team_.run([&](int thread) {
-    team_.parallel(thread, m->tile_count(), [&](int index) {
-      int32_t sum[4 * kTile] = {};
-      int32_t most[4 * kTile] = {};
-      const auto* tile = reinterpret_cast<const int8_t*>(m->tile(index));
-      for (int k = 0; k < m->inputs * kTile; k += 4 * kTile) {
-        for (int i = 0; i < 4 * kTile; ++i) {
-          const int32_t weight = tile[k + i];
-          sum[i] += weight;
-          most[i] = std::max(most[i], std::abs(weight));
-        }
+  const auto sum_tile = [&](int, int index) {
+    int32_t sum[4 * kTile] = {};
+    int32_t most[4 * kTile] = {};
+    const auto* tile = reinterpret_cast<const int8_t*>(m->tile(index));
+    for (int k = 0; k < m->inputs * kTile; k += 4 * kTile) {
+      for (int i = 0; i < 4 * kTile; ++i) {
+        const int32_t weight = tile[k + i];
+        sum[i] += weight;
+        most[i] = std::max(most[i], std::abs(weight));
       }
-      for (int i = 0; i < 4 * kTile; ++i) sums[index * kTile + i / 4] += sum[i];
-      largest[size(index)] = *std::max_element(most, most + 4 * kTile);
-    });
-  });
+    }
+    for (int i = 0; i < 4 * kTile; ++i) sums[index * kTile + i / 4] += sum[i];
+    largest[size(index)] = *std::max_element(most, most + 4 * kTile);
+  };
+  team_.run({{m->tile_count(), sum_tile}});
   m->sums = sums;
   m->narrow = *std::max_element(largest.begin(), largest.end()) <= 64;
 }
@@ -242,36 +242,47 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
     while (done < positions.selected_count && positions.selected[done] < first + chunk.rows) {
       chunk.selected.push_back(positions.selected[done++] - first);
     }
-    team_.run([&](int thread) { run_chunk(chunk, thread); });
+    team_.run(phases_of(chunk));
   }
 }
 
-void Model::run_chunk(Chunk& chunk, int thread) {
+void Model::sample(const Draws& draws, int64_t* tokens) {
+  const auto work = [&](int, int item) {
+    tokens[item] = draw(draws, item / draws.heads, item % draws.heads);
+  };
+  const int items = draws.rows * draws.heads;
+  if (draws.rows <= kFewRows) {
+    for (int item = 0; item < items; ++item) work(0, item);
+    return;
+  }
+  const std::lock_guard<std::mutex> alone(running_);
+  team_.run({{items, work}});
+}
+
+std::vector<Phase> Model::phases_of(Chunk& chunk) {
   Workspace& w = *work_;
   const size_t hidden = size(sizes_.hidden);
-  team_.parallel(thread, chunk.rows, [&](int row) { embed(chunk, row); });
-  for (int layer = 0; layer < sizes_.layers; ++layer) run_layer(chunk, layer, thread);
+  std::vector<Phase> phases{{chunk.rows, [&](int, int row) { embed(chunk, row); }}};
+  for (int layer = 0; layer < sizes_.layers; ++layer) add_layer(phases, chunk, layer);
   const int wanted = static_cast<int>(chunk.selected.size());
-  const Prepared& prepared = rows_for(wanted, thread);
-  multiply(
-      head_, wanted, 1, thread, prepared.normed.data(),
-      [&](Prepared& to, int i) {
+  add_products(
+      phases, head_, wanted, 1,
+      [&, hidden](Prepared& to, int i) {
         const float* x = &w.x[size(chunk.selected[size(i)]) * hidden];
         return normalize(to, i, x, norm_, epsilon_);
       },
-      [&](int tile, const float* out, const float*) {
-        if (tile == 0) {
-          std::copy_n(prepared.normed.data(), size(wanted) * hidden, chunk.hidden);
-        }
+      [&, hidden, wanted](int tile, const float* normed, const float* out, const float*) {
+        if (tile == 0) std::copy_n(normed, size(wanted) * hidden, chunk.hidden);
         const int first = tile * kTile;
         const int columns = std::min(kTile, head_.outputs - first);
         for (int i = 0; i < wanted; ++i, out += kTile) {
           std::copy_n(out, columns, chunk.logits + size(i) * size(head_.outputs) + first);
         }
       });
+  return phases;
 }
 
-void Model::run_layer(Chunk& chunk, int index, int thread) {
+void Model::add_layer(std::vector<Phase>& phases, const Chunk& chunk, int index) {
   Workspace& w = *work_;
   const Layer& layer = layers_[size(index)];
   const int rows = chunk.rows;
@@ -279,46 +290,44 @@ void Model::run_layer(Chunk& chunk, int index, int thread) {
   const size_t packed = size(layer.qkv.outputs);
   const size_t attended = size(layer.output.inputs);
   const size_t inner = size(sizes_.inner);
-  const Prepared& prepared = rows_for(rows, thread);
-  const auto add_to_x = [&](int tile, const float* out, const float*) {
+  const auto normed = [this, &w, hidden](const float* gain, float epsilon) {
+    return [=, this, &w](Prepared& to, int row) {
+      return normalize(to, row, &w.x[size(row) * hidden], gain, epsilon);
+    };
+  };
+  const auto add_to_x = [=, &w](int tile, const float*, const float* out, const float*) {
     for (int row = 0; row < rows; ++row, out += kTile) {
       float* x = &w.x[size(row) * hidden + size(tile) * kTile];
       for (int lane = 0; lane < kTile; ++lane) x[lane] += out[lane];
     }
   };
 
-  multiply(
-      layer.qkv, rows, 1, thread, prepared.normed.data(),
-      [&](Prepared& to, int row) {
-        return normalize(to, row, &w.x[size(row) * hidden], layer.norm, layer.epsilon);
-      },
-      [&](int tile, const float* out, const float*) {
-        for (int row = 0; row < rows; ++row, out += kTile) {
-          std::copy_n(out, kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
-        }
-      });
-  team_.parallel(thread, rows * sizes_.kv_heads, [&](int item) {
-    rotate_and_store(chunk, index, item / sizes_.kv_heads, item % sizes_.kv_heads);
-  });
-  team_.parallel(thread, rows * sizes_.heads, [&](int item) {
-    attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
-  });
-  multiply(
-      layer.output, rows, 1, thread, w.attended.data(),
-      [&](Prepared&, int row) { return &w.attended[size(row) * attended]; }, add_to_x);
-  multiply(
-      layer.gate_up, rows, 2, thread, prepared.normed.data(),
-      [&](Prepared& to, int row) {
-        return normalize(to, row, &w.x[size(row) * hidden], layer.mlp_norm, layer.mlp_epsilon);
-      },
-      [&](int pair, const float* gate, const float* up) {
-        for (int row = 0; row < rows; ++row, gate += kTile, up += kTile) {
-          kernels_.gate(gate, up, kTile, &w.inner[size(row) * inner + size(pair) * kTile]);
-        }
-      });
-  multiply(
-      layer.down, rows, 1, thread, w.inner.data(),
-      [&](Prepared&, int row) { return &w.inner[size(row) * inner]; }, add_to_x);
+  add_products(phases, layer.qkv, rows, 1, normed(layer.norm, layer.epsilon),
+               [=, &w](int tile, const float*, const float* out, const float*) {
+                 for (int row = 0; row < rows; ++row, out += kTile) {
+                   std::copy_n(out, kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
+                 }
+               });
+  phases.push_back({rows * sizes_.kv_heads, [this, &chunk, index](int, int item) {
+                      rotate_and_store(chunk, index, item / sizes_.kv_heads,
+                                       item % sizes_.kv_heads);
+                    }});
+  phases.push_back({rows * sizes_.heads, [this, &chunk, index](int thread, int item) {
+                      attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
+                    }});
+  add_products(
+      phases, layer.output, rows, 1,
+      [=, &w](Prepared&, int row) { return &w.attended[size(row) * attended]; }, add_to_x);
+  add_products(phases, layer.gate_up, rows, 2, normed(layer.mlp_norm, layer.mlp_epsilon),
+               [=, this, &w](int pair, const float*, const float* gate, const float* up) {
+                 for (int row = 0; row < rows; ++row, gate += kTile, up += kTile) {
+                   float* out = &w.inner[size(row) * inner + size(pair) * kTile];
+                   kernels_.gate(gate, up, kTile, out);
+                 }
+               });
+  add_products(
+      phases, layer.down, rows, 1,
+      [=, &w](Prepared&, int row) { return &w.inner[size(row) * inner]; }, add_to_x);
 }
 
 Model::Prepared& Model::rows_for(int rows, int thread) {
@@ -332,35 +341,45 @@ const float* Model::normalize(Prepared& to, int row, const float* x, const float
   return normed;
 }
 
-// Rows of activations lie one behind the other from `first_row` on, once values(prepared, row) has
-// been asked for each; use(item, first
-// tile's results, second one's) takes what each `tiles` neighbouring tiles gave.
+// values(prepared, row) gives a row of activations, and rows lie one behind the other;
+// use(item, first row, first tile's results, second one's) takes what each `tiles` neighbouring
+// tiles gave.
 template <class Values, class Use>
-void Model::multiply(const Matrix& matrix, int rows, int tiles, int thread, const float* first_row,
-                     Values values, Use use) {
+void Model::add_products(std::vector<Phase>& phases, const Matrix& matrix, int rows, int tiles,
+                         Values values, Use use) {
   if (!rows) return;
-  Prepared& prepared = rows_for(rows, thread);
-  const auto prepare_row = [&](int row) { prepare(matrix, row, values(prepared, row), prepared); };
+  const auto prepare_row = [this, &matrix, values](Prepared& to, int row) {
+    const float* x = values(to, row);
+    prepare(matrix, row, x, to);
+    if (row == 0) to.first_row = x;
+  };
+  Phase products{matrix.tile_count() / tiles, [=, this, &matrix](int thread, int item) {
+                   const Prepared& prepared = rows_for(rows, thread);
+                   const Activations input{prepared.first_row, prepared.bytes.data(),
+                                           prepared.scales.data(), prepared.sums.data()};
+                   Workspace::Own& own = work_->own[size(thread)];
+                   float* out = own.tile.data();
+                   float* second = own.second_tile.data();
+                   kernels_.product(matrix, item * tiles, input, rows, out);
+                   if (tiles == 2) kernels_.product(matrix, item * 2 + 1, input, rows, second);
+                   use(item, prepared.first_row, out, second);
+                 }};
   if (rows <= kFewRows) {
-    for (int row = 0; row < rows; ++row) prepare_row(row);
+    products.begin = [=, this](int thread) {
+      for (int row = 0; row < rows; ++row) prepare_row(rows_for(rows, thread), row);
+    };
   } else {
-    team_.parallel(thread, rows, prepare_row);
+    phases.push_back(
+        {rows, [=, this](int thread, int row) { prepare_row(rows_for(rows, thread), row); }});
   }
-  const Activations input{first_row, prepared.bytes.data(), prepared.scales.data(),
-                          prepared.sums.data()};
-  Workspace::Own& own = work_->own[size(thread)];
-  float* out = own.tile.data();
-  float* second = own.second_tile.data();
-  team_.parallel(thread, matrix.tile_count() / tiles, [&](int item) {
-    kernels_.product(matrix, item * tiles, input, rows, out);
-    if (tiles == 2) kernels_.product(matrix, item * tiles + 1, input, rows, second);
-    use(item, out, second);
-  });
+  phases.push_back(std::move(products));
 }
 
 void Model::prepare(const Matrix& matrix, int row, const float* values, Prepared& to) const {
-  uint8_t* bytes = &to.bytes[size(row) * size(matrix.inputs)];
-  if (matrix.format == Format::kStatic) {
+  uint8_t* bytes = &to.bytes[size(row) * size(matrix.row_bytes())];
+  if (matrix.lower_scale > 0) {
+    kernels_.quantize_wide(values, matrix, bytes, &to.scales[size(row)]);
+  } else if (matrix.format == Format::kStatic) {
     kernels_.quantize_static(values, matrix.inputs, matrix.input_scale, matrix.input_zero, bytes,
                              &to.scales[size(row)]);
   } else if (matrix.format == Format::kBlocks) {

@@ -10,6 +10,7 @@
 #include "matrix.h"
 #include "pack.h"
 #include "pages.h"
+#include "sampler.h"
 #include "team.h"
 
 namespace chattts {
@@ -91,6 +92,8 @@ class Model {
   const char* refusal(const Cache& cache, const Positions& positions) const;
   // hidden [selected][hidden], logits [selected][codes * audio_tokens].
   void run(Cache& cache, const Positions& positions, float* hidden, float* logits);
+  // One token for each row and head.
+  void sample(const Draws& draws, int64_t* tokens);
 
  private:
   struct Layer {
@@ -115,8 +118,8 @@ class Model {
   void sum_weights(Matrix* matrix);
   const float* keep(const float* values, size_t count);
 
-  void run_chunk(Chunk& chunk, int thread);
-  void run_layer(Chunk& chunk, int index, int thread);
+  std::vector<Phase> phases_of(Chunk& chunk);
+  void add_layer(std::vector<Phase>& phases, const Chunk& chunk, int index);
   void embed(const Chunk& chunk, int row);
   void add_row(const Table& table, int64_t row, bool first, float* out) const;
   Prepared& rows_for(int rows, int thread);
@@ -124,8 +127,8 @@ class Model {
                          float epsilon) const;
   void prepare(const Matrix& matrix, int row, const float* values, Prepared& to) const;
   template <class Values, class Use>
-  void multiply(const Matrix& matrix, int rows, int tiles, int thread, const float* first_row,
-                Values values, Use use);
+  void add_products(std::vector<Phase>& phases, const Matrix& matrix, int rows, int tiles,
+                    Values values, Use use);
   void rotate_and_store(const Chunk& chunk, int layer, int row, int head);
   void attend(const Chunk& chunk, int layer, int row, int head, int thread);
 

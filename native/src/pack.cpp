@@ -1,6 +1,7 @@
 #include "pack.h"
 
 #include <cstring>
+#include <initializer_list>
 
 namespace chattts {
 namespace {
@@ -57,7 +58,7 @@ void pack_blocks(const Source& source, const Matrix& matrix, int first_output, u
   const size_t bytes =
       static_cast<size_t>(source.block) * static_cast<size_t>(source.bits) / 8;  // of one output
   const size_t zero_bytes = static_cast<size_t>((blocks * source.bits + 7) / 8);
-  const size_t step = bytes * kTile + size_t{matrix.zeros ? 5U : 4U} * kTile;
+  const size_t step = bytes * kTile + matrix.tail_bytes();
   std::memset(out, 0, matrix.tile_bytes);
   for (int lane = 0; lane < lanes(source, first_output); ++lane) {
     const int output = first_output + lane;
@@ -76,9 +77,11 @@ void pack_blocks(const Source& source, const Matrix& matrix, int first_output, u
           std::memcpy(block + k * kTile + 4 * lane, from + k, 4);
         }
       }
-      std::memcpy(end + 4 * lane, source.scales + index, 4);
+      const size_t width = matrix.half ? 2 : 4;
+      std::memcpy(end + width * lane, static_cast<const uint8_t*>(source.scales) + width * index,
+                  width);
       if (zeros) {
-        end[4 * kTile + lane] =
+        end[width * kTile + lane] =
             source.bits == 8 ? zeros[b] : static_cast<uint8_t>(zeros[b / 2] >> (b % 2 * 4) & 15);
       }
     }
@@ -96,8 +99,10 @@ const char* refusal(const Source& source) {
     case Format::kFloat:
       return nullptr;
     case Format::kStatic:
-      return source.input_zero < 0 || source.input_zero > 255 ? "a zero point beyond 8 bits"
-                                                              : nullptr;
+      for (const int zero : {source.input_zero, source.lower_zero}) {
+        if (zero < 0 || zero > 255) return "a zero point beyond 8 bits";
+      }
+      return nullptr;
     case Format::kBlocks:
       if (source.bits != 4 && source.bits != 8) return "a number of bits other than 4 and 8";
       if (source.block < kGroup || source.block % kGroup) return "blocks of no multiple of 32";
@@ -119,14 +124,17 @@ Matrix describe(const Source& source) {
     m.bits = 8;
     m.input_zero = source.input_zero;
     m.input_scale = source.input_scale;
+    m.lower_scale = source.lower_scale;
+    m.lower_zero = source.lower_zero;
     m.tile_bytes = inputs * kTile;
   } else {
     m.bits = source.bits;
     m.block = source.block;
     m.zeros = source.zeros != nullptr;
-    const size_t tail = size_t{m.zeros ? 5U : 4U} * kTile;
+    m.half = source.half != 0;
     const size_t block =
-        static_cast<size_t>(source.block) * static_cast<size_t>(source.bits) / 8 * kTile + tail;
+        static_cast<size_t>(source.block) * static_cast<size_t>(source.bits) / 8 * kTile +
+        m.tail_bytes();
     m.tile_bytes = block * static_cast<size_t>(m.blocks());
   }
   return m;

@@ -18,8 +18,11 @@ struct Source {
   int32_t block;
   int32_t input_zero;
   float input_scale;
+  float lower_scale;  // static: see Matrix; 0 where activations have 8 bits
+  int32_t lower_zero;
+  int32_t half;  // blocks: scales are of 16 bits
   const void* weights;
-  const float* scales;
+  const void* scales;
   const uint8_t* zeros;
   const float* bias;  // [outputs] or null
 };

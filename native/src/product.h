@@ -68,6 +68,24 @@ void product_float(const Matrix& m, int tile, const Activations& a, int row, flo
   finish(m, tile, sum, row, out);
 }
 
+// Integer sums of a tile as floats: `zero` is the activations' zero point, `scales` have theirs in.
+template <class V, int R>
+Floats<V, R> scaled(const Matrix& m, int tile, const Wholes<V, R>& sum, int zero,
+                    const float* scales, const float* finite) {
+  Floats<V, R> result;
+  for (int s = 0; s < kParts<V>; ++s) {
+    const int column = tile * kTile + s * V::kLanes;
+    const typename V::I sums = V::loadi(m.sums + column);
+    const typename V::I shift = V::muli(V::seti(zero - V::kActivationOffset), sums);
+    const typename V::F scale = V::load(scales + column);
+    for (int r = 0; r < R; ++r) {
+      const typename V::F value = V::mul(V::to_float(V::subi(sum.of[s][r], shift)), scale);
+      result.of[s][r] = V::mul(value, V::set(finite[r]));
+    }
+  }
+  return result;
+}
+
 template <class V, int R, bool kNarrow>
 void product_static(const Matrix& m, int tile, const Activations& a, int row, float* out) {
   constexpr int S = kParts<V>;
@@ -84,16 +102,36 @@ void product_static(const Matrix& m, int tile, const Activations& a, int row, fl
       }
     }
   }
-  const typename V::I zero = V::seti(m.input_zero - V::kActivationOffset);
-  Floats<V, R> result;
-  for (int s = 0; s < S; ++s) {
-    const int column = tile * kTile + s * V::kLanes;
-    const typename V::I shift = V::muli(zero, V::loadi(m.sums + column));
-    const typename V::F scale = V::load(m.scales + column);
-    for (int r = 0; r < R; ++r) {
-      const typename V::F value = V::mul(V::to_float(V::subi(sum.of[s][r], shift)), scale);
-      result.of[s][r] = V::mul(value, V::set(a.scales[row + r]));
+  finish(m, tile, scaled(m, tile, sum, m.input_zero, m.scales, a.scales + row), row, out);
+}
+
+// Sums of two bytes an activation: the lower one's are taken off.
+template <class V, int R, bool kNarrow>
+void product_wide(const Matrix& m, int tile, const Activations& a, int row, float* out) {
+  constexpr int S = kParts<V>;
+  Wholes<V, R> upper;
+  Wholes<V, R> lower;
+  const uint8_t* w = m.tile(tile);
+  const size_t width = static_cast<size_t>(m.row_bytes());
+  const uint8_t* x = a.bytes + static_cast<size_t>(row) * width;
+  for (int k = 0; k < m.inputs; k += 4, w += 4 * kTile) {
+    prefetch(w);
+    for (int s = 0; s < S; ++s) {
+      const typename V::B weights = V::load_bytes(w + 4 * V::kLanes * s);
+      for (int r = 0; r < R; ++r) {
+        const uint8_t* at = x + static_cast<size_t>(r) * width + k;
+        const typename V::B high = V::broadcast(at);
+        const typename V::B low = V::broadcast(at + m.inputs);
+        upper.of[s][r] = V::template dot_static<kNarrow>(upper.of[s][r], high, weights);
+        lower.of[s][r] = V::template dot_static<kNarrow>(lower.of[s][r], low, weights);
+      }
     }
+  }
+  const float* finite = a.scales + row;
+  Floats<V, R> result = scaled(m, tile, upper, m.input_zero, m.scales, finite);
+  const Floats<V, R> less = scaled(m, tile, lower, m.lower_zero, m.lower_scales, finite);
+  for (int s = 0; s < S; ++s) {
+    for (int r = 0; r < R; ++r) result.of[s][r] = V::sub(result.of[s][r], less.of[s][r]);
   }
   finish(m, tile, result, row, out);
 }
@@ -106,9 +144,11 @@ struct BlockEnd {
   typename V::I zero;
 
   BlockEnd(const Matrix& m, const uint8_t* end, int part, int offset) {
-    scale = V::load(reinterpret_cast<const float*>(end) + part * V::kLanes);
+    const int width = m.half ? 2 : 4;
+    const uint8_t* at = end + width * part * V::kLanes;
+    scale = m.half ? V::load_half(at) : V::load(reinterpret_cast<const float*>(at));
     const int middle = 1 << (m.bits - 1);
-    zero = m.zeros ? V::from_u8(end + 4 * kTile + part * V::kLanes) : V::seti(middle);
+    zero = m.zeros ? V::from_u8(end + width * kTile + part * V::kLanes) : V::seti(middle);
     zero = V::subi(zero, V::seti(offset));
   }
   typename V::F add(typename V::F sum, typename V::I dot, float x_scale, int32_t x_sum) const {
@@ -122,7 +162,7 @@ void product_8_bit(const Matrix& m, int tile, const Activations& a, int row, flo
   constexpr int S = kParts<V>;
   Floats<V, R> sum;
   const int blocks = m.blocks();
-  const int tail = m.zeros ? 5 * kTile : 4 * kTile;
+  const size_t tail = m.tail_bytes();
   const uint8_t* w = m.tile(tile);
   for (int b = 0; b < blocks; ++b, w += m.block * kTile + tail) {
     const uint8_t* end = w + m.block * kTile;
@@ -155,7 +195,7 @@ void product_4_bit(const Matrix& m, int tile, const Activations& a, int row, flo
   constexpr int kGroup = 32;
   Floats<V, R> sum;
   const int blocks = m.blocks();
-  const int tail = m.zeros ? 5 * kTile : 4 * kTile;
+  const size_t tail = m.tail_bytes();
   const uint8_t* w = m.tile(tile);
   for (int b = 0; b < blocks; ++b, w += m.block / 2 * kTile + tail) {
     const uint8_t* end = w + m.block / 2 * kTile;
@@ -191,6 +231,10 @@ void product_rows(const Matrix& m, int tile, const Activations& a, int row, floa
     case Format::kFloat:
       return product_float<V, R>(m, tile, a, row, out);
     case Format::kStatic:
+      if (m.lower_scale > 0) {
+        return m.narrow ? product_wide<V, R, true>(m, tile, a, row, out)
+                        : product_wide<V, R, false>(m, tile, a, row, out);
+      }
       return m.narrow ? product_static<V, R, true>(m, tile, a, row, out)
                       : product_static<V, R, false>(m, tile, a, row, out);
     case Format::kBlocks:

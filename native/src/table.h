@@ -9,7 +9,7 @@ namespace chattts {
 
 template <class V>
 Kernels table(const char* name) {
-  return {name,       norm<V>, quantize_static<V>, quantize_blocks<V>,
+  return {name,       norm<V>, quantize_static<V>, quantize_wide<V>, quantize_blocks<V>,
           product<V>, gate<V>, store<V>,           attend<V>};
 }
 

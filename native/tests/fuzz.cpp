@@ -4,6 +4,7 @@
 // Meant to be compiled with sanitizers, too: all arrays have exactly the size that the interface
 // asks for.
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -99,6 +100,15 @@ class RandomModel {
     bytes_.push_back(std::move(values));
     return bytes_.back().data();
   }
+  const void* halves(size_t count) {  // from 2^-7 on
+    std::vector<uint8_t> values(2 * count);
+    for (size_t i = 0; i < values.size(); i += 2) {
+      values[i] = static_cast<uint8_t>(random_.number(0, 255));
+      values[i + 1] = static_cast<uint8_t>(0x20 + random_.number(0, 3));
+    }
+    bytes_.push_back(std::move(values));
+    return bytes_.back().data();
+  }
   Table table(int rows) {
     const int hidden = source.sizes.hidden;
     if (random_.chance(2)) return {floats(rows * hidden, 1), nullptr};
@@ -122,6 +132,10 @@ class RandomModel {
       m.scales = scales(outputs);
       m.input_scale = 0.02F;
       m.input_zero = random_.number(0, 255);
+      if (random_.chance(2)) {
+        m.lower_scale = m.input_scale / 255;
+        m.lower_zero = random_.number(0, 255);
+      }
     } else {
       m.bits = random_.chance(2) ? 4 : 8;
       m.block = inputs % 64 == 0 && random_.chance(2) ? 64 : 32;
@@ -129,7 +143,8 @@ class RandomModel {
       const size_t rows = static_cast<size_t>(outputs);
       const size_t bits = static_cast<size_t>(m.bits);
       m.weights = bytes(cells * bits / 8);
-      m.scales = floats(static_cast<int>(rows * blocks), 0.02F);
+      m.half = random_.chance(2) ? 1 : 0;
+      m.scales = m.half ? halves(rows * blocks) : floats(static_cast<int>(rows * blocks), 0.02F);
       if (random_.chance(2)) m.zeros = bytes(rows * ((blocks * bits + 7) / 8));
     }
     return m;
@@ -200,6 +215,7 @@ class Round {
 
   int run() {
     refuse();
+    sample();
     const int count = random_.number(1, 20);
     std::vector<Sequence> sequences(static_cast<size_t>(count));
     for (Sequence& sequence : sequences) alone(sequence);
@@ -255,6 +271,65 @@ class Round {
     ModelSource odd = model_.source;
     odd.sizes.hidden += 1;
     if (!chattts_model_new(&odd, nullptr, 1, 0, &none)) fail("an odd size was taken", seed_);
+  }
+
+  // Many rows by all threads draw what each draws alone, whatever the numbers are.
+  void sample() {
+    const int rows = random_.number(1, 9), heads = random_.number(1, 5);
+    const int tokens = random_.number(1, 40);
+    const auto size = [](int count) { return static_cast<size_t>(count); };
+    std::vector<float> logits(size(rows * heads * tokens));
+    for (float& x : logits) x = random_.normal(random_.chance(9) ? 1e38F : 3);
+    if (random_.chance(3)) logits[0] = random_.chance(2) ? NAN : INFINITY;
+    std::vector<int64_t> history(size(rows * 16 * heads)), top_k(size(rows));
+    for (int64_t& token : history) token = random_.number(-1, tokens - 1);
+    std::vector<double> uniforms(size(rows * heads)), temperature(size(rows)), top_p(size(rows));
+    std::vector<double> penalty(size(rows));
+    std::vector<uint8_t> forbid(size(rows));
+    for (double& u : uniforms) u = random_.number(0, 1000) / 1000.0;
+    for (size_t i = 0; i < size(rows); ++i) {
+      temperature[i] = random_.number(1, 30) / 10.0;
+      top_p[i] = random_.number(1, 10) / 10.0;
+      top_k[i] = random_.number(0, 30);
+      penalty[i] = random_.chance(4) ? 1e-300 : random_.number(5, 20) / 10.0;
+      forbid[i] = static_cast<uint8_t>(random_.number(0, 1));
+    }
+    Draws all{rows,
+              heads,
+              tokens,
+              16,
+              3,
+              tokens - 1,
+              logits.data(),
+              history.data(),
+              uniforms.data(),
+              temperature.data(),
+              top_p.data(),
+              penalty.data(),
+              top_k.data(),
+              forbid.data()};
+    std::vector<int64_t> together(size(rows * heads)), alone(size(heads));
+    if (chattts_sample(fast_, &all, together.data())) fail("no tokens", seed_);
+    for (int row = 0; row < rows; ++row) {
+      Draws one = all;
+      one.rows = 1;
+      one.logits += row * heads * tokens;
+      one.history += row * 16 * heads;
+      one.uniforms += row * heads;
+      one.temperature += row;
+      one.top_p += row;
+      one.penalty += row;
+      one.top_k += row;
+      one.forbid_end += row;
+      if (chattts_sample(plain_, &one, alone.data())) fail("no tokens", seed_);
+      for (int head = 0; head < heads; ++head) {
+        const int64_t token = alone[size(head)];
+        if (token < -1 || token >= tokens) fail("a token beyond the vocabulary", seed_);
+        if (token != together[size(row * heads + head)]) fail("a row draws something else", seed_);
+      }
+    }
+    history[0] = tokens;
+    if (!chattts_sample(fast_, &all, together.data())) fail("an odd history was taken", seed_);
   }
 
   void alone(Sequence& s) {

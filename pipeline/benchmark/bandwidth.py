@@ -34,6 +34,22 @@ def read_bandwidth(threads: int, size_bytes: int = 2**30) -> float:
     return size_bytes / min(seconds)
 
 
+def copy_rate(device: str, size_bytes: int) -> float:
+    """Bytes a second of a copy on a device, those read and those written: the best of a few."""
+    source = torch.rand(size_bytes // 4, device=device)
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(REPEATS + 1):
+        if source.is_cuda:
+            torch.cuda.synchronize()
+        started = time.perf_counter()
+        target.copy_(source)
+        if source.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return 2 * size_bytes / min(seconds)
+
+
 def step_bytes(graph: Path) -> int:
     """Bytes of weights that one step of the GPT graph at ``graph`` reads, embeddings left out."""
     model = onnx.load(graph, load_external_data=False)

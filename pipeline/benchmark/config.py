@@ -29,6 +29,8 @@ class BenchmarkConfig:
         measurement_seconds: an engine that has spent this long on one measurement is not
             repeated further (it is measured once in any case).
         worker_seconds: an engine that answers nothing for this long has failed.
+        idle_seconds: how long to wait for a machine whose cores others want; figures that are
+            measured in spite of them are marked.
     """
 
     variants: list[str]
@@ -47,6 +49,7 @@ class BenchmarkConfig:
     concurrency_steps: int
     measurement_seconds: float
     worker_seconds: float
+    idle_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.variants and not self.reference:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 REFERENCE = "reference"
+WARM_STEPS = 8
+"""Steps on a device before the timed ones: the first captures a CUDA graph, or is compiled."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,10 @@ class EngineSpec:
         path: the checkpoint's or the bundle's folder.
         threads: CPU threads.
         seed: seed of voices, random codes and sampling.
+        device: ``cpu`` or ``cuda``; empty for what the engine takes by itself.
+        mode: how steps run on a device: a bundle's ``host``, ``device`` or ``graph`` (see
+            :mod:`pipeline.benchmark.device`), the reference's ``eager`` or ``compiled``.
+        dtype: of the reference on a device, ``fp32`` or ``fp16``.
     """
 
     name: str
@@ -25,6 +31,9 @@ class EngineSpec:
     path: str
     threads: int
     seed: int
+    device: str = ""
+    mode: str = ""
+    dtype: str = "fp32"
 
     def as_dict(self) -> dict[str, Any]:
         """For the pipe to the worker."""
@@ -53,6 +62,10 @@ class Engine(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Provider, versions, ``size_bytes`` on disk and anything else worth reporting."""
+        ...
+
+    def peak_memory(self) -> int:
+        """Bytes: the process's highest resident memory, or what it took of a GPU's."""
         ...
 
     def prefill(self, batch: int, tokens: int) -> Timing:

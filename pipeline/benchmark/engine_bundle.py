@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ import onnxruntime as ort
 from chattts_onnx import StreamOptions, open_bundle
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.request import Generation, Request
+from chattts_onnx.decoding.slots import SlotDecoder
 from chattts_onnx.speech.engine import Engine, Ticket
 from chattts_onnx.text import Prompt
-from pipeline.benchmark.engine import EngineSpec, Timing
+from pipeline.benchmark.device import SAMPLED_THERE, open_on, step_pool, used_memory
+from pipeline.benchmark.engine import WARM_STEPS, EngineSpec, Timing
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
+from pipeline.report.machine import peak_memory_bytes
 
 
 class BundleEngine:
@@ -24,7 +28,16 @@ class BundleEngine:
 
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
-        self._bundle = open_bundle(Path(spec.path), threads=spec.threads, huge_pages=True)
+        self._before = used_memory(spec.device)
+        path = Path(spec.path)
+        if spec.device:
+            self._bundle = open_on(path, spec.device, spec.mode, threads=spec.threads)
+        else:
+            self._bundle = open_bundle(path, threads=spec.threads, huge_pages=True)
+        self._decoder: Callable[[int, int], SlotDecoder] = self._bundle.decoder
+        if spec.device == "cpu" and spec.mode in SAMPLED_THERE:
+            # A rehearsal runs the code of a GPU.
+            self._decoder = step_pool(path, spec.device, spec.mode).decoder
         self._model = self._bundle.model
         self._voice = speakers(1, self._model.hidden_size, spec.seed)[0]
 
@@ -39,18 +52,36 @@ class BundleEngine:
             "size_bytes": sum(path.stat().st_size for path in files),
         }
 
+    def peak_memory(self) -> int:
+        """See the protocol."""
+        used = used_memory(self._spec.device)
+        if used is None or self._before is None:
+            return peak_memory_bytes()
+        return used - self._before
+
     def prefill(self, batch: int, tokens: int) -> Timing:
         """See the protocol."""
         prompts = self._prompts(batch, tokens)
         voices = speakers(batch, self._model.hidden_size, self._spec.seed)
-        decoder = self._bundle.decoder(batch, tokens)
+        decoder = self._decoder(batch, tokens)
         started = time.perf_counter()
         decoder.prefill(0, prompts, voices)
         return Timing(time.perf_counter() - started, steps=1)
 
     def decode(self, batch: int, length: int, steps: int) -> Timing:
         """See the protocol."""
-        running = Batch(self._bundle.decoder(batch, length + steps + 2))
+        warm = WARM_STEPS if self._spec.device else 0
+        running = self.running(batch, length, warm + steps)
+        for _ in range(warm):
+            running.step()
+        started = time.perf_counter()
+        for _ in range(steps):
+            running.step()
+        return Timing(time.perf_counter() - started, steps=steps)
+
+    def running(self, batch: int, length: int, steps: int) -> Batch:
+        """A batch whose rows all hold ``length`` positions and can take ``steps`` more."""
+        running = Batch(self._decoder(batch, length + steps + 2))
         voices = speakers(batch, self._model.hidden_size, self._spec.seed)
         params = fixed_steps(steps + 2)
         running.add(
@@ -61,10 +92,7 @@ class BundleEngine:
         )
         # The first step holds the prefill of every row.
         running.step()
-        started = time.perf_counter()
-        for _ in range(steps):
-            running.step()
-        return Timing(time.perf_counter() - started, steps=steps)
+        return running
 
     def sentence(self, text: str, batch: int, steps: int) -> Timing:
         """See the protocol."""

@@ -17,6 +17,7 @@ from pipeline.checkpoint import layout
 from pipeline.fidelity.models import Array
 from pipeline.fidelity.reference_speech import ReferenceLoop
 from pipeline.reference.model import load_reference
+from pipeline.report.machine import peak_memory_bytes
 
 STREAM_CHUNK = 24
 STREAM_SKIPPED = 2
@@ -31,7 +32,7 @@ class ReferenceEngine:
         folder = Path(spec.path)
         root = layout.find_root(folder)
         self._spec = spec
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = spec.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._model = load_reference(folder, self._device)
         self._tokenizer = TextTokenizer.load(root / layout.TOKENIZER)
         self._dims = self._model.dims
@@ -47,6 +48,12 @@ class ReferenceEngine:
             "threads": torch.get_num_threads(),
             "size_bytes": self._size,
         }
+
+    def peak_memory(self) -> int:
+        """See the protocol."""
+        if self._device == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        return peak_memory_bytes()
 
     def prefill(self, batch: int, tokens: int) -> Timing:
         """See the protocol."""

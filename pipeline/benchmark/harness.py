@@ -35,6 +35,16 @@ class Samples:
     peak_memory: dict[str, int] = field(default_factory=dict)
     descriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def add(self, others: Samples) -> None:
+        """Take over what was measured of other engines, or of other things."""
+        for measurement, taken in zip(others.plan, others.timings, strict=True):
+            if measurement not in self.plan:
+                self.plan.append(measurement)
+                self.timings.append({})
+            self.timings[self.plan.index(measurement)].update(taken)
+        self.peak_memory |= others.peak_memory
+        self.descriptions |= others.descriptions
+
 
 def run_rounds(
     workers: dict[str, Runner],

@@ -8,7 +8,6 @@ loaded (``until ready``).  ``normalize_seconds`` is normalising a text of so man
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from pipeline.core.errors import BenchmarkError
-from pipeline.core.process import own_environment
+from pipeline.core.process import run
 from pipeline.report.rows import Row, find_value, make_row, select
 from pipeline.report.write import markdown_table
 
@@ -59,19 +58,10 @@ def probe(folder: Path, threads: int, characters: Sequence[int] = CHARACTERS) ->
     """Start one process and wait for it."""
     command = [sys.executable, "-m", MODULE, str(folder), str(threads), *map(str, characters)]
     started = time.monotonic()
+    said = run(command, f"{folder}: start-up", BenchmarkError, _TIMEOUT)
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_TIMEOUT,
-            env=own_environment(),
-        )
-        found = json.loads(done.stdout)
-    except subprocess.CalledProcessError as error:
-        raise BenchmarkError(f"{folder}: start-up failed: {error.stderr[-2000:]}") from error
-    except (subprocess.TimeoutExpired, ValueError) as error:
+        found = json.loads(said)
+    except ValueError as error:
         raise BenchmarkError(f"{folder}: start-up gave no answer: {error}") from error
     seconds = {int(length): float(value) for length, value in found["normalize"].items()}
     return Probe(found["opened"] - started, found["ready"] - started, seconds)

@@ -55,6 +55,7 @@ DECODE = (
         better="higher",
         title="steps/s",
         digits=".1f",
+        headline="steps_per_second",
         where={"batch": 1},
         value=lambda timing, batch: batch * timing.steps / timing.seconds,
     ),
@@ -67,6 +68,7 @@ SENTENCE = (
         better="lower",
         title="RTF",
         digits=".3f",
+        headline="rtf",
         where={"batch": 1},
         value=lambda timing, batch: timing.seconds / timing.audio_seconds,
     ),
@@ -86,6 +88,7 @@ FIRST_AUDIO = (
         shown="ms",
         factor=1e3,
         digits=".0f",
+        headline="first_audio_ms",
         where={"batch": 1},
         value=lambda t, batch: t.seconds,
     ),
@@ -120,10 +123,11 @@ PEAK_MEMORY = Metric(
     shown="MB",
     factor=1e-6,
     digits=".0f",
+    headline="memory_mb",
 )
 SIZE = Metric(
     name="size_bytes", unit="B", better="lower", title="size", shown="MB", factor=1e-6,
-    digits=".1f",
+    digits=".1f", headline="size_mb",
 )  # fmt: skip
 METRICS = by_name((SIZE, PEAK_MEMORY, *PREFILL, *DECODE, *SENTENCE, *FIRST_AUDIO, *CONCURRENT))
 """Every metric of the benchmark, but for the ratios."""

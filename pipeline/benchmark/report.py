@@ -65,11 +65,27 @@ def _line(rows: Sequence[Mapping[str, Any]], engine: str, config: BenchmarkConfi
     ]
 
 
+def verdict(rows: Sequence[Mapping[str, Any]], config: BenchmarkConfig) -> str:
+    """Which variant decodes fastest, in one line."""
+    decode = {"batch": 1, "length": config.lengths[0] if config.lengths else None}
+    speeds = {
+        name: speed
+        for name in variants_of(rows)
+        if (speed := find_value(rows, name, "steps_per_second", **decode)) is not None
+    }
+    if not speeds:
+        return "**No decoding was timed.**"
+    best = max(speeds, key=lambda name: speeds[name])
+    ratio = find_value(rows, best, "steps_per_second_ratio", **decode)
+    against = "" if ratio is None else f", {ratio:.3g} times those of eager PyTorch"
+    return f"**`{best}` is the fastest: {speeds[best]:.3g} steps/s at batch 1{against}.**"
+
+
 def sections(
     rows: Sequence[Mapping[str, Any]], context: Mapping[str, Any], config: BenchmarkConfig
 ) -> list[str]:
     """Markdown blocks of ``reports/benchmark.md``."""
-    blocks = []
+    blocks = [verdict(rows, config)]
     if context["checkpoint"].get("weights") == "random":
         blocks.append(
             "**Random weights**: the checkpoint is seeded, so these are figures of speed, memory "
@@ -87,19 +103,17 @@ def sections(
 
 def draw_benchmark(path: Path, rows: Sequence[Mapping[str, Any]], config: BenchmarkConfig) -> None:
     """Draw ``reports/benchmark.png``."""
-
-    def in_megabytes(metric: str) -> list[dict[str, Any]]:
-        return [{**row, "value": row["value"] / 1e6, "unit": "MB"} for row in select(rows, metric)]
-
     length = config.lengths[0] if config.lengths else None
     steps = select(rows, "steps_per_second", length=length)
+    sentences = select(rows, "sentences_per_second")
+    first = select(rows, "first_audio_seconds", batch=1)
     panels = [
-        Panel(f"steps per second, length {length}", steps, group="batch"),
-        Panel("sentences per second", select(rows, "sentences_per_second"), group="batch"),
-        Panel("real-time factor", select(rows, "rtf"), group="batch"),
-        Panel("first audio", select(rows, "first_audio_seconds")),
-        Panel("peak memory", in_megabytes("peak_memory_bytes")),
-        Panel("size on disk", in_megabytes("size_bytes")),
+        Panel(f"steps per second, length {length}", steps, group="batch", better="higher"),
+        Panel("sentences per second", sentences, group="batch", better="higher"),
+        Panel("real-time factor", select(rows, "rtf"), group="batch", better="lower"),
+        Panel("first audio", first, better="lower"),
+        Panel("peak memory", select(rows, "peak_memory_bytes"), better="lower"),
+        Panel("size on disk", select(rows, "size_bytes"), better="lower"),
     ]
     draw_panels(path, "Benchmark", panels)
 

@@ -1,9 +1,8 @@
 """One engine in a process of its own: ``python -m pipeline.benchmark.worker``.
 
-Requests and answers are JSON, one a line, over stdin and stdout.  The first request is
+The other end of :class:`pipeline.core.process.Conversation`.  The first request is
 ``{"open": {...EngineSpec}}``; the following ``{"call": name, "arguments": {...}}`` name a method
-of :class:`~pipeline.benchmark.engine.Engine` or ``peak_memory``.  Answers are
-``{"result": ...}`` or ``{"error": type, "message": text}``.  End of stdin ends the worker.
+of :class:`~pipeline.benchmark.engine.Engine` or ``peak_memory``.
 
 A process of its own gives every engine its own peak of memory and keeps one engine's libraries
 from loading into another's.
@@ -11,17 +10,12 @@ from loading into another's.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import traceback
-from collections.abc import Callable, Iterable
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any
 
-from chattts_onnx.errors import ChatTTSError
 from pipeline.benchmark.engine import Engine, EngineSpec
 from pipeline.core.errors import BenchmarkError
-from pipeline.report.machine import peak_memory_bytes
+from pipeline.core.process import answer
 
 MEASUREMENTS = ("prefill", "decode", "sentence", "first_audio", "concurrent")
 
@@ -32,6 +26,10 @@ def open_engine(spec: EngineSpec) -> Engine:
     Raises:
         BenchmarkError: ``spec.kind`` is not known.
     """
+    if spec.kind == "reference" and spec.device:
+        from pipeline.benchmark.engine_torch import DeviceReference
+
+        return DeviceReference(spec)
     if spec.kind == "reference":
         from pipeline.benchmark.engine_reference import ReferenceEngine
 
@@ -43,44 +41,30 @@ def open_engine(spec: EngineSpec) -> Engine:
     raise BenchmarkError(f"engine kind is {spec.kind!r}, expected reference or bundle.")
 
 
-def serve(
-    requests: Iterable[str], answers: TextIO, opener: Callable[[EngineSpec], Engine] = open_engine
-) -> None:
-    """Answer ``requests`` until they end."""
-    engine: Engine | None = None
-    for line in requests:
-        try:
-            request = json.loads(line)
-            if "open" in request:
-                engine = opener(EngineSpec(**request["open"]))
-                result: Any = engine.describe()
-            else:
-                result = _call(engine, request["call"], request.get("arguments", {}))
-            answer: dict[str, Any] = {"result": result}
-        except ChatTTSError as error:
-            answer = {"error": type(error).__name__, "message": str(error)}
-        except Exception as error:  # the parent shows it; a dead worker could not
-            traceback.print_exc(file=sys.stderr)
-            answer = {"error": type(error).__name__, "message": str(error)}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+class Server:
+    """Handles requests; holds the engine that the first one opened."""
 
+    def __init__(self, opener: Callable[[EngineSpec], Engine] = open_engine) -> None:
+        self._opener = opener
+        self._engine: Engine | None = None
 
-def _call(engine: Engine | None, name: str, arguments: dict[str, Any]) -> Any:
-    if name == "peak_memory":
-        return peak_memory_bytes()
-    if engine is None or name not in MEASUREMENTS:
-        raise ValueError(f"cannot call {name!r}: open an engine, then {', '.join(MEASUREMENTS)}")
-    return getattr(engine, name)(**arguments).as_dict()
+    def __call__(self, request: dict[str, Any]) -> Any:
+        """The result of one request.
 
-
-def main() -> None:
-    """Serve over the process's own stdin and stdout."""
-    # A library that prints to stdout would break the protocol: it prints to stderr instead.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(sys.stdin, answers)
+        Raises:
+            ValueError: it names nothing that is measured, or no engine is open.
+        """
+        if "open" in request:
+            self._engine = self._opener(EngineSpec(**request["open"]))
+            return self._engine.describe()
+        engine, name = self._engine, request["call"]
+        if engine is None or name not in (*MEASUREMENTS, "peak_memory"):
+            known = ", ".join(MEASUREMENTS)
+            raise ValueError(f"cannot call {name!r}: open an engine, then {known}")
+        if name == "peak_memory":
+            return engine.peak_memory()
+        return getattr(engine, name)(**request.get("arguments", {})).as_dict()
 
 
 if __name__ == "__main__":
-    main()
+    answer(Server())

@@ -96,7 +96,7 @@ def _tensors(name: str, assets: Path, base: Path | None, target: Path) -> str:
     own = assets / Path(name).relative_to("asset")
     pickles = [assets / pickle for pickle in PICKLES[name] if (assets / pickle).is_file()]
     if not own.is_file() and pickles:
-        tensors = _CLEAN[name](_load(pickles[0]))
+        tensors = CLEAN[name](load_pickle(pickles[0]))
         if not tensors:
             raise CheckpointError(f"{pickles[0]}: found no tensor of {name} in it")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,8 @@ def _tensors(name: str, assets: Path, base: Path | None, target: Path) -> str:
     return str(found)
 
 
-def _load(path: Path) -> Tensors:
+def load_pickle(path: Path) -> Tensors:
+    """The tensors of a pickle that holds nothing else; :class:`CheckpointError` otherwise."""
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch raises depends on how it fails
@@ -160,7 +161,7 @@ def _mel(tensors: Tensors) -> Tensors:
     return found
 
 
-_CLEAN: dict[str, Callable[[Tensors], Tensors]] = {
+CLEAN: dict[str, Callable[[Tensors], Tensors]] = {
     layout.GPT: _gpt, layout.EMBED: _embed, layout.DECODER: _mel, layout.DVAE: _mel,
     layout.VOCOS: dict,
 }  # fmt: skip

@@ -38,7 +38,7 @@ class Stage:
 def read_stages(root: Path) -> list[Stage]:
     """The stages in the order of the file."""
     described = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return [_stage(name, entry) for name, entry in described.items()]
+    return [_stage(name, entry.get("do", entry)) for name, entry in described.items()]
 
 
 def needs(stages: list[Stage]) -> dict[str, set[str]]:
@@ -47,7 +47,7 @@ def needs(stages: list[Stage]) -> dict[str, set[str]]:
         stage.name: {
             other.name
             for other in stages
-            if other.name != stage.name and set(other.outputs) & set(stage.inputs)
+            if other.name != stage.name and _reads(stage.inputs, other.outputs)
         }
         for stage in stages
     }
@@ -69,6 +69,11 @@ def mermaid(stages: list[Stage]) -> str:
         if needed
     ]
     return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])
+
+
+def _reads(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bool:
+    """Whether an output is an input, or lies in a folder that is one."""
+    return any(out == path or out.startswith(f"{path}/") for path in inputs for out in outputs)
 
 
 def _all(name: str, direct: dict[str, set[str]]) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.benchmark.engine import REFERENCE
 from pipeline.core.errors import ConfigError
 from pipeline.docs.pipeline_graph import mermaid, read_stages
+from pipeline.report.machine import busy_note
 from pipeline.report.rows import Report, find_value, read_report, select, variants_of
 from pipeline.report.write import markdown_table
 from pipeline.speech.report import CONTROL_SUFFIX
@@ -52,7 +53,8 @@ def speed(root: Path) -> str:
                 "–" if agreement is None else f"{agreement:.1%}",
             )
         )
-    return f"{_machine(benchmark)}\n\n{markdown_table(header, lines)}"
+    notes = [_wrapped(note) for note in busy_note(benchmark.context)]
+    return "\n\n".join([_machine(benchmark), markdown_table(header, lines), *notes])
 
 
 def _wrapped(sentence: str) -> str:
@@ -116,7 +118,8 @@ def peer(root: Path) -> str:
         f"Beside the official package on the same checkpoint: `{SHOWN}` makes {steps:.1f} times "
         f"its steps/s at length {length}, a sentence {sentence:.1f} times as fast, first audio "
         f"after {first:.2f} s instead of {theirs:.1f} s, and {many:.0f} times its throughput with "
-        f"{requests} requests at once ([report](reports/peer.md))."
+        f"{requests} requests at once ([report](reports/peer.md)). "
+        + " ".join(busy_note(report.context))
     )
 
 

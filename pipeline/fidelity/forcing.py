@@ -21,10 +21,12 @@ TEXT_POSITIONS = 64
 KL = Metric(
     name="kl_divergence", unit="nat", better="lower", best=0.0, conditions=("head",),
     title="KL", where={"head": "all"}, factor=1e3, shown="mnat", digits=".3g",
+    headline="kl_mnat",
 )  # fmt: skip
 TOP1 = Metric(
     name="top1_agreement", unit="share", better="higher", best=1.0, conditions=("head",),
     title="top-1", where={"head": "all"}, factor=100.0, shown="%", digits=".2f",
+    headline="top1",
 )  # fmt: skip
 COSINE = Metric(
     name="hidden_cosine", unit="cosine", better="higher", best=1.0, title="hidden cosine",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.report.figure import Panel, draw_panels
-from pipeline.report.gates import GateResult, gates_section
+from pipeline.report.gates import GateResult, gates_section, verdict_line
 from pipeline.report.rows import select
 from pipeline.report.write import markdown_table
 
@@ -35,6 +35,7 @@ def sections(context: Mapping[str, Any], results: Sequence[GateResult]) -> list[
     """Markdown blocks of ``reports/validation.md``."""
     blocks = [RANDOM] if context["checkpoint"].get("weights") == "random" else []
     return [
+        verdict_line(results),
         *blocks,
         gates_section(results),
         f"## Placement\n\n{placement_table(context['placement'])}",
@@ -58,12 +59,13 @@ def draw_validation(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw ``reports/validation.png``."""
 
     distances = [{**row, "value": 1.0 - row["value"]} for row in select(rows, "hidden_cosine_min")]
+    spectral = select(rows, "log_spectral_distance")
     panels = [
-        Panel("KL(reference ‖ variant)", select(rows, "kl_divergence"), group="head", log=True),
-        Panel("same most likely code", select(rows, "top1_agreement"), group="head"),
-        Panel("1 - hidden cosine, worst step", distances, log=True),
-        Panel("log-mel distance", select(rows, "mel_l1"), group="component", log=True),
-        Panel("log-spectral distance", select(rows, "log_spectral_distance"), group="component"),
-        Panel("signal to noise", select(rows, "snr_db"), group="component"),
+        Panel("KL(reference ‖ variant)", select(rows, "kl_divergence"), "head", True, "lower"),
+        Panel("same most likely code", select(rows, "top1_agreement"), "head", False, "higher"),
+        Panel("1 - hidden cosine, worst step", distances, log=True, better="lower"),
+        Panel("log-mel distance", select(rows, "mel_l1"), "component", True, "lower"),
+        Panel("log-spectral distance", spectral, group="component", better="lower"),
+        Panel("signal to noise", select(rows, "snr_db"), group="component", better="higher"),
     ]
     draw_panels(path, "Variants against the FP32 reference", panels)

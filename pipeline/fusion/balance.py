@@ -26,6 +26,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from pipeline.checkpoint.dims import CheckpointDims
+from pipeline.graphs.edit import Change, Context, constant, replace_constant
 
 Array = NDArray[Any]
 
@@ -65,16 +66,17 @@ class Site:
     head_dim: int = 1
 
 
-def balance(graph: ir.Graph) -> int:
-    """Balance all sites of a fused FP32 graph in place, and return how many there are."""
+def balance(model: ir.Model, context: Context) -> Change:
+    """Balance all sites of a fused FP32 graph."""
+    graph = model.graph
     # pairs first: they change columns that a norm's factors go by
     found = sorted(sites(graph), key=lambda site: site.kind == "norm")
     for site in found:
         scale = _factors(site)
         _divide(graph, site, scale)
         for node in site.readers:
-            _replace(graph, node, 1, _weight(node) * _per_query_head(scale, site)[:, None])
-    return len(found)
+            replace_constant(graph, node, 1, _weight(node) * _per_query_head(scale, site)[:, None])
+    return Change(len(found))
 
 
 def expected(graph: str, dims: CheckpointDims) -> int:
@@ -98,7 +100,7 @@ def sites(graph: ir.Graph) -> Iterator[Site]:
         if not readers:
             continue
         tensor = node.outputs[0]
-        if node.op_type in NORMS and _constant(node, NORMS[node.op_type]) is not None:
+        if node.op_type in NORMS and constant(node, NORMS[node.op_type]) is not None:
             yield Site("norm", tensor, node, readers)
         elif node.op_type == "Mul":
             site = _up_down(tensor, node, readers)
@@ -123,7 +125,7 @@ def _matmul_readers(graph: ir.Graph, value: ir.Value) -> tuple[ir.Node, ...]:
 def _is_projection(node: ir.Node | None) -> bool:
     if node is None or node.op_type != "MatMul":
         return False
-    tensor = _constant(node, 1)
+    tensor = constant(node, 1)
     return tensor is not None and len(tensor.shape) == 2
 
 
@@ -165,7 +167,7 @@ def _value_output(tensor: ir.Value, node: ir.Node, readers: tuple[ir.Node, ...])
 def _factors(site: Site) -> Array:
     """What each channel is divided by where it is made; 1 where it is zero on either side."""
     if site.kind == "norm":
-        scale = _constant(site.source, NORMS[site.source.op_type])
+        scale = constant(site.source, NORMS[site.source.op_type])
         assert scale is not None
         made = np.abs(scale.numpy().astype(np.float64)).reshape(-1)
     else:
@@ -208,37 +210,17 @@ def _divide(graph: ir.Graph, site: Site, scale: Array) -> None:
     if site.kind != "norm":
         weight = _weight(node).copy()
         weight[:, slice(*site.columns or (None,))] /= scale
-        _replace(graph, node, 1, weight)
+        replace_constant(graph, node, 1, weight)
         return
     index = NORMS[node.op_type]
     indices = [index, index + 1] if node.op_type == "LayerNormalization" else [index]
     for position in indices:
-        tensor = _constant(node, position)
+        tensor = constant(node, position)
         if tensor is not None:
-            _replace(graph, node, position, tensor.numpy() / scale)
-
-
-def _constant(node: ir.Node, index: int) -> ir.TensorProtocol | None:
-    value = node.inputs[index] if len(node.inputs) > index else None
-    return value.const_value if value is not None and value.is_initializer() else None
+            replace_constant(graph, node, position, tensor.numpy() / scale)
 
 
 def _weight(node: ir.Node) -> Array:
-    tensor = _constant(node, 1)
+    tensor = constant(node, 1)
     assert tensor is not None
     return tensor.numpy()
-
-
-def _replace(graph: ir.Graph, node: ir.Node, index: int, array: Array) -> None:
-    """Give ``node`` a constant of its own, under the old name if nobody else reads that."""
-    old = node.inputs[index]
-    assert old is not None and old.name is not None
-    name = old.name
-    tensor = ir.tensor(np.ascontiguousarray(array, np.float32), name=name)
-    if len(list(old.uses())) == 1:
-        old.const_value = tensor
-        return
-    name = f"{name}@{node.name}"
-    value = ir.Value(name=name, const_value=tensor, type=old.type, shape=old.shape)
-    graph.initializers[name] = value
-    node.replace_input_with(index, value)

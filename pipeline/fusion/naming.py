@@ -1,30 +1,19 @@
-"""Names of joined weights and of the nodes that rules make."""
+"""Names of the nodes that rules make."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-
-def common_prefix(first: str, second: str) -> str:
-    """Return the dotted path that two names share.
-
-    >>> common_prefix("layers.0.self_attn.q_proj.weight", "layers.0.self_attn.k_proj.weight")
-    'layers.0.self_attn'
-    """
-    shared = []
-    for a, b in zip(first.split("."), second.split("."), strict=False):
-        if a != b:
-            break
-        shared.append(a)
-    return ".".join(shared)
+from pipeline.graphs.edit import Change, Context
 
 
-def name_fused_nodes(model: ir.Model) -> None:
+def name_fused_nodes(model: ir.Model, context: Context) -> Change:
     """Name the nodes that rules made after the weights and caches that they read.
 
     Nodes that survive keep their names, which lead back to the checkpoint already.
     """
     taken = {node.name for node in model.graph if node.name}
+    named = 0
     for node in model.graph:
         if node.name and "/" in node.name:
             continue
@@ -35,6 +24,8 @@ def name_fused_nodes(model: ir.Model) -> None:
             name = f"{base}_{count}"
         taken.add(name)
         node.name = name
+        named += 1
+    return Change(named)
 
 
 def _module(node: ir.Node) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
-from onnxscript.rewriter import pattern
 
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.core.errors import FusionError
 from pipeline.fusion import balance
 from pipeline.fusion.naming import name_fused_nodes
-from pipeline.fusion.rule import DOMAIN, all_rules
+from pipeline.fusion.rules import all_rules
+from pipeline.fusion.rules._rule import DOMAIN
+from pipeline.graphs.edit import Change, Context, Rewriter
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,6 @@ class RuleCount:
 
     graph: str
     rule: str
-    expected: int
     found: int
 
 
@@ -34,45 +34,51 @@ def fuse_graph(
     Raises:
         FusionError: a rule fired another number of times than the layers demand.
     """
-    counts = []
-    for rule in all_rules():
-        if name not in rule.graphs or rule.name in disabled:
-            continue
-        expected = rule.expected(name, dims)
-        made = pattern.RewriteRuleSet([rule.make(model, dims)])
-        counts.append(RuleCount(name, rule.name, expected, made.apply_to_model(model)))
-        if counts[-1].found != expected:
-            raise FusionError(
-                f"graph '{name}': rule '{rule.name}' fired {counts[-1].found} times, expected "
-                f"{expected}; the exporter's output has changed, adapt the rule's pattern"
-            )
-    passes.RemoveUnusedNodesPass()(model)
-    if name == "gpt":
-        _drop_replaced_inputs(model)
-    name_fused_nodes(model)
+    context = Context(name, dims)
+    counts = [
+        _held(rule.name, rule, model, context, rule.expected(name, dims), "the rule's pattern")
+        for rule in all_rules()
+        if name in rule.graphs and rule.name not in disabled
+    ]
+    for tidy in (_drop_unused, name_fused_nodes):
+        tidy(model, context)
     if balance.NAME not in disabled:
         # what the rules make of projections and attention is what is recognised
-        counts.append(_balanced(model, name, dims, complete=not disabled))
+        expected = None if disabled else balance.expected(name, dims)
+        place = "pipeline/fusion/balance.py"
+        counts.append(_held(balance.NAME, balance.balance, model, context, expected, place))
     model.opset_imports.setdefault(DOMAIN, 1)
     return counts
 
 
-def _balanced(model: ir.Model, name: str, dims: CheckpointDims, complete: bool) -> RuleCount:
-    expected = balance.expected(name, dims)
-    count = RuleCount(name, balance.NAME, expected, balance.balance(model.graph))
-    if complete and count.found != expected:
+def _held(
+    name: str,
+    rewriter: Rewriter,
+    model: ir.Model,
+    context: Context,
+    expected: int | None,
+    place: str,
+) -> RuleCount:
+    found = rewriter(model, context).count
+    if expected not in (None, found):
         raise FusionError(
-            f"graph '{name}': found {count.found} tensors to balance, expected {expected}; the "
-            "exporter's output has changed, adapt pipeline/fusion/balance.py"
+            f"graph '{context.graph}': rule '{name}' fired {found} times, expected {expected}; "
+            f"the exporter's output has changed, adapt {place}"
         )
-    return count
+    return RuleCount(context.graph, name, found)
 
 
-def _drop_replaced_inputs(model: ir.Model) -> None:
-    """Remove inputs that nothing reads any more, and give the cache its capacity's name."""
-    for value in [v for v in model.graph.inputs if not v.uses()]:
+def _drop_unused(model: ir.Model, context: Context) -> Change:
+    """Remove what nothing reads any more, inputs of the GPT too."""
+    passes.RemoveUnusedNodesPass()(model)
+    if context.graph != "gpt":
+        return Change(0)
+    unused = [value for value in model.graph.inputs if not value.uses()]
+    for value in unused:
         model.graph.inputs.remove(value)
+    # the cache has a capacity now
     for value in (*model.graph.inputs, *model.graph.outputs):
         if (value.name or "").startswith(("past_key_values.", "present.")) and value.shape:
             batch, heads, _, head_dim = value.shape
             value.shape = ir.Shape([batch, heads, "max_length", head_dim])
+    return Change(len(unused))

@@ -39,7 +39,7 @@ def model_card(
         _warning(weights),
         _what(bundles, measured),
         _abilities(abilities),
-        "## How good and how fast\n\n" + _table(bundles, measured),
+        "\n\n".join(["## How good and how fast", *measured.busy, _table(bundles, measured)]),
         _arithmetic(measured),
         _speech(bundles, measured),
         _machine(measured),

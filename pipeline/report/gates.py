@@ -212,6 +212,18 @@ def enforce(results: Iterable[GateResult], report: str, place: str) -> None:
         raise GateError(f"{'; '.join(broken)}. See {report}; a limit is changed in {place}.")
 
 
+def verdict_line(results: Sequence[GateResult]) -> str:
+    """What came of the gates, in one bold line that a report begins with."""
+    broken = [result.describe() for result in results if result.verdict == BROKEN]
+    if broken:
+        return f"**Broken: {'; '.join(broken)}.**"
+    if not results:
+        return "**No gate is applied.**"
+    undecided = sum(result.verdict == UNDECIDED for result in results)
+    open_ones = f", {undecided} of them undecided by so few sentences" if undecided else ""
+    return f"**No gate of {len(results)} is broken{open_ones}.**"
+
+
 def gates_section(results: Sequence[GateResult]) -> str:
     """The verdicts as a Markdown section for the report."""
     return f"## Gates\n\n{gates_table([asdict(result) for result in results])}"

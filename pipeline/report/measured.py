@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.report.machine import busy_note
 from pipeline.report.rows import Row, read_report
 
 # Those without which nothing can be said, then those that a checkpoint may lack.
@@ -23,6 +24,7 @@ class Measured:
         machine: of the benchmark.
         versions: tools of the benchmark.
         gates: verdicts of the validation and, where it ran, of the speech stage.
+        busy: Markdown that warns where the benchmark's machine was busy; [] if it was idle.
         names: reports that were found.
     """
 
@@ -31,6 +33,7 @@ class Measured:
     machine: dict[str, Any]
     versions: dict[str, str]
     gates: list[dict[str, Any]]
+    busy: list[str]
     names: list[str]
 
     @property
@@ -64,5 +67,6 @@ def read_measured(workspace: Path) -> Measured:
         machine=dict(benchmark.get("machine", {})),
         versions=dict(benchmark.get("versions", {})),
         gates=[gate for report in found.values() for gate in report.context.get("gates", [])],
+        busy=busy_note(benchmark),
         names=list(found),
     )

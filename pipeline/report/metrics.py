@@ -29,6 +29,8 @@ class Metric:
         factor: from the rows' unit to ``shown``.
         shown: the unit that people are shown, chosen so that five decimals tell variants apart.
         digits: format of the number.
+        headline: name among the few figures that runs are compared by, in the unit shown; ''
+            where it is none of them.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Metric:
     factor: float = 1.0
     shown: str = ""
     digits: str = ".4g"
+    headline: str = ""
 
     @property
     def heading(self) -> str:

@@ -58,6 +58,7 @@ def write_report(
     *,
     title: str = "",
     sections: Sequence[str] = (),
+    picture: bool = False,
 ) -> None:
     """Write ``path`` (.json) and the Markdown beside it, each in one rename.
 
@@ -66,7 +67,8 @@ def write_report(
         context: anything JSON can hold; see :func:`report_context`.
         rows: rows with at least variant, metric, value and unit; NaN and infinity become null.
         title: heading of the Markdown; the file's name where empty.
-        sections: Markdown blocks placed before the metric tables.
+        sections: Markdown blocks placed before the metric tables, the verdict first.
+        picture: whether a PNG of the same name will lie beside it; it stands below the verdict.
 
     Raises:
         ValueError: a row lacks one of the required columns.
@@ -74,6 +76,9 @@ def write_report(
     plain = [_plain_row(row) for row in rows]
     write_json(path, {"context": _plain(context), "rows": plain})
     heading = title or path.stem.replace("_", " ").capitalize()
+    if picture:
+        shown = f"![{heading}]({path.with_suffix('.png').name})"
+        sections = [*sections[:1], shown, *sections[1:]]
     write_text(path.with_suffix(".md"), render_markdown(heading, context, plain, sections))
 
 
@@ -83,11 +88,13 @@ def render_markdown(
     rows: Sequence[Mapping[str, Any]],
     sections: Sequence[str] = (),
 ) -> str:
-    """The report as Markdown: context, the given sections, then a table a metric."""
-    parts = [f"# {title}", _context_lines(context), *sections]
+    """The report as Markdown: the given sections, a table a metric, then what it was made on."""
+    parts = [f"# {title}", *sections]
     for metric in dict.fromkeys(row["metric"] for row in rows):
         chosen = select(rows, metric)
         parts.append(f"## {metric} ({chosen[0]['unit']})\n\n{_metric_table(chosen)}")
+    if context:
+        parts.append(f"## Made on\n\n{_context_lines(context)}")
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.report.figure import save_figure
+from pipeline.report.figure import INK, new_figure, save_figure
 
 BLOCK = re.compile(r"\.(\d+)\.(.+)/[^/]+$")
 """``layers.3.mlp.down_proj/MatMul``: the block's number and its projection."""
@@ -52,16 +52,13 @@ def grid(values: Mapping[str, float]) -> tuple[NDArray[np.float64], list[str]]:
 
 def draw_heat(path: Path, title: str, maps: Sequence[Heat]) -> None:
     """Draw ``maps`` beside each other into the PNG ``path``; empty ones are left out."""
-    from matplotlib.figure import Figure
-
     drawn = [(heat, *grid(heat.values)) for heat in maps]
     drawn = [entry for entry in drawn if entry[1].size]
     columns = min(3, max(1, len(drawn)))
     lines = max(1, -(-len(drawn) // columns))
     tallest = max((len(values) for _, values, _ in drawn), default=1)
     size = (4.4 * columns, (1.6 + 0.28 * tallest) * lines)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = new_figure(*size, title)
     for index, (heat, values, names) in enumerate(drawn, start=1):
         _draw(figure, figure.add_subplot(lines, columns, index), heat, values, names)
     save_figure(figure, path)
@@ -72,7 +69,7 @@ def _draw(
 ) -> None:
     shown = np.log10(np.where(values > 0, values, np.nan)) if heat.log else values
     image = axes.imshow(shown, aspect="auto", cmap="YlOrRd_r" if heat.reverse else "YlOrRd")
-    axes.set_title(heat.title, fontsize=8)
+    axes.set_title(heat.title, fontsize=8, color=INK, wrap=True)
     axes.set_xticks(range(len(names)), names, fontsize=7, rotation=20)
     axes.set_yticks(range(len(values)), range(len(values)), fontsize=6)
     axes.set_ylabel("layer", fontsize=7)

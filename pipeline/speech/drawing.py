@@ -6,13 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.report.figure import KNOWN, OTHERS
-
-
-def colour(variant: str, place: int) -> str:
-    """The variant's colour in every picture."""
-    return KNOWN.get(variant, OTHERS[place % len(OTHERS)])
-
 
 def number(value: Any) -> float:
     """A row's value to draw; NaN leaves a gap."""

@@ -69,13 +69,13 @@ CHANGE = "_change"
 MEASURES = (
     Measure(
         name="word_error_rate", unit="%", better="lower", best=0.0, title="WER", shown="%",
-        digits=".1f", scale=100.0,
+        digits=".1f", scale=100.0, headline="wer_en",
         above=lambda own, _: own.errors.word_errors,
         below=lambda own, _: own.errors.words,
     ),
     Measure(
         name="pinyin_error_rate", unit="%", better="lower", best=0.0, title="pinyin", shown="%",
-        digits=".1f", scale=100.0,
+        digits=".1f", scale=100.0, headline="ser_zh",
         above=lambda own, _: own.errors.syllable_errors,
         below=lambda own, _: own.errors.syllables,
     ),
@@ -86,6 +86,7 @@ MEASURES = (
     ),
     Measure(
         name="dnsmos_p808", unit="MOS", better="higher", title="MOS", digits=".2f",
+        headline="mos",
         above=lambda own, _: _known(own.p808),
         below=lambda own, _: not math.isnan(own.p808),
     ),

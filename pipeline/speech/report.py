@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.figure import save_figure
-from pipeline.report.gates import GateResult, gates_section
+from pipeline.report.figure import colour, new_figure, save_figure, style, three
+from pipeline.report.gates import GateResult, gates_section, verdict_line
 from pipeline.report.metrics import Metric
 from pipeline.report.rows import find, select, variants_of
 from pipeline.report.write import markdown_table, with_interval
-from pipeline.speech.drawing import colour, error_bar, number
+from pipeline.speech.drawing import error_bar, number
 from pipeline.speech.figures import ALL, CHANGES, MEASURES, OVER_TEACHERS, overall
 
 CONTROL_SUFFIX = "_other_seeds"
@@ -54,6 +54,7 @@ def sections(
             "about (`speech.languages`)."
         )
     return [
+        verdict_line(verdicts),
         *blocks,
         f"## Figures [95 %]\n\n{figures_table(overall(rows), MEASURES)}",
         f"## Changes [95 %]\n\n{figures_table(overall(rows), CHANGES)}",
@@ -88,13 +89,11 @@ def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) 
 
 def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Draw a point with its interval for each variant and metric into the PNG ``path``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13.5, 6.4), layout="constrained")
-    figure.suptitle(title)
-    for index, measure in enumerate(MEASURES, start=1):
+    measured = [m for m in MEASURES if select(overall(rows), m.name)]
+    figure = new_figure(13.5, 6.4, title)
+    for index, measure in enumerate(measured, start=1):
         chosen = select(overall(rows), measure.name)
-        axes = figure.add_subplot(2, math.ceil(len(MEASURES) / 2), index)
+        axes = figure.add_subplot(2, math.ceil(max(2, len(measured)) / 2), index)
         for place, row in enumerate(chosen):
             axes.errorbar(
                 [place], [number(row["value"])], yerr=error_bar(row), fmt="o", capsize=4,
@@ -102,7 +101,15 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
             )  # fmt: skip
         names = [str(row["variant"]).replace("_", "\n") for row in chosen]
         axes.set_xticks(range(len(chosen)), names, fontsize=7)
-        axes.set_title(measure.name.replace("_", " "), fontsize=10)
-        axes.set_ylabel(measure.unit)
+        for place, row in enumerate(chosen):
+            if row["value"] is not None:
+                axes.annotate(
+                    three(float(row["value"])), (place, float(row["value"])), (6, 0),
+                    textcoords="offset points", fontsize=7, va="center",
+                )  # fmt: skip
+        style(axes, measure.name.replace("_", " "), measure.unit, measure.better)
         axes.margins(x=0.15, y=0.2)
+        if measure.best == 0.0:
+            # a share of errors has no values below
+            axes.set_ylim(0.0, max(axes.get_ylim()[1], 1.0))
     save_figure(figure, path)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.figure import save_figure
+from pipeline.report.figure import colour, new_figure, save_figure, style
 from pipeline.report.rows import select, variants_of
 from pipeline.report.write import format_value, markdown_table, with_interval
-from pipeline.speech.drawing import colour, error_bar, number
-from pipeline.speech.figures import overall
+from pipeline.speech.drawing import error_bar, number
+from pipeline.speech.figures import MEASURES, overall
 
 Row = Mapping[str, Any]
 
@@ -21,6 +21,7 @@ QUALITY = {
     "word_error_rate": "WER %",
     "pinyin_error_rate": "Mandarin, syllables %",
 }
+BETTER = {metric.name: metric.better for metric in MEASURES if metric.name in QUALITY}
 PYTORCH = "reference"
 
 # Precision, speed × FP32, MOS by listeners, WER %.
@@ -89,7 +90,7 @@ def render_tradeoff(points: Sequence[Point], baseline: str, random_weights: bool
         [[name, *(format_value(value) for value in values)] for name, *values in PUBLISHED],
     )
     return (
-        f"# Speed against quality\n\n{warning}"
+        f"# Speed against quality\n\n{warning}![Speed against quality](tradeoff.png)\n\n"
         f"{markdown_table(header, [_line(point, measured(points)) for point in points])}\n\n"
         f"{NOTES.format(baseline=baseline)}\n\n{PUBLISHED_NOTE}\n\n{published}\n"
     )
@@ -111,10 +112,7 @@ def _line(point: Point, metrics: Sequence[str]) -> list[str]:
 
 def draw_tradeoff(path: Path, points: Sequence[Point], baseline: str, title: str) -> None:
     """Draw speed against each quality, intervals as bars, into the PNG ``path``."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
-    figure.suptitle(title)
+    figure = new_figure(10.5, 4.2, title)
     chosen = measured(points)
     for index, metric in enumerate(chosen, start=1):
         axes = figure.add_subplot(1, len(chosen), index)
@@ -122,11 +120,16 @@ def draw_tradeoff(path: Path, points: Sequence[Point], baseline: str, title: str
             row = point.rows[metric]
             axes.errorbar(
                 [point.speed], [number(row["value"])], yerr=error_bar(row), fmt="o", capsize=4,
-                color=colour(point.variant, place), label=point.variant,
+                color=colour(point.variant, place),
             )  # fmt: skip
-        axes.set_xlabel(f"speed × {baseline}")
-        axes.set_ylabel(QUALITY[metric])
-        axes.margins(0.15)
-        if points:
-            axes.legend(fontsize=8)
+            axes.annotate(
+                point.variant, (point.speed, number(row.get("high") or row["value"])), (0, 4),
+                textcoords="offset points", fontsize=8, ha="center",
+                color=colour(point.variant, place),
+            )  # fmt: skip
+        axes.set_xlabel(f"speed × {baseline}, right is better", fontsize=8)
+        style(axes, QUALITY[metric], better=BETTER[metric])
+        axes.margins(0.18)
+        if BETTER[metric] == "lower":
+            axes.set_ylim(bottom=0.0)
     save_figure(figure, path)

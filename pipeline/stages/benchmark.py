@@ -19,13 +19,13 @@ from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.latency import latency_section, measure_latency
 from pipeline.benchmark.plan import make_plan
-from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.report import draw_benchmark, sections
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core.atomic import write_json
-from pipeline.report.machine import machine_context, machine_load
+from pipeline.core.progress import progress_bar
+from pipeline.report.machine import idle_load, machine_context, machine_load
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
 
@@ -46,8 +46,9 @@ def run(params: Params, workspace: Path) -> None:
     for variant in config.variants:
         Manifest.load(workspace / BUNDLES / variant, verify=False)
     threads = config.threads or available_cores()
-    load = machine_load()
+    before = idle_load(config.idle_seconds)
     samples = measure(engines(config, workspace, threads, params.seed), config)
+    load = max((found for found in (before, machine_load()) if found is not None), default=None)
     rows = summarize(samples)
     bundles = {variant: workspace / BUNDLES / variant for variant in config.variants}
     waits = measure_latency(bundles, threads)
@@ -64,7 +65,9 @@ def run(params: Params, workspace: Path) -> None:
     blocks = sections(rows, context, config)
     if waits:
         blocks.insert(-1, latency_section(waits))
-    write_report(workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks)
+    write_report(
+        workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks, picture=True
+    )
     draw_benchmark((workspace / REPORT).with_suffix(".png"), rows, config)
     write_json(workspace / MARKER, {"machine": machine_context()})
 
@@ -85,7 +88,7 @@ def measure(specs: list[EngineSpec], config: BenchmarkConfig) -> Samples:
     """Start a worker for each engine, run the plan, stop them."""
     plan = make_plan(config)
     total = progress_total(len(specs), plan, config.rounds)
-    with ExitStack() as stack, progress_bar(total) as advance:
+    with ExitStack() as stack, progress_bar("benchmark", total) as advance:
         workers: dict[str, Runner] = {}
         for spec in specs:
             workers[spec.name] = stack.enter_context(Worker(spec, config.worker_seconds))

@@ -16,7 +16,7 @@ from pipeline.core.errors import ConfigError, FusionError
 from pipeline.fusion import balance
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
-from pipeline.fusion.rule import all_rules
+from pipeline.fusion.rules import all_rules
 from pipeline.fusion.run import fuse_graph
 from pipeline.graphs.facts import GRAPHS
 from pipeline.report.rows import Row, make_row

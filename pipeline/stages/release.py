@@ -1,25 +1,29 @@
 """Pack the bundles with all that others need to trust and use them.
 
 Reads ``bundles/`` and ``reports/``; writes ``dist/`` (see :mod:`pipeline.release.build`) and
-``reports/metrics.json``.  What may not be published without being told to is packed all the same,
+``reports/metrics.json`` and ``reports/variants.csv``.  What may not be published without being told to is packed all the same,
 marked, and refused by ``python -m pipeline.release.publish``.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 from pipeline.config import Params
-from pipeline.core.atomic import output_directory, write_json
-from pipeline.headline import METRICS
+from pipeline.core.atomic import output_directory, write_json, write_text
+from pipeline.headline import HEADLINES, METRICS, headlines
 from pipeline.release.build import build_release
 from pipeline.report.compare import flat_figures
 from pipeline.report.measured import read_measured
 from pipeline.report.metrics import Metric
+from pipeline.report.rows import Rows, variants_of
 from pipeline.stages._runner import stage_main
 
 DIST = Path("dist")
 FLAT = Path("reports/metrics.json")
+TABLE = Path("reports/variants.csv")
 
 
 def run(params: Params, workspace: Path) -> None:
@@ -32,6 +36,7 @@ def run(params: Params, workspace: Path) -> None:
     rows = read_measured(workspace).rows
     with output_directory(workspace / DIST) as folder:
         build_release(workspace, params.release, params.tools, folder)
+    write_text(workspace / TABLE, variants_csv(rows))
     found = flat_figures(rows, params.release.rules)
     named = {rule.key: METRICS.get(rule.metric) for rule in params.release.rules}
     write_json(
@@ -41,6 +46,19 @@ def run(params: Params, workspace: Path) -> None:
             for variant, figures in found.items()
         },
     )
+
+
+def variants_csv(rows: Rows) -> str:
+    """One line a variant, one column a headline figure: what ``dvc plots`` lays over each other."""
+    lines = {variant: headlines(rows, variant) for variant in variants_of(rows)}
+    names = [m.headline for m in HEADLINES if any(m.headline in own for own in lines.values())]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["variant", *names], lineterminator="\n")
+    writer.writeheader()
+    for variant, own in lines.items():
+        if own:
+            writer.writerow({"variant": variant, **own})
+    return text.getvalue()
 
 
 def _shown(key: str, value: float, metric: Metric | None) -> tuple[str, float]:

@@ -73,9 +73,10 @@ def run(params: Params, workspace: Path) -> None:
         sensitivity_rows(effects, noise, ranges),
         title="Sensitivity to static INT8",
         sections=sections(context, effects, noise, ranges),
+        picture=True,
     )
     picture = (workspace / REPORT).with_suffix(".png")
-    draw_heat(picture, "Static INT8, layer by projection", heats(effects, noise))
+    draw_heat(picture, "Static INT8, layer by projection: dark is worse", heats(effects, noise))
 
 
 def _noise(evaluator: Evaluator, graph: str, file: str, config: Int8Config) -> list[LayerNoise]:

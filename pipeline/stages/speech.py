@@ -6,15 +6,11 @@ Reads ``bundles/<variant>`` and sentences; writes ``reports/speech.{json,md,png}
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import Progress
 
 from chattts_onnx import open_bundle
 from chattts_onnx.bundle import Bundle
@@ -23,6 +19,7 @@ from chattts_onnx.format.manifest import Manifest
 from pipeline.config import Params
 from pipeline.core.atomic import write_text
 from pipeline.core.errors import ConfigError
+from pipeline.core.progress import progress_bar
 from pipeline.core.sentences import Sentence, load_sentences
 from pipeline.core.tools import check_tools
 from pipeline.report.gates import Gates, check_gates, enforce, judge
@@ -79,7 +76,9 @@ def run(params: Params, workspace: Path) -> None:
     task = make_task(config, sentences, params.seed)
     taught = teacher_judgements(workspace / config.teacher, task.lines) if config.teacher else []
     judges = make_judges(config)
-    with _progress(len(task.lines) * (len(config.variants) + config.control)) as advance:
+    with progress_bar(
+        "speech", len(task.lines) * (len(config.variants) + config.control)
+    ) as advance:
         judged, steps = judge_all(workspace, config, task, judges, advance)
     rows = speech_rows(judged, config.baseline, config.resamples, params.seed, taught)
     verdicts = judge(rows, whole_gates(config.gates), CONFIG) if config.speaks else []
@@ -99,7 +98,7 @@ def run(params: Params, workspace: Path) -> None:
         utterances={name: [_noted(item) for item in items] for name, items in judged.items()},
     )
     blocks = sections(context, rows, verdicts)
-    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks)
+    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks, picture=True)
     heading = TITLE if config.speaks else f"{TITLE} (random weights: noise)"
     draw_speech((workspace / REPORT).with_suffix(".png"), heading, rows)
     page = render_page(
@@ -226,13 +225,6 @@ def _noted(item: Judgement) -> Mapping[str, Any]:
         "seconds": round(item.utterance.seconds, 3),
         "finished": item.utterance.finished,
     }
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("speech", total=total)
-        yield lambda name: bar.update(task, advance=1, description=f"speech: {name}")
 
 
 if __name__ == "__main__":

@@ -6,20 +6,18 @@ Reads ``build/checkpoint``, ``bundles/<variant>`` and held-out sentences; writes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from chattts_onnx.format.manifest import Manifest
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core.atomic import output_directory
+from pipeline.core.progress import progress_bar
 from pipeline.core.sentences import load_sentences
 from pipeline.fidelity.bundle_model import opened_bundle
 from pipeline.fidelity.free import FreeRun
@@ -63,7 +61,10 @@ def run(params: Params, workspace: Path) -> None:
     }
     prompts = [reference.prompt(sentence) for sentence in sentences]
     total = len(prompts) * (1 + len(openers))
-    with output_directory(workspace / SAMPLES) as samples, _progress(total) as advance:
+    with (
+        output_directory(workspace / SAMPLES) as samples,
+        progress_bar("validate", total) as advance,
+    ):
         trial = Trial(
             prompts=prompts,
             batch=config.batch,
@@ -87,16 +88,9 @@ def run(params: Params, workspace: Path) -> None:
         gates=[result.as_dict() for result in results],
     )
     blocks = [*sections(context, results), f"## {ARITHMETIC}\n\n{product_table(rows)}"]
-    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks)
+    write_report(workspace / REPORT, context, rows, title=TITLE, sections=blocks, picture=True)
     draw_validation((workspace / REPORT).with_suffix(".png"), rows)
     enforce(results, "reports/validation.md", CONFIG)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("validate", total=total)
-        yield lambda name: bar.update(task, advance=1, description=f"validate: {name}")
 
 
 @contextmanager

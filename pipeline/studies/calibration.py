@@ -21,7 +21,7 @@ from pipeline.core.sentences import load_sentences
 from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import graph_feeds
 from pipeline.quantization.calibration.statistics import GraphStatistics, collect
-from pipeline.report.figure import save_figure
+from pipeline.report.figure import OTHERS, legend_below, new_figure, save_figure, style
 from pipeline.report.rows import Row, make_row
 from pipeline.report.write import format_value, markdown_table, report_context, write_report
 from pipeline.search.effect import loss_of
@@ -90,7 +90,7 @@ def run(params: Params, workspace: Path) -> None:
     )  # fmt: skip
     write_report(
         workspace / REPORT, context, study_rows(losses), title="Calibration samples",
-        sections=[study_section(losses)],
+        sections=[study_section(losses)], picture=True,
     )  # fmt: skip
     _draw((workspace / REPORT).with_suffix(".png"), losses)
 
@@ -145,20 +145,19 @@ def _cell(found: list[float]) -> str:
 
 
 def _draw(path: Path, losses: dict[str, dict[int, list[float]]]) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
-    for calibrator, by_size in losses.items():
+    for place, (calibrator, by_size) in enumerate(losses.items()):
         counts = sorted(by_size)
+        colour = OTHERS[place % len(OTHERS)]
         means = [float(np.mean(by_size[size])) for size in counts]
-        axes.plot(counts, means, marker="o", markersize=3, label=calibrator)
+        axes.plot(counts, means, marker="o", markersize=3, label=calibrator, color=colour)
         low, high = [min(by_size[s]) for s in counts], [max(by_size[s]) for s in counts]
-        axes.fill_between(counts, low, high, alpha=0.15)
+        axes.fill_between(counts, low, high, alpha=0.15, color=colour)
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("sentences calibrated on")
-    axes.set_ylabel("KL(FP32 ‖ INT8), nat")
-    axes.legend(fontsize=8)
+    style(axes, "KL(FP32 ‖ INT8): mean and range of the draws", "nat", "lower")
+    axes.set_xlabel("sentences calibrated on", fontsize=8)
+    legend_below(figure)
     save_figure(figure, path)
 
 

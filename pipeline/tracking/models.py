@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,23 +46,20 @@ def save_model(bundle: Path, folder: Path) -> None:
         BundleError: the bundle is damaged.
     """
     manifest = Manifest.load(bundle)
-    with warnings.catch_warnings():
-        # MLflow would like annotations in the place of the signature.
-        warnings.filterwarnings("ignore", "(?s).*type hints", UserWarning)
-        mlflow.pyfunc.save_model(
-            str(folder),
-            python_model=str(CODE),
-            artifacts={"bundle": str(bundle)},
-            code_paths=[str(Path(chattts_onnx.__file__).parent)],
-            signature=SIGNATURE,
-            input_example=dict(EXAMPLE),
-            pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
-            metadata={
-                "variant": manifest.variant,
-                "checkpoint": str(manifest.checkpoint.get("name")),
-                "weights_licence": str(manifest.checkpoint.get("license")),
-            },
-        )
+    mlflow.pyfunc.save_model(
+        str(folder),
+        python_model=str(CODE),
+        artifacts={"bundle": str(bundle)},
+        code_paths=[str(Path(chattts_onnx.__file__).parent)],
+        signature=SIGNATURE,
+        input_example=dict(EXAMPLE),
+        pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
+        metadata={
+            "variant": manifest.variant,
+            "checkpoint": str(manifest.checkpoint.get("name")),
+            "weights_licence": str(manifest.checkpoint.get("license")),
+        },
+    )
 
 
 def log_model(

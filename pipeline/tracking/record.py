@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import chdir
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,22 +21,26 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.core.errors import TrackingError
-from pipeline.headline import COLUMNS
+from pipeline.headline import COLUMNS, headlines
+from pipeline.report.machine import busy_note
 from pipeline.report.metrics import metrics_table, table_cells
-from pipeline.report.rows import find_value
+from pipeline.report.rows import Rows
 from pipeline.tracking.config import TrackingConfig
 from pipeline.tracking.database import SQLITE, make_database
 from pipeline.tracking.datasets import dataset_input
 from pipeline.tracking.models import log_model
-from pipeline.tracking.naming import named_metrics
+from pipeline.tracking.pages import PARENT_TAG, views
+from pipeline.tracking.places import make_relative
 from pipeline.tracking.registry import Judged, forget, model_name, register
 from pipeline.tracking.results import Results, Variant, flatten
 
 T = TypeVar("T")
 
-PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
 CONTENT_TAG = "chattts.content"
+BUSY_TAG = "chattts.busy"
+# By this one MLflow's pages open on runs and their metrics instead of on traces of agents.
+KIND_TAG = ("mlflow.experimentKind", "custom_model_development")
 CLIENT_DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # Seven retries of two minutes each, as MLflow has it, keep the stage of a server that is down.
@@ -52,7 +57,8 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
     """Record one parent run with a child for each variant; return the parent's run id.
 
     Results that are recorded already are left as they are; what a killed stage left half written
-    is replaced.
+    is replaced. The workspace is the current folder meanwhile: artifacts of a local database lie at
+    places that are relative to it (:mod:`pipeline.tracking.places`).
 
     Raises:
         TrackingError: MLflow refuses.
@@ -62,16 +68,19 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
+    workspace = workspace.absolute()
     uri = tracking_uri(config.uri, workspace)
     try:
         make_database(uri)
         client = MlflowClient(tracking_uri=uri)
         experiment = _experiment(client, config, workspace)
+        make_relative(config.uri, config.artifacts, workspace, experiment)
         for run in _find(client, experiment, CONTENT_TAG, results.content_hash):
             if run.info.status == "FINISHED":
                 return str(run.info.run_id)
             _delete(client, experiment, run)
-        return _write(client, experiment, results, config, workspace)
+        with chdir(workspace):
+            return _write(client, experiment, results, config, workspace)
     except MlflowException as error:
         raise TrackingError(f"{config.uri}: MLflow answered {error}") from error
     except SQLAlchemyError as error:
@@ -92,12 +101,14 @@ def tracking_uri(uri: str, workspace: Path) -> str:
 def _experiment(client: MlflowClient, config: TrackingConfig, workspace: Path) -> str:
     known = client.get_experiment_by_name(config.experiment)
     if known is not None:
+        client.set_experiment_tag(known.experiment_id, *KIND_TAG)
         return str(known.experiment_id)
+    tags = dict([KIND_TAG])
     if config.uri.startswith(("http://", "https://")):
         # A server has a place of its own, to which it hands artifacts on.
-        return client.create_experiment(config.experiment)
+        return client.create_experiment(config.experiment, tags=tags)
     location = (workspace / config.artifacts).absolute()
-    return client.create_experiment(config.experiment, artifact_location=location.as_uri())
+    return client.create_experiment(config.experiment, location.as_uri(), tags)
 
 
 def _find(client: MlflowClient, experiment: str, tag: str, value: str) -> list[Run]:
@@ -126,45 +137,54 @@ def _write(
         "mlflow.source.git.commit": results.git_commit,
         "mlflow.source.name": "pipeline.stages.track",
     }
+    if busy := busy_note(results.contexts.get("benchmark", {})):
+        tags[BUSY_TAG] = busy[0].replace("**", "")
     parent = client.create_run(
         experiment,
         tags={**tags, CONTENT_TAG: results.content_hash},
         run_name=f"{checkpoint} {results.content_hash[:8]}",
     ).info.run_id
     _log_params(client, parent, flatten(results.params))
-    _log_metrics(client, parent, results.rows)
+    _log_tables(client, parent, results.rows)
     inputs = [dataset_input(workspace / p, p, use) for use, p in config.datasets.items()]
     if inputs:
         client.log_inputs(parent, inputs)
     for path in results.files:
         folder = "reports" if path.parent.name == "reports" else None
         client.log_artifact(parent, str(path), folder)
-    _log_headlines(client, parent, results)
+    _log_summary(client, parent, results)
     for variant in results.variants:
         _write_variant(client, experiment, parent, variant, tags, results, config)
     # The status says that nothing is missing, so it comes last.
+    bundles = [variant.name for variant in results.variants if variant.manifest]
+    for name, view in views(parent, bundles).items():
+        client.set_experiment_tag(experiment, name, view)
     client.set_terminated(parent, "FINISHED")
     return str(parent)
 
 
-def _log_headlines(client: MlflowClient, run: str, results: Results) -> None:
+def _log_summary(client: MlflowClient, run: str, results: Results) -> None:
     """The headline figures of all variants: as metrics by which runs are compared, as a table."""
     rows = [row for variant in results.variants for row in variant.rows]
-    now = int(time.time() * 1000)
-    entities = [
-        Metric(f"{variant.name}.{metric.name}", value, now, 0)
-        for variant in results.variants
-        for metric in COLUMNS
-        if (value := find_value(variant.rows, variant.name, metric.name, **metric.where))
-        is not None
-    ]
-    for batch in _batches(entities, METRICS_PER_BATCH):
-        client.log_batch(run, metrics=batch)
-    if entities:
+    figures: dict[str, float] = {}
+    for variant in results.variants:
+        own = headlines(variant.rows, variant.name)
+        figures |= {f"{variant.name}.{name}": value for name, value in own.items()}
+    _log_metrics(client, run, figures)
+    if figures:
         header, *lines = table_cells(rows, COLUMNS)
         columns = dict(zip(header, map(list, zip(*lines, strict=True)), strict=True))
         client.log_table(run, columns, "tables/variants.json")
-        client.set_tag(run, NOTE_TAG, metrics_table(rows, COLUMNS))
+        busy = busy_note(results.contexts.get("benchmark", {}))
+        client.set_tag(run, NOTE_TAG, "\n\n".join([*busy, metrics_table(rows, COLUMNS)]))
+
+
+def _log_tables(client: MlflowClient, run: str, reports: Mapping[str, Rows]) -> None:
+    """Every row of the reports, a table for each: thousands of metrics would hide the headlines."""
+    for report, rows in reports.items():
+        columns = dict.fromkeys(column for row in rows for column in row)
+        cells = {name: [row.get(name) for row in rows] for name in columns}
+        client.log_table(run, cells, f"tables/{report}.json")
 
 
 def _write_variant(
@@ -182,7 +202,8 @@ def _write_variant(
     _log_params(client, run, {"variant": variant.name, **own_params})
     bundle = variant.manifest.parent if variant.manifest and config.registry.enabled else None
     model = log_model(client, experiment, run, bundle, own_params) if bundle else None
-    _log_metrics(client, run, variant.rows, model)
+    _log_metrics(client, run, headlines(variant.rows, variant.name), model)
+    _log_tables(client, run, variant.reports)
     if variant.manifest is not None:
         client.log_artifact(run, str(variant.manifest), "bundle")
     for path in variant.samples:
@@ -203,7 +224,9 @@ def _judged(variant: Variant, results: Results) -> Judged:
         for gate in context.get("gates", [])
         if gate.get("variant") == variant.name
     ]
-    machine = results.contexts.get("benchmark", {}).get("machine", {})
+    benchmark = results.contexts.get("benchmark", {})
+    # speed that others took a part of is compared with nothing, as that of another machine
+    machine = {} if busy_note(benchmark) else benchmark.get("machine", {})
     return Judged(variant.name, variant.rows, gates, machine)
 
 
@@ -217,13 +240,10 @@ def _log_params(client: MlflowClient, run: str, params: Mapping[str, str]) -> No
 
 
 def _log_metrics(
-    client: MlflowClient,
-    run: str,
-    rows: Iterable[Mapping[str, object]],
-    model: str | None = None,
+    client: MlflowClient, run: str, figures: Mapping[str, float], model: str | None = None
 ) -> None:
     now = int(time.time() * 1000)
-    entities = [Metric(m.name, m.value, now, m.step, model_id=model) for m in named_metrics(rows)]
+    entities = [Metric(name, value, now, 0, model_id=model) for name, value in figures.items()]
     for batch in _batches(entities, METRICS_PER_BATCH):
         client.log_batch(run, metrics=batch)
 

@@ -14,6 +14,7 @@ import yaml
 from pipeline.core.errors import TrackingError
 from pipeline.core.source import read_source
 from pipeline.core.strict import read_yaml
+from pipeline.report.rows import Row
 
 REPORT_SUFFIXES = (".json", ".md", ".png")
 LISTENING_PAGE = "listen.html"
@@ -25,12 +26,17 @@ OWN_STAGE = "track"
 
 @dataclass(frozen=True)
 class Variant:
-    """One variant's rows of all reports, with the files that belong to it alone."""
+    """One variant's rows of each report, with the files that belong to it alone."""
 
     name: str
-    rows: list[dict[str, Any]]
+    reports: dict[str, list[Row]]
     manifest: Path | None
     samples: list[Path]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Its rows of all reports."""
+        return [row for rows in self.reports.values() for row in rows]
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Results:
         params: ``params.yaml`` as plain mappings.
         files: parameters, lock file, reports and listening page, which belong to the whole run.
         variants: every variant named by a report, a bundle or a folder of samples.
-        rows: report rows that name no variant.
+        rows: rows that name no variant, by report.
         contexts: context of each report that has one, by its name.
         git_commit: commit of the code, with ``-dirty`` where files differ, or ``unknown``.
         lock_hash: sha256 of ``dvc.lock`` without the track stage, or ``none``.
@@ -51,7 +57,7 @@ class Results:
     params: dict[str, Any]
     files: list[Path]
     variants: list[Variant]
-    rows: list[dict[str, Any]]
+    rows: dict[str, list[Row]]
     contexts: dict[str, dict[str, Any]]
     git_commit: str
     lock_hash: str
@@ -65,8 +71,8 @@ def read_results(workspace: Path) -> Results:
         TrackingError: there are no reports, or one is damaged.
     """
     reports = sorted(_reports(workspace))
-    rows = [row for path in reports if path.suffix == ".json" for row in _rows(path)]
-    reported = {row["variant"] for row in rows if row.get("variant")}
+    rows = {path.stem: _rows(path) for path in reports if path.suffix == ".json"}
+    reported = {str(row["variant"]) for own in rows.values() for row in own if row.get("variant")}
     names = sorted(reported | _folders(workspace))
     variants = [_variant(workspace, name, rows) for name in names]
     lock_hash = dvc_lock_hash(workspace / "dvc.lock")
@@ -77,7 +83,7 @@ def read_results(workspace: Path) -> Results:
         params=read_yaml(workspace / "params.yaml"),
         files=[path for path in [*files, workspace / "dvc.lock"] if path.is_file()],
         variants=variants,
-        rows=[row for row in rows if not row.get("variant")],
+        rows=_chosen(rows, ""),
         contexts={path.stem: _context(path) for path in reports if path.suffix == ".json"},
         git_commit=str(read_source(workspace)),
         lock_hash=lock_hash,
@@ -132,7 +138,7 @@ def _context(path: Path) -> dict[str, Any]:
     return dict(context) if isinstance(context, dict) else {}
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _rows(path: Path) -> list[Row]:
     """Rows of a report; a report of another form is attached as a file only."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8")).get("rows", [])
@@ -155,11 +161,20 @@ def _folders(workspace: Path) -> set[str]:
     }
 
 
-def _variant(workspace: Path, name: str, rows: list[dict[str, Any]]) -> Variant:
+def _chosen(rows: Mapping[str, list[Row]], variant: str) -> dict[str, list[Row]]:
+    """The rows of a variant ('' for those of none), without reports that have none."""
+    chosen = {
+        report: [row for row in own if (row.get("variant") or "") == variant]
+        for report, own in rows.items()
+    }
+    return {report: own for report, own in chosen.items() if own}
+
+
+def _variant(workspace: Path, name: str, rows: Mapping[str, list[Row]]) -> Variant:
     manifest = workspace / "bundles" / name / "manifest.json"
     return Variant(
         name=name,
-        rows=[row for row in rows if row.get("variant") == name],
+        reports=_chosen(rows, name),
         manifest=manifest if manifest.is_file() else None,
         samples=sorted((workspace / "samples" / name).glob("*.wav")),
     )

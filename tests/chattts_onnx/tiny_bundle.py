@@ -71,7 +71,8 @@ class Graph:
 
     def op(self, kind: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: Any) -> str:
         names = outputs or (f"v{len(self.nodes)}",)
-        self.nodes.append(helper.make_node(kind, list(inputs), list(names), **attributes))
+        node = helper.make_node(kind, list(inputs), list(names), name=names[0], **attributes)
+        self.nodes.append(node)
         return names[0]
 
     def save(

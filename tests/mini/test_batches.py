@@ -7,7 +7,7 @@ import torch
 
 from mini.batches import Examples, Sampler, pack
 from mini.features import Features
-from mini.gpt_model import GUIDED_HEADS, TrainableGpt
+from mini.gpt_model import GUIDED_HEADS, GUIDED_LAYERS, TrainableGpt
 from mini.sizes import mini_dims
 from mini.tokenizer import build_tokenizer, vocabulary
 from mini.voices import VOICES, coordinates
@@ -16,7 +16,7 @@ from pipeline.reference.model import _positions
 
 DIMS = replace(
     mini_dims(), hidden_size=32, num_attention_heads=4, num_key_value_heads=4, head_dim=8,
-    num_hidden_layers=4, intermediate_size=48,
+    num_hidden_layers=5, intermediate_size=48,
 )  # fmt: skip
 TOKENS = vocabulary()
 
@@ -87,10 +87,10 @@ def test_training_sees_what_the_reference_computes() -> None:
         empty = torch.empty(size, 4, 0, 8)
         expected, _, _ = reference(
             batch.ids, batch.text_mask, batch.speaker, mask, _positions(mask), batch.rows,
-            [(empty, empty)] * 4,
+            [(empty, empty)] * 5,
         )  # fmt: skip
     assert torch.allclose(hidden, expected, atol=1e-5)
-    assert looking.shape[1] == len(GUIDED_HEADS)
+    assert looking.shape[1] == len(GUIDED_HEADS) * len(GUIDED_LAYERS)
     assert torch.allclose(looking.sum(-1), torch.ones(looking.shape[:2]), atol=1e-5)
 
 

@@ -26,7 +26,11 @@ def descendants(name: str) -> set[str]:
     found: set[str] = set()
     made = [path.as_posix() for path in outputs(known[name])]
     for stage, entry in known.items():
-        uses = any(dep == out or dep.startswith(f"{out}/") for dep in entry["deps"] for out in made)
+        uses = any(
+            dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/")
+            for dep in entry["deps"]
+            for out in made
+        )
         if uses:
             found |= {stage, *descendants(stage)}
     return found

@@ -15,14 +15,11 @@ from pathlib import Path
 from chattts_onnx.format.manifest import Manifest
 from pipeline.core.command import command
 from tools.drills.attempts import Attempts
-from tools.drills.project import clone, commit_of, cores_only
+from tools.drills.project import clone, commit_of, cores_only, stages
 from tools.drills.record import FOLDER, write_record
 from tools.drills.reference import references
 
 SCRATCH = Path("workspaces/drills")
-# Everything that bundles are made by, in order.
-BUILDING = ["checkpoint", "export", "fuse", "fp16", "calibrate", "int8", "w8", "w4"]
-VARIANTS = ["fp32", "fp16", "int8", "w8", "w4"]
 CLONES = ("determinism-1", "determinism-2 of another name")
 
 
@@ -49,7 +46,7 @@ def drill(scratch: Path, overrides: Sequence[str]) -> Attempts:
         if not (folder / "dvc.yaml").is_file():
             clone(folder, overrides)
         with cores_only(cores):
-            references(folder, BUILDING)
+            references(folder, building(folder))
         report = json.loads((folder / "reports/int8.json").read_text("utf-8"))
         used.append(report["context"]["machine"]["cores"])
     attempts = Attempts(
@@ -63,9 +60,18 @@ def drill(scratch: Path, overrides: Sequence[str]) -> Attempts:
     return attempts
 
 
+def building(folder: Path) -> list[str]:
+    """Stages that make bundles, and those that these need."""
+    known = stages(folder)
+    last = max(i for i, name in enumerate(known) if name.startswith("quantize@"))
+    return list(known)[: last + 1]
+
+
 def compare(first: Path, second: Path, attempts: Attempts) -> None:
     """Compare all files of all bundles by the hashes that their manifests vouch for."""
-    for variant in VARIANTS:
+    for variant in sorted(
+        {path.name for p in (first, second) for path in (p / "bundles").iterdir()}
+    ):
         ours, theirs = (Manifest.load(place / "bundles" / variant) for place in (first, second))
         for name in sorted({*ours.files, *theirs.files}):
             same = ours.files.get(name) == theirs.files.get(name)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +13,7 @@ import yaml
 
 from chattts_onnx.archive.sums import SUMS_NAME
 from chattts_onnx.format.files import hash_file
+from pipeline.core.process import Process
 from tools.drills.attempts import Attempts
 from tools.drills.loopback import Faults, serving
 from tools.drills.project import digest, environment, remove
@@ -107,21 +106,10 @@ def _killed(
     extra: dict[str, str] | None = None,
 ) -> bool:
     """Run and SIGKILL after some time; False where it had ended before."""
-    process = subprocess.Popen(
-        command,
-        cwd=place,
-        env={**environment(clone), **(extra or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
-    return False
+    with Process(command, {**environment(clone), **(extra or {})}, place) as process:
+        status = process.wait(seconds)
+        process.kill()
+    return status is None
 
 
 def _run(

@@ -15,7 +15,7 @@ import yaml
 from tools.drills.attempts import Attempts
 from tools.drills.loopback import Faults, serving
 from tools.drills.outcomes import run_tests
-from tools.drills.project import dvc, environment, forget, locked, remove, stages
+from tools.drills.project import dvc, environment, forget, locked, remove, stage_command, stages
 from tools.drills.reference import Reference, differences, temporary
 
 _USER_ERROR = 2
@@ -109,7 +109,7 @@ def two_stages_at_once(
         _track_place(clone, place, "sqlite:///mlflow.db")
         for path in known[name].hashes:
             remove(place / path)
-        command = [sys.executable, "-m", f"pipeline.stages.{name}"]
+        command = stage_command(clone, name)
         pair = [
             subprocess.Popen(
                 command, cwd=place, env=environment(clone), stderr=subprocess.PIPE, text=True

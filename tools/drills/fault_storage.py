@@ -6,13 +6,20 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tools.drills.attempts import Attempts
-from tools.drills.project import DrillError, digest, environment, outputs, remove, stages
+from tools.drills.project import (
+    DrillError,
+    digest,
+    environment,
+    outputs,
+    remove,
+    stage_command,
+    stages,
+)
 from tools.drills.reference import UNREPEATABLE, Reference, differences, half_written, scratch_of
 
 # What a stage reads; the code is taken from the clone by PYTHONPATH.
@@ -127,7 +134,7 @@ def run_stage(
     clone: Path, place: Path, name: str, memory: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run a stage without DVC in ``place``, in a cgroup that counts its memory."""
-    command = [sys.executable, "-m", f"pipeline.stages.{name}"]
+    command = stage_command(clone, name)
     with _group(memory) as group:
         inside = f'echo $$ > {group}/cgroup.procs 2>/dev/null; exec "$@"'
         return subprocess.run(

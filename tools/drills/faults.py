@@ -29,9 +29,9 @@ from tools.drills.serving_kills import serving_reference
 
 SCRATCH = Path("workspaces/drills")
 # One stage of each way to write: folders, graphs with external data, archives, a database.
-WAYS = ["checkpoint", "fuse", "calibrate", "int8", "release", "track"]
+WAYS = ["checkpoint", "fuse", "calibrate", "quantize@int8", "release", "track"]
 # Where two at once could mix graphs.
-PAIRS = ["checkpoint", "fp16", "int8", "w8"]
+PAIRS = ["checkpoint", "quantize@fp16", "quantize@int8", "quantize@w8"]
 COMMAND = "python -m tools.drills.faults"
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.process import Process
 from pipeline.repro import mend
 from tools.drills.project import DrillError, digest, dvc, environment, forget, locked, stages
 from tools.drills.reference import Reference, differences, half_written, scratch_of, temporary
@@ -63,23 +61,13 @@ def kill_round(
 
 def _run_and_kill(folder: Path, name: str, seconds: float) -> bool:
     """Start ``dvc repro`` and SIGKILL its process group after some time; False: it had ended."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "--single-item", name],
-        cwd=folder,
-        env={**environment(folder), **temporary(folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
-    if process.returncode:
-        raise DrillError(f"{name} failed by itself with status {process.returncode}")
-    return False
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", name]
+    with Process(command, {**environment(folder), **temporary(folder)}, folder) as process:
+        status = process.wait(seconds)
+        process.kill()
+    if status:
+        raise DrillError(f"{name} failed by itself with status {status}")
+    return status is None
 
 
 def _orphans(folder: Path) -> list[str]:

@@ -30,7 +30,10 @@ SCRATCH = Path("workspaces/drills")
 OVERRIDES: dict[str, list[str]] = {"mini": [], "smoke": ["experiment=smoke"]}
 # In the order of dvc.yaml; `export` of mini is made once, for those after it.
 STAGES = {
-    "mini": ["checkpoint", "fuse", "fp16", "calibrate", "int8", "w8", "w4", "tradeoff", "release"],
+    "mini": [
+        *("checkpoint", "fuse", "calibrate"),
+        *("quantize@fp16", "quantize@int8", "quantize@w8", "quantize@w4", "tradeoff", "release"),
+    ],
     "smoke": ["export", "sensitivity", "validate", "speech", "benchmark", "track"],
 }
 NEEDED = {"mini": ["checkpoint", "export", *STAGES["mini"][1:]]}

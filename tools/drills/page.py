@@ -17,6 +17,8 @@ TITLES = {
     "determinism": "Determinism",
     "server": "Server",
     "numbers": "Numbers",
+    "text": "Text",
+    "tests": "Tests",
 }
 HEADER = """# What you may rely on
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -102,13 +103,29 @@ def dvc(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -
 
 
 def stages(folder: Path = REPOSITORY) -> dict[str, Any]:
-    """The stages of ``dvc.yaml``, in its order, with the values of ``params.yaml`` put in."""
-    text = (folder / "dvc.yaml").read_text(encoding="utf-8")
+    """The stages of ``dvc.yaml``, in its order, with the values of ``params.yaml`` put in.
+
+    One with ``foreach`` is as many as DVC makes of it, named ``stage@key``.
+    """
+    written = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     params = OmegaConf.load(folder / "params.yaml")
-    resolved = OmegaConf.merge(params, OmegaConf.create(text))
+    single: dict[str, Any] = {}
+    for name, stage in written.items():
+        if "foreach" not in stage:
+            single[name] = stage
+            continue
+        for key in OmegaConf.select(params, stage["foreach"].strip("${}")):
+            filled = yaml.safe_dump(stage["do"]).replace("${key}", key)
+            single[f"{name}@{key}"] = yaml.safe_load(filled)
+    resolved = OmegaConf.merge(params, {"stages": single})
     found = OmegaConf.to_container(resolved.stages, resolve=True)
     assert isinstance(found, dict)
     return {str(name): stage for name, stage in found.items()}
+
+
+def stage_command(folder: Path, name: str) -> list[str]:
+    """Words of a stage's command, run by this Python."""
+    return [sys.executable, *shlex.split(stages(folder)[name]["cmd"])[1:]]
 
 
 def outputs(stage: Mapping[str, Any]) -> list[Path]:

@@ -46,6 +46,14 @@ def write_record(name: str, promises: Sequence[Promise], folder: Path = FOLDER) 
     return destination
 
 
+def merge_record(name: str, promises: Sequence[Promise], folder: Path = FOLDER) -> Path:
+    """As :func:`write_record`, keeping the rows of other promises that are there."""
+    path = folder / f"{name}.json"
+    rows = {row.promise: row for row in read_record(path)} if path.exists() else {}
+    rows |= {row.promise: row for row in promises}
+    return write_record(name, list(rows.values()), folder)
+
+
 def read_records(folder: Path = FOLDER) -> list[Promise]:
     """All drills' rows, by file name and then as written.
 

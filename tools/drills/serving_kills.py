@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,8 +16,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from pipeline.core.process import Process
 from tools.drills.project import DrillError, digest, environment, remove
 
 SERVER = "server"
@@ -39,7 +37,7 @@ The third train is on time.\r
 --cut--\r
 """
 _BODY = {"text": "The next train leaves from platform four.", "format": "pcm", "seed": 1}
-_ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _PATIENCE = 600.0
 
 
@@ -66,14 +64,13 @@ def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> di
     share, broken = draw(), []
     remove(folder / JOBS)
     began = time.monotonic()
-    with _process(folder) as (process, log):
-        client = threading.Thread(target=_work, args=(log, process), daemon=True)
+    with _process(folder) as process:
+        client = threading.Thread(target=_work, args=(process,), daemon=True)
         client.start()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=share * wanted.seconds)
-            raise DrillError(f"the server ended by itself with status {process.returncode}")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        status = process.wait(share * wanted.seconds)
+        if status is not None:
+            raise DrillError(f"the server ended by itself with status {status}")
+        process.kill()
         client.join(_PATIENCE)
     after = time.monotonic() - began
     jobs = sorted((folder / JOBS).rglob("*")) if (folder / JOBS).is_dir() else []
@@ -100,28 +97,14 @@ def serving_round(folder: Path, wanted: Served, draw: Callable[[], float]) -> di
 
 
 @contextmanager
-def _process(
-    folder: Path, extra: Mapping[str, str] | None = None
-) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    log = folder / ".dvc/tmp/server.log"
+def _process(folder: Path, extra: Mapping[str, str] | None = None) -> Iterator[Process]:
     command = [sys.executable, "-m", "chattts_onnx", "serve", "-b", str(folder / BUNDLE)]
     command += ["--port", "0", "--jobs-folder", str(folder / JOBS)]
-    sink: IO[bytes]
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**environment(folder), **(extra or {})},
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-        )
+    with Process(command, {**environment(folder), **(extra or {})}, folder) as process:
         try:
-            yield process, log
+            yield process
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill()
 
 
 @contextmanager
@@ -131,29 +114,29 @@ def started_server(folder: Path, extra: Mapping[str, str] | None = None) -> Iter
     Raises:
         DrillError: it does not start, or does not stop.
     """
-    with _process(folder, extra) as (process, log):
-        yield _address(log, process)
-        process.terminate()
+    with _process(folder, extra) as process:
+        yield _address(process)
+        process.ask_to_end()
         if status := process.wait(_PATIENCE):
             raise DrillError(f"the server ended with status {status} when it was asked to stop")
 
 
-def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+def _address(process: Process) -> str:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := _ADDRESS.search(log.read_bytes()):
+    while time.monotonic() < deadline and process.status is None:
+        if found := _ADDRESS.search(process.errors + process.output):
             address = f"http://127.0.0.1:{int(found[1])}"
             with suppress(OSError):
                 _ask(f"{address}/ready")
                 return address
         time.sleep(0.05)
-    raise DrillError(f"the server is not ready: {log.read_text('utf-8', 'replace')[-800:]}")
+    raise DrillError(f"the server is not ready: {process.last_words}")
 
 
-def _work(log: Path, process: subprocess.Popen[bytes]) -> None:
+def _work(process: Process) -> None:
     """Keep a server busy until it is gone."""
     with suppress(OSError, HTTPException, DrillError, ValueError):
-        speak_and_work(_address(log, process))
+        speak_and_work(_address(process))
 
 
 def _ask(url: str, body: bytes | None = None, kind: str = "") -> bytes:

@@ -114,7 +114,9 @@ def unit(draw: Draw) -> Case:
     # The prefix as it stands is the value: a capital M is mega, whatever was meant.
     head = name[: len(prefix)]
     wanted = {_PREFIXES.get(head), _PREFIXES.get(head.lower() if head in "KCNPU" else head.upper())}
-    gap = draw.choice(["", " "])
+    # 1990s is a decade, whatever reads it; 1990 s is a time.
+    decade = name == "s" and re.fullmatch("(?:1[5-9]|20)[0-9]0", written)
+    gap = " " if decade else draw.choice(["", " "])
     typed = (
         f"功率是{written}{gap}{name}。"
         if language == "zh"

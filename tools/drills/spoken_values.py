@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from chattts_onnx.text import TextOptions, normalize
+from tools.drills.record import Promise, merge_record
 from tools.drills.spoken_cases import KINDS, Case, Draw
 
 
@@ -24,6 +26,20 @@ def failures(kind: str, count: int, seed: int, backend: str = "auto") -> Iterato
             yield case, spoken
 
 
+def promise(kind: str, count: int, broken: int) -> Promise:
+    """A row of the table for one kind."""
+    return Promise(
+        area="text",
+        promise=f"{kind}: no text says another value",
+        tried=f"`python -m tools.drills.spoken_values {kind}`: drawn texts of both languages, each "
+        f"read back ({KINDS[kind].__doc__})",
+        count=count,
+        unit="texts",
+        broken=broken,
+        result=f"{broken} say another value",
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 1 when something says another value."""
     parser = argparse.ArgumentParser(
@@ -35,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=100_000, help="texts a kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("auto", "rules"), default="auto")
+    parser.add_argument("--records", type=Path, help="folder in which values.json is written")
     options = parser.parse_args(arguments)
     total = 0
     for kind in options.kinds or KINDS:
@@ -43,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{kind}: {options.count} texts, {len(found)} say another value", flush=True)
         for case, spoken in found[:10]:
             print(f"   {case.typed!r} -> {spoken!r}")
+        if options.records:
+            merge_record("values", [promise(kind, options.count, len(found))], options.records)
     return 1 if total else 0
 
 

@@ -15,6 +15,7 @@ from .formula_words import ACCENTS, FUNCTIONS, NAMES, OPERATORS, PLAIN, SILENT
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|[0-9]+(?:[.,][0-9]+)*|[A-Za-z]|<=|>=|!=|==|->|=>|\S|\s+")
 _DEEPEST = 40
+_SUM = re.compile(r"(?<!正)加|(?<!^)减|\b(?:plus|(?<!^)minus)\b")
 _SMALL = re.compile(r"[0-9]{1,4}")
 
 
@@ -183,7 +184,18 @@ class _Reader:
             if self._zh:
                 return chinese.fraction(top, bottom)
             return english.fraction(top, bottom)
-        return f"{bottom}分之{top}" if self._zh else f"{top} over {bottom}"
+        # What a sum or difference is all of is said: a plus b, all over two is no a plus half b.
+        over = self._whole(bottom)
+        if self._zh:
+            return f"{over}分之{self._whole(top)}"
+        return f"{top}, all over {over}" if _SUM.search(top) else f"{top} over {over}"
+
+    def _whole(self, part: str) -> str:
+        """The numerator or denominator as one thing."""
+        last = _SUM.findall(part)[-1:]
+        if not last:
+            return part
+        return f"{part}的{'和' if last == ['加'] else '差'}" if self._zh else f"the quantity {part}"
 
     def _root(self) -> str:
         self._skip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese
+from .. import chinese, english
 from ..context import LONG, Place, Reader, unit_follows
 from .base import END, START, Rule, rule
 
@@ -15,7 +15,7 @@ _NAMED_BEFORE = re.compile(
     r"\b(?:codes?|pin|password|passcode|zip|order|room|flight|extension|ext|serial|account|"
     r"card|ticket|route|suite|apartment|apt|channel|gate|model|badge|zip code|reference|"
     r"agent|bus|id))"
-    r"(?:号码|号)?(?:\s[A-Z]{1,3})?[\s:：#]{0,3}(?:是|为|number|no\.?|is|are)?[\s:：#“\"']{0,3}$",
+    r"(?:号码|号)?(?:\s[A-Z](?:\s?[A-Z]){0,2})?[\s:：#]{0,3}(?:是|为|number|no\.?|is|are)?[\s:：#“\"']{0,3}$",
     re.IGNORECASE,
 )
 _AMOUNT_BEFORE = re.compile(
@@ -86,11 +86,12 @@ _MEETING_BEFORE = re.compile(r"(?:会议|腾讯会议|入会|ID|[Mm]eeting)[^0-9
 
 @rule("masked", START + r"(?P<a>[0-9]{2,6})(?P<m>[*＊]{2,12})(?P<b>[0-9]{2,6})" + END)
 def masked(match: re.Match[str], place: Place) -> str:
-    """138****1234."""
+    """138****1234: a phone's where it has the parts of one."""
     reader = place.reader(*match.span())
     stars = reader.number(str(len(match["m"])), "个") + reader.say("个星号", " stars")
-    first, last = (reader.digit_by_digit(match[n]) for n in "ab")
-    return reader.say("，", ", ").join((first, stars, last))
+    phone = re.fullmatch(r"1[3-9][0-9][*＊]{4}[0-9]{4}", match.group())
+    speak = reader.phone if phone else reader.digit_by_digit
+    return reader.say("，", ", ").join((speak(match["a"]), stars, speak(match["b"])))
 
 
 _STANDARD_BEFORE = re.compile(
@@ -159,6 +160,16 @@ def after_dash(match: re.Match[str], place: Place) -> str:
     return place.reader(*match.span()).code(match["n"])
 
 
+@rule(
+    "video",
+    START + r"(?P<n>240|360|480|540|720|1080|1440|2160|4320)(?=[pi](?:[0-9]{2})?(?![A-Za-z0-9]))",
+)
+def lines_of_video(match: re.Match[str], place: Place) -> str:
+    """1080p: a resolution is read in its parts."""
+    reader, written = place.reader(*match.span()), match["n"]
+    return reader.code(written) if reader.zh else english.in_parts(written)
+
+
 @rule("code", START + r"(?P<n>0[0-9]+)" + END)
 def zeros(match: re.Match[str], place: Place) -> str:
     """007: no quantity begins with 0."""
@@ -189,6 +200,7 @@ CODES: tuple[Rule, ...] = (
     dashed,
     named,
     room,
+    lines_of_video,
     after_letters,
     after_dash,
     zeros,

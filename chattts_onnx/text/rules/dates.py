@@ -182,6 +182,8 @@ def decade(match: re.Match[str], place: Place) -> str | None:
     named = reader.language == "en" and _DECADE_BEFORE.search(place.before(match.start()))
     if len(written) == 2 and not match.group().startswith("'") and not named:
         return None  # seconds
+    if len(written) == 4 and not ("1900" if reader.zh else "1500") <= written < "2100":
+        return None  # 2570s and, in Chinese, 1220s: seconds
     if not reader.zh:
         return english.decade(written)
     name = chinese.cardinal(written[-2:]) if written[-2:] != "00" else "零零"
@@ -237,6 +239,12 @@ def year_in_context(match: re.Match[str], place: Place) -> str | None:
     return english.year(match["y"]) if _YEARS_BEFORE.search(before) and not follows_noun else None
 
 
+@rule("tens", r"(?<![A-Za-z0-9.,])(?P<n>10{1,3}|1,000)s(?=\sof\s)")
+def tens_of(match: re.Match[str], place: Place) -> str:
+    """100s of people: hundreds, and no seconds."""
+    return english.cardinal(match["n"].replace(",", "")).removeprefix("one ") + "s"
+
+
 def _month(name: str) -> int:
     return [m[:3] for m in english.MONTHS].index(name[:3]) + 1
 
@@ -253,6 +261,7 @@ DATES: tuple[Rule, ...] = (
     short_year,
     two_digit_year,
     zero_year,
+    tens_of,
     decade,
     month_day,
     month_year,

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from .. import chinese, english
-from ..context import Place, unit_follows
+from ..context import Place, Reader, unit_follows
 from .base import Rule, rule
 
 _DATA = Path(__file__).parent.parent / "data" / "names.tsv"
@@ -19,8 +19,8 @@ _LIST_BEFORE = re.compile(rf"(?<![0-9.])([0-9]{{2,5}})\s?{_JOINED}\s?$")
 
 
 @cache
-def _rows() -> tuple[tuple[bool, re.Pattern[str], re.Pattern[str], re.Pattern[str]], ...]:
-    """Whether a row is a phone's, its numbers, and what may stand before or after them."""
+def _rows() -> tuple[tuple[str, re.Pattern[str], re.Pattern[str], re.Pattern[str]], ...]:
+    """How a row's numbers are read, the numbers, and what may stand before or after them."""
     rows = []
     for line in _DATA.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -28,7 +28,7 @@ def _rows() -> tuple[tuple[bool, re.Pattern[str], re.Pattern[str], re.Pattern[st
             never = r"(?!)"
             rows.append(
                 (
-                    how == "phone",
+                    how,
                     re.compile(
                         f"(?:{numbers.replace(',', '|')})" if "[" not in numbers else numbers
                     ),
@@ -39,15 +39,18 @@ def _rows() -> tuple[tuple[bool, re.Pattern[str], re.Pattern[str], re.Pattern[st
     return tuple(rows)
 
 
-def _named(number: str, before: str, after: str) -> bool | None:
-    """Whether the number is a phone's name where it is one at all."""
-    for phone, numbers, left, right in _rows():
+def _named(number: str, before: str, after: str) -> str | None:
+    """How the number is read where it is a name at all; letters end only a model's."""
+    lettered = after[:1].isascii() and after[:1].isalpha()
+    for how, numbers, left, right in _rows():
+        if lettered and how != "model":
+            continue
         if numbers.fullmatch(number) and (left.search(before) or right.match(after)):
-            return phone
+            return how
     return None
 
 
-def _by_list(number: str, before: str, after: str) -> bool | None:
+def _by_list(number: str, before: str, after: str) -> str | None:
     """As :func:`_named`, over the neighbours of a list."""
     rows = [row for row in _rows() if row[1].fullmatch(number)]
     position = 0
@@ -82,7 +85,7 @@ def _run(text: str, side: int) -> str:
     return match.group() if match else ""
 
 
-@rule("name", r"(?<![0-9A-Za-z.,$¥￥€£+*×=-])(?P<n>[0-9]{2,5})(?![0-9A-Za-z%°℃]|[.,][0-9])")
+@rule("name", r"(?<![0-9A-Za-z.,$¥￥€£+*×=-])(?P<n>[0-9]{2,5})(?![0-9a-z%°℃]|[.,][0-9])")
 def named_number(match: re.Match[str], place: Place) -> str | None:
     """985、211高校, 996工作制, 119救火, 波音747, 端口8080."""
     if place.options.numbers != "auto":
@@ -90,15 +93,26 @@ def named_number(match: re.Match[str], place: Place) -> str | None:
     before, after = place.before(match.start(), _LOOK), place.after(match.end(), _LOOK)
     number = match["n"]
     alone = not before.strip() and not after.strip("。.!！?？ ")
-    phone = _named(number, before, after)
-    if phone is None:
-        phone = _by_list(number, before, after)
-    if phone is None and not (alone and number in ("520", "996", "985", "618", "1314")):
+    how = _named(number, before, after)
+    if how is None and after[:1].isascii() and after[:1].isalpha():
         return None
-    if phone is None or not unit_follows(after) or _rows_after(number, after):
+    if how is None:
+        how = _by_list(number, before, after)
+    if how is None and not (alone and number in ("520", "996", "985", "618", "1314")):
+        return None
+    if how in (None, "model") or not unit_follows(after) or _rows_after(number, after):
         reader = place.reader(*match.span())
-        return reader.phone(number) if phone else reader.digit_by_digit(number)
+        if how == "phone":
+            return reader.phone(number)
+        return _model(number, reader) if how == "model" else reader.digit_by_digit(number)
     return None
+
+
+def _model(number: str, reader: Reader) -> str:
+    """A model's number: 七四七, seven forty seven; a longer one digit by digit."""
+    if reader.zh or len(number) > 3:
+        return reader.digit_by_digit(number)
+    return english.in_parts(number)
 
 
 def _rows_after(number: str, after: str) -> bool:

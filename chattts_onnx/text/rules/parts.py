@@ -46,12 +46,14 @@ def percent(match: re.Match[str], place: Place) -> str:
     "fraction",
     START
     + r"(?:(?P<w>[0-9]+)\s)?(?P<a>[0-9]{1,4})/(?P<b>[0-9]{1,4})(?![0-9/])(?!\.[0-9])"
-    + rf"(?:\s?(?P<u>{UNIT}))?",
+    + rf"(?:\s?(?P<u>{UNIT})|(?P<inch>[\"″])(?=\s[a-z]))?",
 )
 def fraction(match: re.Match[str], place: Place) -> str:
-    """1/3, 1 1/2, 3/4 tsp; 24/7 and the like are no fractions."""
+    """1/3, 1 1/2, 3/4 tsp, 1/4" bolt; 24/7 and the like are no fractions."""
     reader = place.reader(*match.span())
     number = _fraction(match, place)
+    if match["inch"]:
+        return number + reader.say("英寸", " inch")
     if not match["u"]:
         return number
     unit = find_unit(match["u"], reader.number)
@@ -64,7 +66,7 @@ def fraction(match: re.Match[str], place: Place) -> str:
 def _fraction(match: re.Match[str], place: Place) -> str:
     reader = place.reader(*match.span())
     whole, top, bottom = match["w"], match["a"], match["b"]
-    if match.group() in ("9/11", "50/50") and not reader.zh:
+    if match.group() in ("9/11", "50/50", "20/20") and not reader.zh:
         return " ".join(reader.number(n) for n in (top, bottom))
     if int(top) >= int(bottom) or int(bottom) < 2 or top == "0":
         spoken = _slashed(match, place)

@@ -8,7 +8,7 @@ from .. import english
 from ..context import Place
 from ..readback import same_quantity
 from ..wetext_backend import read_leftover
-from .base import NUMBER, SIGN, START, Rule, rule
+from .base import INTEGER, NUMBER, SIGN, START, Rule, rule
 
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _PARTS = (
@@ -19,13 +19,15 @@ _RULERS = (
     "Henry|Louis|Elizabeth|Charles|George|Edward|William|James|Richard|Philip|Napoleon|Francis|"
     "Benedict|Pius|Leo|Nicholas|Alexander|Catherine|Frederick|Mary|Ramses|Xerxes|Darius|Gustav"
 )
+# 2、3个 is about so many; 1、2、3项 is a list.
+_THREE_AFTER = re.compile("[、或]3(?![0-9.、])")
 _ORDERED_BEFORE = re.compile(r"(?:第|初)\s?$")
 
 
-@rule("ordinal", START + r"(?P<n>[0-9]+)(?:st|nd|rd|th)(?![A-Za-z])")
+@rule("ordinal", START + rf"(?P<n>{INTEGER})(?:st|nd|rd|th)(?![A-Za-z])")
 def english_ordinal(match: re.Match[str], place: Place) -> str:
-    """23rd; it stays English in a Chinese text."""
-    return english.ordinal(match["n"])
+    """23rd, 1,000th; it stays English in a Chinese text."""
+    return english.ordinal(match["n"].replace(",", ""))
 
 
 @rule(
@@ -73,6 +75,8 @@ def number(match: re.Match[str], place: Place) -> str:
     if _ORDERED_BEFORE.search(place.before(match.start())):
         return reader.integer(written) if "." not in written else reader.number(written)
     following = place.after(end)
+    if about := written == "2" and _THREE_AFTER.match(following):
+        following = following[about.end() :] if place.before(match.start(), 1) != "、" else ""
     if written == "2" and following[:1] == "分" and place.before(match.start(), 1) in ("点", "时"):
         following = ""  # 8点2分
     return reader.signed(sign, written, following)

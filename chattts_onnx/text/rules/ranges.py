@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from .. import english
+from ..chinese import is_measure
 from ..context import Place, Reader
+from ..language import is_cjk
 from .base import NUMBER, SIGN, TO, Rule, rule
 
 _N = f"(?:{NUMBER})"
@@ -25,14 +27,43 @@ _SCORE_AFTER = re.compile(
     r"(?<![0-9A-Za-z.,:-])(?P<a>[0-9]{1,3})\s?[-–—](?:\s?)(?P<b>[0-9]{1,3})(?![0-9]|[.:-][0-9]|[%A-Za-z])",
 )
 def score(match: re.Match[str], place: Place) -> str | None:
-    """101-99险胜, 首局11-3, They won 3-2."""
+    """101-99险胜, 首局11-3, 国安1-1申花, They won 3-2."""
     before, after = place.before(match.start()), place.after(match.end())
-    if not (_SCORE_BEFORE.search(before) or _SCORE_AFTER.match(after)):
+    if _LABEL_BEFORE.search(before):
+        return None
+    if not (
+        _falls(match, before, after) or _SCORE_BEFORE.search(before) or _SCORE_AFTER.match(after)
+    ):
         return None
     if re.match(r"\s?(?:日(?!本)|[点分秒年月岁天个米元人次号万亿]|小时|分钟|公里|\w+s\b)", after):
         return None  # 第三场3-5分钟, won 3-5 games
     reader = place.reader(*match.span())
     return reader.say("比", " to ").join(reader.number(match[n]) for n in "ab")
+
+
+_LABEL_BEFORE = re.compile(
+    "(?:[图表式题例楼栋幢座室号章节课第条款页]|附[件录]|Fig(?:ure|\\.)|Table)\\s?$"
+)
+
+
+def _falls(match: re.Match[str], before: str, after: str) -> bool:
+    """Between two Chinese names, what doesn't rise from a to b is no range: 国安1-1申花."""
+    low, high = int(match["a"]), int(match["b"])
+    sides = before[-1:] + after[:1]
+    named = len(sides) == 2 and all(map(is_cjk, sides)) and not _VALUE_BEFORE.search(before)
+    return named and (low >= high or not low) and not is_measure(after)
+
+
+@rule("label", r"(?P<a>[0-9]{1,3})[-–](?P<b>[0-9]{1,3})(?![0-9.-])")
+def label(match: re.Match[str], place: Place) -> str | None:
+    """图3-1, 表2-4: the numbers of a chapter and of what stands in it; 第3-5章 is a range."""
+    before = place.before(match.start())
+    if not re.search("(?:(?<![地试力企意])[图表式题例]|附[图表件录])\\s?$", before):
+        return None
+    reader = place.reader(*match.span())
+    if not reader.zh:
+        return None
+    return f"{reader.integer(match['a'])}杠{reader.integer(match['b'])}"
 
 
 @rule(
@@ -134,7 +165,8 @@ def airliner(match: re.Match[str], place: Place) -> str | None:
     variant = match["v"]
     round_ = variant.endswith("00")
     spoken = reader.integer(variant) if round_ else reader.code(variant)
-    return reader.digit_by_digit(match["n"]) + reader.say("杠", " ") + spoken
+    plane_ = reader.say(reader.digit_by_digit(match["n"]), english.in_parts(match["n"]))
+    return plane_ + reader.say("杠", " ") + spoken
 
 
 @rule(
@@ -195,5 +227,14 @@ def formation(match: re.Match[str], place: Place) -> str:
     return place.reader(*match.span()).digit_by_digit(match["n"].replace("-", ""))
 
 
-MODELS: tuple[Rule, ...] = (formation, models, seven_eleven, airliner, versioned, sized, model)
+MODELS: tuple[Rule, ...] = (
+    label,
+    formation,
+    models,
+    seven_eleven,
+    airliner,
+    versioned,
+    sized,
+    model,
+)
 RANGES: tuple[Rule, ...] = (range_, between, weekdays)

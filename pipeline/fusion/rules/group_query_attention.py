@@ -12,7 +12,7 @@ from onnxscript.rewriter import pattern
 
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.core.errors import FusionError
-from pipeline.fusion.rule import DOMAIN, Rule
+from pipeline.fusion.rules._rule import DOMAIN, Rule
 
 # the fused rotation works on blocks of this many channels
 ROTARY_BLOCK = 16

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from onnxscript.rewriter import pattern
 
 from pipeline.checkpoint.dims import CheckpointDims
-from pipeline.fusion.rule import Rule
-from pipeline.fusion.weights import matrix
+from pipeline.fusion.rules._rule import Rule
+from pipeline.graphs.edit import matrix
 
 
 class LayerScaleFusion(pattern.RewriteRuleClassBase):

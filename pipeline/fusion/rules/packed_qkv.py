@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.naming import common_prefix
-from pipeline.fusion.rule import DOMAIN, Rule
-from pipeline.fusion.weights import join_columns, matrix
+from pipeline.fusion.rules._rule import DOMAIN, Rule
+from pipeline.graphs.edit import common_prefix, join_columns, matrix
 
 
 class PackedQkvFusion(pattern.RewriteRuleClassBase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.rule import Rule
+from pipeline.fusion.rules._rule import Rule
 
 
 class RotaryFusion(pattern.RewriteRuleClassBase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onnxscript.rewriter import pattern
 
-from pipeline.fusion.rule import DOMAIN, Rule
+from pipeline.fusion.rules._rule import DOMAIN, Rule
 
 
 class SkipNormFusion(pattern.RewriteRuleClassBase):

@@ -16,7 +16,7 @@ from pipeline.core.command import command
 from pipeline.core.errors import ConfigError
 from pipeline.studies.gpu import report
 from pipeline.studies.gpu.plan import Task, builds, measurements
-from pipeline.studies.gpu.runner import LOG, ROWS, Outcome, Runner
+from pipeline.studies.gpu.runner import FAILED, LOG, SKIPPED, STOPPED, Outcome, Runner
 from pipeline.studies.gpu.setup import QUICK, Setup, Size
 
 KEPT_REPORTS = ("reports", "gpu")
@@ -38,23 +38,22 @@ def check(
     if rehearsed and out.resolve().parts[-2:] == KEPT_REPORTS:
         raise ConfigError(f"{out}: found a rehearsal on the CPU, expected another --out for it.")
     out.mkdir(parents=True, exist_ok=True)
-    for name in (ROWS, LOG):
-        (out / name).unlink(missing_ok=True)
+    (out / LOG).unlink(missing_ok=True)
     runner = runner or Runner(out, budget)
     for setup in setups:
-        chosen = [t for t in measurements(setup.device) if not only or _matches(t, only)]
         for group in builds():
             # What earlier runs or others made is taken as it is.
-            missing = [t for t in group if not setup.bundle(t.arguments["variant"]).exists()]
+            missing = [t for t in group if not setup.bundle(t.arguments[0]["variant"]).exists()]
             _log(runner.run(setup, missing))
-        for task in chosen:
-            absent = [name for name in task.needs if not setup.bundle(name).exists()]
-            if absent and task.call != "validation":
-                runner.outcomes.append(Outcome(task.name, "skipped", 0.0))
+        for task in measurements(setup.device):
+            if only and not _matches(task, only):
                 continue
-            _log(runner.run(setup, [task]))
-            report.write(out, setups[0], runner.rows(), runner.outcomes)
-    report.write(out, setups[0], runner.rows(), runner.outcomes)
+            if all(setup.bundle(name).exists() for name in task.needs):
+                _log(runner.run(setup, [task]))
+                report.write(out, setups, runner)
+            else:
+                runner.outcomes.append(Outcome(task.name, SKIPPED, 0.0))
+    report.write(out, setups, runner)
     return runner.outcomes
 
 
@@ -76,7 +75,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoints", default="", help="names in conf/checkpoint, or smoke")
     parser.add_argument("--work", type=Path, default=Path("workspaces/gpu"), help="bundles' folder")
     parser.add_argument("--budget", type=float, default=3600, help="seconds for everything")
-    parser.add_argument("--only", default="", help="tasks or their first words, such as decode")
+    parser.add_argument("--only", default="", help="tasks or their first words, such as benchmark")
     parser.add_argument("--list", action="store_true", help="name the tasks and stop")
     return parser.parse_args(arguments)
 
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setups = [Setup(options.device, work, name, size) for name in names.split(",")]
     only = [name for name in options.only.split(",") if name]
     outcomes = check(options.out, setups, options.budget, only)
-    return int(any(outcome.status in ("failed", "stopped") for outcome in outcomes))
+    return int(any(outcome.status in (FAILED, STOPPED) for outcome in outcomes))
 
 
 if __name__ == "__main__":

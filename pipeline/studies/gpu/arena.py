@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 
-from chattts_onnx import open_bundle
+from chattts_onnx import Bundle
+from pipeline.benchmark.device import open_on, used_memory
 from pipeline.report.rows import Row, make_row
-from pipeline.studies.gpu.device import captured_log, providers, used_memory
+from pipeline.studies.gpu.device import captured_log
 from pipeline.studies.gpu.setup import Setup
 
 ARENAS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -32,21 +32,17 @@ _POOL_SIGNS = ("mempool", "MemPool", "mem_pool")
 def arena(setup: Setup, variant: str, name: str) -> Iterator[Row]:
     """Most memory, memory left behind, and seconds of one mixed load under one arena."""
     options, entries = ARENAS[name]
-    options = options if setup.device == "cuda" else {}
     where = {"arena": name, "checkpoint": setup.checkpoint}
     with _Peak(setup) as peak, captured_log() as log:
-        bundle = open_bundle(
-            setup.bundle(variant),
-            providers(setup, **options),
-            verify=False,
-            session_config=entries,
+        bundle = open_on(
+            setup.bundle(variant), setup.device, session_config=entries, options=options
         )
         random = np.random.default_rng(setup.seed)
         started = time.perf_counter()
         for _ in range(setup.size.mixed_calls):
             _call(bundle, random)
         seconds = time.perf_counter() - started
-        left = used_memory(setup)
+        left = used_memory(setup.device)
     yield make_row(variant, "mixed_load_seconds", seconds, "s", **where)
     if left is not None and peak.before is not None:
         yield make_row(variant, "peak_memory", peak.most - peak.before, "B", **where)
@@ -55,11 +51,8 @@ def arena(setup: Setup, variant: str, name: str) -> Iterator[Row]:
     yield make_row(variant, "log_lines_on_pool", signs, "lines", **where)
 
 
-def _call(bundle: object, random: np.random.Generator) -> None:
+def _call(bundle: Bundle, random: np.random.Generator) -> None:
     """A prompt and a decode of random sizes, as requests of all lengths would bring them."""
-    from chattts_onnx import Bundle
-
-    assert isinstance(bundle, Bundle)
     model = bundle.model
     rows, tokens = int(random.integers(1, 9)), int(random.integers(8, 400))
     ids = np.zeros((rows, tokens, model.num_vq), dtype=np.int64)
@@ -76,7 +69,7 @@ class _Peak:
         self._setup = setup
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
-        self.before = used_memory(setup)
+        self.before = used_memory(setup.device)
         self.most = self.before or 0
 
     def __enter__(self) -> _Peak:
@@ -84,16 +77,11 @@ class _Peak:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self.before is not None:
             self._thread.join()
 
     def _poll(self) -> None:
         while not self._stop.wait(0.05):
-            self.most = max(self.most, used_memory(self._setup) or 0)
+            self.most = max(self.most, used_memory(self._setup.device) or 0)

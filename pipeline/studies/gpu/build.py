@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import onnxruntime as ort
@@ -77,17 +78,11 @@ def _steps(setup: Setup, variant: str) -> None:
 
 
 def _stages(setup: Setup, variant: str) -> list[Callable[[Params, Path], None]]:
-    from pipeline.stages import calibrate, checkpoint, export, fp16, fuse, int8, w4, w8
+    from pipeline.stages import calibrate, checkpoint, export, fuse, quantize
 
     if variant == "fp32":
-        return [checkpoint.run, export.run, fuse.run]
-    by_variant: dict[str, list[Callable[[Params, Path], None]]] = {
-        "fp16": [fp16.run],
-        "w8": [w8.run],
-        "w4": [w4.run],
-        "int8": [calibrate.run, int8.run],
-    }
-    return by_variant[variant]
+        return [checkpoint.run, export.run, fuse.run, calibrate.run]
+    return [partial(quantize.run, variant=variant)]
 
 
 def _cuda_form(setup: Setup, variant: str) -> None:
@@ -106,3 +101,11 @@ def _cuda_form(setup: Setup, variant: str) -> None:
         return (feeds for item in spoken for feeds in graph_feeds(name, model, item))
 
     half_bundle(source, destination, variant, config, batches)
+
+
+def copy_bandwidth(setup: Setup) -> Iterator[Row]:
+    """GB/s of a large copy on the device: what bounds a step that has to read its weights."""
+    from pipeline.benchmark.bandwidth import copy_rate
+
+    count = setup.size.copy_bytes
+    yield make_row("machine", "copy_bandwidth", copy_rate(setup.device, count) / 1e9, "GB/s")

@@ -1,28 +1,35 @@
-"""One task in a process of its own: ``python -m pipeline.studies.gpu.child`` with JSON on stdin.
-
-Rows are appended to a file as they are made, so that a crash or a stop loses none before it.
-"""
+"""Checks in a process of their own: ``python -m pipeline.studies.gpu.child``."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
-from pipeline.studies.gpu.plan import run_task
+from pipeline.core.process import answer
+from pipeline.report.rows import Row
 from pipeline.studies.gpu.setup import Setup
 
+CALLS = {
+    name: f"pipeline.studies.gpu.{module}"
+    for name, module in {
+        "build": "build",
+        "copy_bandwidth": "build",
+        "placement": "placement",
+        "sampler": "validation",
+        "validation": "validation",
+        "outlier": "outlier",
+        "profile": "profile",
+        "arena": "arena",
+    }.items()
+}
+"""Functions that check something, and where they are; each yields rows."""
 
-def work(request: dict[str, Any]) -> None:
-    """Run the task of ``request`` {"task", "call", "setup", "arguments", "rows"}."""
-    rows = Path(request["rows"])
-    setup = Setup.of(request["setup"])
-    for row in run_task(request["call"], setup, request["arguments"]):
-        line = json.dumps({"task": request["task"], "row": row}, ensure_ascii=False, default=float)
-        with rows.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+
+def handle(request: dict[str, Any]) -> list[Row]:
+    """Rows of ``request`` {"call", "setup", "arguments"}; imports only what that needs."""
+    function = getattr(import_module(CALLS[request["call"]]), request["call"])
+    return list(function(Setup.of(request["setup"]), **request["arguments"]))
 
 
 if __name__ == "__main__":
-    work(json.load(sys.stdin))
+    answer(handle)

@@ -30,7 +30,7 @@ def outlier(setup: Setup) -> Iterator[Row]:
         model = _model(operator, weight)
         for strict in modes:
             options = {STRICT: strict} if setup.device == "cuda" else {}
-            session = open_model(setup, operator, model, **options)
+            session = open_model(setup.device, operator, model, **options)
             for planted in PLANTED:
                 x = random.standard_normal((1, ROWS, HIDDEN)).astype(np.float16)
                 x[..., 5] = planted

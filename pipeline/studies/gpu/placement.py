@@ -7,7 +7,6 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from chattts_onnx.decoding.device import DecoderPool
 from chattts_onnx.decoding.device_step import open_step_session
 from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.graphs.sessions import (
@@ -19,8 +18,9 @@ from chattts_onnx.graphs.sessions import (
     plain_providers,
     session_options,
 )
+from pipeline.benchmark.device import providers
 from pipeline.report.rows import Row, make_row
-from pipeline.studies.gpu.device import captured_log, providers
+from pipeline.studies.gpu.device import captured_log
 from pipeline.studies.gpu.setup import Setup
 
 STEP = "gpt+sampler"
@@ -30,7 +30,9 @@ MEMCPY = "Memcpy nodes are added"
 def placement(setup: Setup, variant: str) -> Iterator[Row]:
     """Nodes by provider, copies between host and device, and whether no CPU node is needed."""
     manifest = Manifest.load(setup.bundle(variant), verify=False)
-    config = SessionConfig(choose_providers(providers(setup)), choose_threads(None), True, True)
+    config = SessionConfig(
+        choose_providers(providers(setup.device)), choose_threads(None), True, True
+    )
     common = {"checkpoint": setup.checkpoint}
     for name in [*manifest.graphs, STEP]:
         where = {"graph": name, **common}
@@ -79,14 +81,3 @@ def _refusal(path: Path, name: str, manifest: Manifest, config: SessionConfig) -
     except Exception as error:
         return str(error).replace("\n", " ")[-200:]
     return ""
-
-
-def step_pool(setup: Setup, variant: str, cuda_graph: bool) -> DecoderPool:
-    """A pool over the extended graph on any device, so that a rehearsal runs the same code."""
-    folder = setup.bundle(variant)
-    manifest = Manifest.load(folder, verify=False)
-    asked = providers(setup, **({"enable_cuda_graph": "1"} if cuda_graph else {}))
-    config = SessionConfig(choose_providers(asked), choose_threads(None))
-    session = open_step_session(folder / manifest.graph("gpt").file, manifest.model, config)
-    place = (config.device, config.device_id)
-    return DecoderPool(session, manifest.model, place, cuda_graph)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
-from statistics import median
 
+from pipeline.benchmark.engine import WARM_STEPS
+from pipeline.benchmark.engine_bundle import BundleEngine
 from pipeline.report.rows import Row, make_row
-from pipeline.studies.gpu.decode import Engine
+from pipeline.studies.gpu.plan import Timed
 from pipeline.studies.gpu.setup import Setup
 
 SHOWN = 16
@@ -27,23 +27,19 @@ def profile(setup: Setup, variant: str, mode: str) -> Iterator[Row]:
     cuda = setup.device == "cuda"
     if cuda:
         torch.zeros(1, device="cuda")  # CUPTI has to be there before the first kernel
-    size, engine = setup.size, Engine(setup, variant, mode)
-    where = {"mode": mode, "batch": size.batches[0], "length": size.lengths[0]}
-    where["checkpoint"] = setup.checkpoint
-    running = engine.running(size.batches[0], size.lengths[0], size.warmup + 2 * size.steps + 2)
-    for _ in range(size.warmup):
-        running.step()
-    times = []
-    for _ in range(size.steps):
-        started = time.perf_counter()
-        running.step()
-        times.append(time.perf_counter() - started)
-    wall = median(times) * 1e6
+    config = setup.size.config()
+    batch, length, steps = config.batches[0], config.lengths[0], config.steps
+    engine = BundleEngine(Timed(variant, mode).spec(setup))
+    where = {"mode": mode, "batch": batch, "length": length, "checkpoint": setup.checkpoint}
+    wall = engine.decode(batch, length, steps).seconds / steps * 1e6
     yield make_row(variant, "wall_us", wall, "µs", **where)
     if not cuda:
         return
+    running = engine.running(batch, length, WARM_STEPS + steps)
+    for _ in range(WARM_STEPS):
+        running.step()
     with torch_profile(activities=[ProfilerActivity.CUDA]) as recorded:
-        for _ in range(size.steps):
+        for _ in range(steps):
             running.step()
         torch.cuda.synchronize()
     spent: Counter[str] = Counter()
@@ -52,11 +48,11 @@ def profile(setup: Setup, variant: str, mode: str) -> Iterator[Row]:
         if event.device_type == DeviceType.CUDA:
             spent[event.name] += event.device_time_total
             launches[event.name] += 1
-    busy = sum(spent.values()) / size.steps
+    busy = sum(spent.values()) / steps
     yield make_row(variant, "kernels_us", busy, "µs", **where)
     yield make_row(variant, "idle_us", wall - busy, "µs", **where)
-    count = sum(launches.values()) / size.steps
+    count = sum(launches.values()) / steps
     yield make_row(variant, "kernels_a_step", count, "kernels", **where)
     for name, total in spent.most_common(SHOWN):
         label = name.replace("|", "/")[:90]
-        yield make_row(variant, "kernel_us", total / size.steps, "µs", kernel=label, **where)
+        yield make_row(variant, "kernel_us", total / steps, "µs", kernel=label, **where)

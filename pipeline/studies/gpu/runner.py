@@ -1,131 +1,121 @@
-"""Runs tasks as processes with a time limit each, and one for all."""
+"""Runs tasks in processes of their own, with a time limit each and one for all."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from pipeline.core.process import own_environment
+from pipeline.benchmark.client import COMMAND as ENGINE
+from pipeline.benchmark.client import Worker
+from pipeline.benchmark.harness import Samples, run_rounds
+from pipeline.core.errors import BenchmarkError
+from pipeline.core.process import Conversation
 from pipeline.report.rows import Row
-from pipeline.studies.gpu.plan import Task
+from pipeline.studies.gpu.plan import Check, Task, Timed
 from pipeline.studies.gpu.setup import Setup
 
-COMMAND = (sys.executable, "-m", "pipeline.studies.gpu.child")
-ROWS, LOG = "rows.jsonl", "log.txt"
+CHILD = (sys.executable, "-m", "pipeline.studies.gpu.child")
+LOG = "log.txt"
+DONE, FAILED, STOPPED, SKIPPED = "done", "failed", "stopped", "skipped"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: ``done``, ``failed``, ``stopped`` or ``skipped``, and after how long."""
+    """How a task ended, and after how long."""
 
     task: str
     status: str
     seconds: float
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """For the report."""
-        return {"task": self.task, "status": self.status, "seconds": round(self.seconds, 1)}
+        return {**asdict(self), "seconds": round(self.seconds, 1)}
 
 
+@dataclass
 class Runner:
-    """Runs tasks of one check; rows and logs go into files of ``out``.
+    """Runs tasks of one check and holds what they gave.
 
-    Args:
-        out: the folder.
+    Attributes:
+        out: the folder of the log.
         budget: seconds for all tasks together; tasks that would start later are skipped.
-        command: what a task's process runs; tests replace it.
+        commands: what processes of checks and of engines run; tests replace them.
+        rows: of all checks so far.
+        samples: what engines took, by checkpoint.
+        outcomes: of all tasks so far.
     """
 
-    def __init__(self, out: Path, budget: float, command: Sequence[str] = COMMAND) -> None:
-        self.out = out
-        self.outcomes: list[Outcome] = []
-        self._end = time.monotonic() + budget
-        self._command = list(command)
+    out: Path
+    budget: float
+    commands: tuple[Sequence[str], Sequence[str]] = (CHILD, ENGINE)
+    rows: list[Row] = field(default_factory=list)
+    samples: dict[str, Samples] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
 
-    @property
-    def left(self) -> float:
-        """Seconds left of the budget."""
-        return self._end - time.monotonic()
+    def __post_init__(self) -> None:
+        self._end = time.monotonic() + self.budget
 
     def run(self, setup: Setup, tasks: Sequence[Task]) -> list[Outcome]:
         """Run ``tasks`` at the same time and wait for all."""
-        self._end_line()
-        started = time.monotonic()
-        running: list[tuple[Task, subprocess.Popen[str], IO[bytes]]] = []
-        outcomes = []
-        for task in tasks:
-            if self.left <= 0:
-                outcomes.append(Outcome(task.name, "skipped", 0.0))
-                continue
-            # Appended: the log of all tasks is one file, and a header says whose lines follow.
-            log: IO[bytes] = (self.out / LOG).open("ab")
-            log.write(f"\n==== {task.name}\n".encode())
-            log.flush()
-            running.append((task, self._start(setup, task, log), log))
-        for task, process, file in running:
-            limit = min(task.seconds, max(1.0, self.left))
-            status = _wait(process, limit - (time.monotonic() - started))
-            file.close()
-            outcomes.append(Outcome(task.name, status, time.monotonic() - started))
+        with ThreadPoolExecutor(max(1, len(tasks))) as pool:
+            outcomes = list(pool.map(lambda task: self._run(setup, task), tasks))
         self.outcomes += outcomes
         return outcomes
 
-    def rows(self) -> list[Row]:
-        """All rows so far."""
-        path = self.out / ROWS
-        if not path.exists():
-            return []
-        rows: list[Row] = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            # A process stopped while it wrote may have left half a line.
-            with contextlib.suppress(json.JSONDecodeError):
-                rows.append(json.loads(line)["row"])
-        return rows
+    def _run(self, setup: Setup, task: Task) -> Outcome:
+        started = time.monotonic()
+        if started >= self._end:
+            return Outcome(task.name, SKIPPED, 0.0)
+        end = min(started + task.seconds, self._end)
+        status = DONE
+        # The log of all tasks is one file, and a header says whose lines follow.
+        self._note(f"\n==== {task.name}\n")
+        try:
+            if isinstance(task, Check):
+                self._check(setup, task, end)
+            else:
+                self._time(setup, task, end)
+        except BenchmarkError as error:
+            status = STOPPED if time.monotonic() >= end else FAILED
+            self._note(f"{task.name}: {error}\n")
+        return Outcome(task.name, status, time.monotonic() - started)
 
-    def _end_line(self) -> None:
-        """Close a line that a stopped process left open, so that the next one stays whole."""
-        path = self.out / ROWS
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            with path.open("ab") as file:
-                file.write(b"\n")
+    def _check(self, setup: Setup, task: Check, end: float) -> None:
+        with Conversation(task.name, self.commands[0], BenchmarkError, log=self.out / LOG) as child:
+            for arguments in task.arguments:
+                request = {"call": task.call, "setup": setup.as_dict(), "arguments": arguments}
+                self.rows += child.ask(request, max(0.1, end - time.monotonic()))
 
-    def _start(self, setup: Setup, task: Task, log: IO[bytes]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            text=True,
-            start_new_session=True,
-            env={**own_environment(), "PYTHONUNBUFFERED": "1"},
-        )
-        request = {
-            "task": task.name,
-            "call": task.call,
-            "arguments": task.arguments,
-            "setup": setup.as_dict(),
-            "rows": str(self.out / ROWS),
-        }
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(request))
-        process.stdin.close()
-        return process
+    def _time(self, setup: Setup, task: Timed, end: float) -> None:
+        config = setup.size.config()
+        found = self.samples.setdefault(setup.checkpoint, Samples([]))
+        failed: list[BenchmarkError] = []
+        left = end - time.monotonic()
+        with Worker(task.spec(setup), left, self.commands[1], self.out / LOG) as worker:
+            for measurement in task.plan(setup):
+                worker.timeout = min(config.worker_seconds, max(0.1, end - time.monotonic()))
+                try:
+                    found.add(
+                        run_rounds(
+                            {task.engine: worker},
+                            [measurement],
+                            config.rounds,
+                            config.measurement_seconds,
+                        )
+                    )
+                except BenchmarkError as error:
+                    # What does not fit in memory fails alone.
+                    failed.append(error)
+                    if worker.process.status is not None or time.monotonic() >= end:
+                        break
+        if failed:
+            raise failed[0]
 
-
-def _wait(process: subprocess.Popen[str], seconds: float) -> str:
-    try:
-        return "done" if process.wait(max(0.1, seconds)) == 0 else "failed"
-    except subprocess.TimeoutExpired:
-        # Its own session: compilers that it started end with it.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return "stopped"
+    def _note(self, text: str) -> None:
+        with (self.out / LOG).open("a", encoding="utf-8") as file:
+            file.write(text)

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.core.errors import ConfigError
+from pipeline.core.strict import parse_strictly, read_yaml
+from pipeline.params import CONF_DIRECTORY
 
 DEVICES = ("cuda", "cpu")
-SENTENCE = (
-    "清晨的阳光照进厨房，奶奶一边哼着老歌，一边把刚蒸好的馒头端上桌，热气慢慢散开，"
-    "屋子里满是麦香，孩子们也揉着眼睛跑过来了。"
-)
 
 
 @dataclass(frozen=True)
@@ -21,45 +20,26 @@ class Size:
     """How much is measured.
 
     Attributes:
-        batches: sequences that run at once.
-        lengths: positions in the cache when the timed steps begin.
-        steps: timed steps.
-        warmup: steps before them; a CUDA graph is captured in the first.
-        repeats: timed runs of whatever is not a step.
-        sentence_steps: steps of the spoken sentence.
+        benchmark: name in ``conf/benchmark``: what is timed, and how often.
         prompts: held-out sentences of the validation, and the steps of each.
         forced_steps: steps that the reference says of each.
-        prefill: tokens of the timed prompt.
         mixed_calls: calls of the mixed load.
         copy_bytes: size of the copied buffer that measures the memory's bandwidth.
     """
 
-    batches: tuple[int, ...] = (1, 8, 32, 64)
-    lengths: tuple[int, ...] = (64, 512, 2048)
-    steps: int = 64
-    warmup: int = 8
-    repeats: int = 7
-    sentence_steps: int = 256
+    benchmark: str = "gpu"
     prompts: int = 8
     forced_steps: int = 96
-    prefill: int = 72
     mixed_calls: int = 120
     copy_bytes: int = 4 << 30
 
+    def config(self) -> BenchmarkConfig:
+        """What the benchmark measures."""
+        path = CONF_DIRECTORY / "benchmark" / f"{self.benchmark}.yaml"
+        return parse_strictly(read_yaml(path), BenchmarkConfig)
 
-QUICK = Size(
-    batches=(1, 2),
-    lengths=(16,),
-    steps=4,
-    warmup=2,
-    repeats=2,
-    sentence_steps=30,
-    prompts=2,
-    forced_steps=4,
-    prefill=8,
-    mixed_calls=4,
-    copy_bytes=1 << 24,
-)
+
+QUICK = Size("gpu_quick", prompts=2, forced_steps=4, mixed_calls=4, copy_bytes=1 << 24)
 
 
 @dataclass(frozen=True)
@@ -94,13 +74,10 @@ class Setup:
         return self.workspace / "bundles" / variant
 
     def as_dict(self) -> dict[str, Any]:
-        """For the pipe to a child process."""
+        """For a process of its own."""
         return {**asdict(self), "work": str(self.work)}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Setup:
-        """From :meth:`as_dict` after JSON, which has no tuples."""
-        size: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values["size"].items()
-        }
-        return cls(**{**values, "work": Path(values["work"]), "size": Size(**size)})
+        """From :meth:`as_dict` after JSON."""
+        return cls(**{**values, "work": Path(values["work"]), "size": Size(**values["size"])})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,22 +12,40 @@ from chattts_onnx.decoding.device_sampler import PREFIX, settings_columns, stand
 from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, sample
 from chattts_onnx.format.manifest import Manifest
+from pipeline.benchmark.device import open_on
 from pipeline.report.rows import Row, make_row
-from pipeline.studies.gpu.device import open_model, open_on
+from pipeline.studies.gpu.device import open_model
 from pipeline.studies.gpu.setup import Setup
+
+if TYPE_CHECKING:
+    from pipeline.fidelity.validate import Expected, Trial
 
 ROWS = 256
 
 
-def validation(setup: Setup, variants: list[str]) -> Iterator[Row]:
+def validation(setup: Setup, variant: str) -> Iterator[Row]:
     """Teacher forcing, audio and free generation; TF32 is off on both sides."""
+    from pipeline.fidelity.bundle_model import BundleModel
+    from pipeline.fidelity.validate import judge_variant
+
+    trial, expected = _reference(setup)
+    try:
+        model = BundleModel(open_on(setup.bundle(variant), setup.device))
+        rows = judge_variant(variant, model, expected, trial)
+    except Exception as error:  # the next variant is judged all the same
+        rows = [make_row(variant, "validation_failed", 1, "yes", reason=f"{error}"[:300])]
+    yield from ({**row, "checkpoint": setup.checkpoint} for row in rows)
+
+
+@cache
+def _reference(setup: Setup) -> tuple[Trial, Expected]:
+    """What every variant is given, and what the reference makes of it."""
     import torch
 
     from pipeline.core.sentences import load_sentences
-    from pipeline.fidelity.bundle_model import BundleModel
     from pipeline.fidelity.free import FreeRun
     from pipeline.fidelity.reference_model import ReferenceModel
-    from pipeline.fidelity.validate import Trial, expect, judge_variant
+    from pipeline.fidelity.validate import Trial, expect
 
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -41,20 +61,13 @@ def validation(setup: Setup, variants: list[str]) -> Iterator[Row]:
         samples=setup.workspace / "samples",
         sample_count=0,
     )
-    expected = expect(reference, trial)
-    for variant in variants:
-        try:
-            model = BundleModel(open_on(setup, variant))
-            rows = judge_variant(variant, model, expected, trial)
-        except Exception as error:  # the next variant is judged all the same
-            rows = [make_row(variant, "validation_failed", 1, "yes", reason=f"{error}"[:300])]
-        yield from ({**row, "checkpoint": setup.checkpoint} for row in rows)
+    return trial, expect(reference, trial)
 
 
 def sampler(setup: Setup, variant: str) -> Iterator[Row]:
     """Share of codes that the sampler graph draws as NumPy does, random scores and ties."""
     model = Manifest.load(setup.bundle(variant), verify=False).model
-    session = open_model(setup, "sampler", standalone_sampler(model))
+    session = open_model(setup.device, "sampler", standalone_sampler(model))
     random = np.random.default_rng(setup.seed)
     shape = (ROWS, model.num_vq, model.num_audio_tokens)
     scores = {

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.serve.variants import revision_of
 from pipeline.core.atomic import write_json
 from pipeline.core.errors import LoadError
+from pipeline.core.process import LAST_WORDS, own_environment, run
 from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly
 from pipeline.studies.load.config import LoadConfig, TargetConfig
@@ -133,15 +132,10 @@ def drive(
             *("--run-time", f"{seconds:g}s", "--stop-timeout", "120", "--host", address),
             *("--loglevel", "ERROR", "--skip-log-setup", "--exit-code-on-error", "0"),
         ]
-        done = subprocess.run(
-            words, env=os.environ | variables, capture_output=True, text=True, check=False
-        )
+        said = run(words, "locust", LoadError, environment=own_environment() | variables)
         lines = samples.read_text("utf-8").splitlines() if samples.exists() else []
-        if done.returncode or not lines:
-            raise LoadError(
-                f"locust ended with status {done.returncode} and {len(lines)} requests: "
-                f"{(done.stderr or done.stdout)[-1500:].strip()}"
-            )
+        if not lines:
+            raise LoadError(f"locust ended without a request: {said[-LAST_WORDS:].strip()}")
         return [json.loads(line) for line in lines]
 
 

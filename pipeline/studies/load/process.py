@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import psutil
 
 from pipeline.core.errors import LoadError
+from pipeline.core.process import Process, own_environment
 
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
@@ -45,31 +42,23 @@ class ServerProcess:
         self.address = ""
 
     def __enter__(self) -> Self:
-        self._log: IO[bytes] = tempfile.TemporaryFile()
         # ONNX Runtime's own threads are what a server is judged by.
-        environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+        environment = {k: v for k, v in own_environment().items() if k != "OMP_NUM_THREADS"}
         environment |= self._environment
-        self._process = subprocess.Popen(
-            self._command, stdout=self._log, stderr=subprocess.STDOUT, env=environment
-        )
+        self._process = Process(self._command, environment, grace=60)
         try:
             self._await()
         except BaseException:
-            self._end()
+            self._process.end()
             raise
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._watcher.join()
-        self._end()
+        self._process.end()
 
     @property
     def pid(self) -> int:
@@ -79,8 +68,7 @@ class ServerProcess:
     @property
     def log(self) -> str:
         """What the server printed so far."""
-        self._log.flush()
-        return os.pread(self._log.fileno(), 1 << 20, 0).decode("utf-8", "replace")
+        return self._process.errors + self._process.output
 
     def get(self, path: str, timeout: float = 5.0) -> str:
         """The body of an answer."""
@@ -89,7 +77,7 @@ class ServerProcess:
 
     def check_alive(self) -> None:
         """:class:`LoadError` with the end of its output when the server has ended."""
-        if (status := self._process.poll()) is not None:
+        if (status := self._process.status) is not None:
             raise LoadError(f"the server ended with status {status}: {self.log[-1500:].strip()}")
 
     def _await(self) -> None:
@@ -127,15 +115,6 @@ class ServerProcess:
             spent = sum(time_.user + time_.system for time_ in times)
             self.samples.append((time.monotonic() - began, memory, spent))
             self._stop.wait(0.5)
-
-    def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
 
 
 def continuous(bundle: Path, options: list[str]) -> list[str]:

@@ -22,15 +22,15 @@ from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.plan import make_plan
-from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.progress import progress_bar
 from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.reference.model import load_reference
-from pipeline.report.machine import machine_load
+from pipeline.report.machine import idle_load
 from pipeline.report.rows import Row, find_value, make_row
 from pipeline.report.write import report_context, write_report
 from pipeline.studies.peer.parity import official_outputs, parity_rows
@@ -59,7 +59,7 @@ def run(workspace: Path, python: Path, config: BenchmarkConfig, report: Path, se
             f"found no interpreter {python}, expected the official package's environment; "
             "make it with peer/install.sh"
         )
-    load, bandwidth = machine_load(), read_bandwidth(threads)
+    load, bandwidth = idle_load(config.idle_seconds), read_bandwidth(threads)
     samples = measure(workspace, python, config, threads, seed)
     rows = summarize(samples, OFFICIAL)
     rows += bandwidth_rows(rows, workspace, config, bandwidth)
@@ -78,7 +78,9 @@ def run(workspace: Path, python: Path, config: BenchmarkConfig, report: Path, se
     )
     rows = [{**row, "engine": engine_of(str(row["variant"]))} for row in rows]
     blocks = peer_sections(rows, context, config)
-    write_report(report, context, rows, title="Beside the official package", sections=blocks)
+    write_report(
+        report, context, rows, title="Beside the official package", sections=blocks, picture=True
+    )
     draw_peer(report.with_suffix(".png"), rows, config)
 
 
@@ -103,7 +105,7 @@ def measure(
     ]  # fmt: skip
     plan = make_plan(config)
     total = progress_total(len(specs), plan, config.rounds)
-    with ExitStack() as stack, progress_bar(total) as advance:
+    with ExitStack() as stack, progress_bar("benchmark", total) as advance:
         workers: dict[str, Runner] = {
             spec.name: stack.enter_context(Worker(spec, config.worker_seconds, command))
             for spec, command in specs

@@ -6,7 +6,6 @@ return; here the reference and every bundle do the same.
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.process import run
 from pipeline.fidelity.models import SpeechModel
 from pipeline.report.rows import Row, make_row
 
@@ -30,14 +30,17 @@ def official_outputs(python: Path, checkpoint: Path, steps: int) -> dict[str, Ar
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "oracle.npz"
-        command = [python, "-m", "peer.oracle", "--checkpoint", checkpoint, "--out", out]
-        done = subprocess.run(
-            [*map(str, command), "--steps", str(steps)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise BenchmarkError(
-                f"the official package failed on {checkpoint.name}: {done.stderr.strip()[-2000:]}"
-            )
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "peer.oracle",
+            "--checkpoint",
+            checkpoint,
+            "--out",
+            out,
+        ]
+        what = f"the official package on {checkpoint.name}"
+        run([*command, "--steps", str(steps)], what, BenchmarkError)
         with np.load(out) as arrays:
             return {name: arrays[name] for name in arrays.files}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.report.figure import Panel, draw_panels
-from pipeline.report.gates import GateConfig, GateResult, gates_section, judge
+from pipeline.report.gates import GateConfig, GateResult, gates_section, judge, verdict_line
 from pipeline.report.machine import busy_note
 from pipeline.report.rows import Rows, find_value, make_row, select, variants_of
 from pipeline.report.write import format_value, markdown_table
@@ -54,13 +54,14 @@ NOTES = """\
 
 def peer_sections(rows: Rows, context: Mapping[str, Any], config: BenchmarkConfig) -> list[str]:
     """Markdown blocks of ``peer.md``."""
-    blocks = []
+    goals = _goals(rows)
+    blocks = [verdict_line(goals)]
     if context["checkpoint"].get("weights") == "random":
         blocks.append("**Random weights**: figures of speed, memory and size, not of speech.")
     blocks += busy_note(context)
     rate = context["memory_bytes_per_second"] / 1e9
     blocks += [
-        gates_section(_goals(rows)) + "\n\nWhat bounds a step: `profile.md`.",
+        gates_section(goals) + "\n\nWhat bounds a step: `profile.md`.",
         f"## Speed\n\n{_speed(rows, config)}",
         f"## One sentence\n\n{len(config.sentence)} characters, {config.sentence_steps} steps.\n\n"
         f"{_sentence(rows)}",
@@ -77,16 +78,17 @@ def draw_peer(path: Path, rows: Rows, config: BenchmarkConfig) -> None:
     """Draw ``peer.png``."""
     throughput = select(rows, "throughput_steps_per_second")
     waiting = select(rows, "first_audio_p95_seconds")
+    ratios = select(rows, "steps_per_second_ratio")
     draw_panels(
         path,
         "Beside the official package",
         [
-            Panel("steps per second by length", select(rows, "steps_per_second"), group="length"),
-            Panel("× official by length", select(rows, "steps_per_second_ratio"), group="length"),
-            Panel("real-time factor of a sentence", select(rows, "rtf")),
-            Panel("throughput by requests", throughput, group="requests"),
-            Panel("first audio P95 by requests", waiting, group="requests", log=True),
-            Panel("peak memory", select(rows, "peak_memory_bytes")),
+            Panel("steps per second", select(rows, "steps_per_second"), "length", False, "higher"),
+            Panel("steps/s × official", ratios, "length", False, "higher"),
+            Panel("real-time factor of a sentence", select(rows, "rtf"), better="lower"),
+            Panel("throughput by requests", throughput, group="requests", better="higher"),
+            Panel("first audio P95 by requests", waiting, "requests", True, "lower"),
+            Panel("peak memory", select(rows, "peak_memory_bytes"), better="lower"),
         ],
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.figure import save_figure
+from pipeline.report.figure import OTHERS, legend_below, new_figure, save_figure, style
 from pipeline.report.machine import busy_note
 from pipeline.report.rows import Rows, select
 from pipeline.report.write import format_value, markdown_table
@@ -44,23 +44,21 @@ def streaming_section(rows: Rows, context: Mapping[str, Any]) -> list[str]:
 
 def draw_streaming(path: Path, rows: Rows) -> None:
     """Draw the PNG: time against steps, straight and with logarithmic axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.4, 3.8), layout="constrained")
-    figure.suptitle("Audio of a stream: time against steps")
+    figure = new_figure(10.4, 4.2, "Audio of a stream: time against steps")
     for index, log in enumerate((False, True), start=1):
         axes = figure.add_subplot(1, 2, index)
         times = select(rows, "stream_seconds")
-        for mode in dict.fromkeys(str(row["mode"]) for row in times):
+        for place, mode in enumerate(dict.fromkeys(str(row["mode"]) for row in times)):
             own = sorted((row["steps"], row["value"]) for row in times if row["mode"] == mode)
             slope = _cell(rows, "slope", mode=mode)
-            axes.plot(*zip(*own, strict=True), marker="o", label=f"{mode} (slope {slope})")
+            label = f"{mode} (slope {slope})"
+            axes.plot(*zip(*own, strict=True), marker="o", label=label, color=OTHERS[place % 6])
         if log:
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
-        axes.set_xlabel("steps")
-        axes.set_ylabel("s")
-        axes.legend(fontsize=7)
+        style(axes, "both axes logarithmic" if log else "straight axes", "s", "lower")
+        axes.set_xlabel("steps", fontsize=8)
+    legend_below(figure)
     save_figure(figure, path)
 
 

@@ -121,6 +121,17 @@ def test_a_header_that_claims_hours_makes_no_room_for_them(tmp_path: Path) -> No
         read_audio(path)
 
 
+@pytest.mark.parametrize("samples", [24_000, 40_961, 69_632, 30_001])
+def test_flac_that_was_piped_has_no_length_and_is_read_whole(samples: int, tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    path, sound = tmp_path / "a.flac", 0.5 * np.sin(np.arange(samples) * 0.1)
+    soundfile.write(path, sound, RATE)
+    data = bytearray(path.read_bytes())
+    data[21:26] = bytes([data[21] & 0xF0, 0, 0, 0, 0])
+    path.write_bytes(bytes(data))
+    np.testing.assert_allclose(read_audio(path).audio, sound, atol=1e-4)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("bits", [b"\x01\x00\xa0\x7f", b"\x00\x00\x80\x7f"])
 def test_samples_that_are_not_finite_are_kept_without_a_warning(bits: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -14,6 +15,7 @@ import pytest
 from chattts_onnx import InputError, cli, write_wav
 from chattts_onnx.atomic_files import followed, is_special, scratch_path, write_file
 from chattts_onnx.audio.formats import SUFFIXES, choose_format
+from chattts_onnx.audio.read import read_audio
 from chattts_onnx.audio.sinks import PcmSink, SoundfileSink
 from chattts_onnx.voices.vectors import load_speaker, save_speaker
 
@@ -78,6 +80,43 @@ def test_a_device_stays_a_device(form: str, bundle_path: Path) -> None:
     after = Path("/dev/null").stat()
     assert stat.S_ISCHR(after.st_mode)
     assert (before.st_ino, before.st_rdev) == (after.st_ino, after.st_rdev)
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_all_names_of_a_file_get_the_speech(form: str, bundle_path: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / f"first.{form}", tmp_path / f"second.{form}"
+    first.write_bytes(b"x" * 10**6)
+    second.hardlink_to(first)
+    assert say("-b", bundle_path, "-o", second) == 0
+    assert first.samefile(second) and first.stat().st_nlink == 2
+    assert 1000 < first.stat().st_size < 10**6
+    assert read_audio(first).seconds > 0.1
+    assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name}
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EXDEV])
+def test_a_file_that_is_mounted_by_itself_is_written(
+    code: int, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(self: Path, target: Path) -> None:
+        raise OSError(code, "as a container's mount answers")
+
+    output = tmp_path / "a.wav"
+    output.write_bytes(b"x" * 10**6)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert say("-b", bundle_path, "-o", output) == 0
+    assert read_audio(output).seconds > 0.1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_a_file_that_may_not_be_written_is_replaced(tmp_path: Path) -> None:
+    """As of a cache that links its files: another's content is never changed."""
+    cached, own = tmp_path / "cached", tmp_path / "own"
+    cached.write_bytes(b"cached")
+    cached.chmod(0o444)
+    own.hardlink_to(cached)
+    write_file(own, b"new")
+    assert (cached.read_bytes(), own.read_bytes()) == (b"cached", b"new")
 
 
 def test_a_full_device_is_said(bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,6 +118,7 @@ class Scripted:
         self.cache, self.model = self._real.cache, self._real.model
         self.input_ids, self.text_mask = self._real.input_ids, self._real.text_mask
         self.move, self.release = self._real.move, self._real.release
+        self.sample = self._real.sample
         self._end_score, self._poison, self._step = end_score, poison, 0
 
     def prefill(self, first: int, prompts: list[Prompt], speakers: np.ndarray):  # type: ignore[no-untyped-def]

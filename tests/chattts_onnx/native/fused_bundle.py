@@ -19,7 +19,7 @@ from tests.chattts_onnx.tiny_bundle import AUDIO, HEAD_DIM, HEADS, HIDDEN, KV_HE
 
 INNER = 64
 EPSILON = 1e-6
-FORMS = ("float", "static", "wide", "w8", "w4", "w4-zeros")
+FORMS = ("float", "static", "wide", "two-bytes", "w8", "w4", "w4-zeros", "w4-half")
 _MS = "com.microsoft"
 
 
@@ -32,16 +32,14 @@ class FusedGraph(tiny_bundle.Graph):
         weight = self.random.standard_normal((inputs, outputs)) * inputs**-0.5
         if form == "float":
             return self.op("MatMul", x, self.constant(weight, "float32"))
-        if form in ("static", "wide"):
-            return self._static(x, weight, 64 if form == "static" else 127)
-        return self._blocks(x, weight.T, 8 if form == "w8" else 4, form == "w4-zeros")
+        if form in ("static", "wide", "two-bytes"):
+            return self._static(x, weight, 64 if form == "static" else 127, form == "two-bytes")
+        return self._blocks(x, weight.T, form)
 
-    def _static(self, x: str, weight: np.ndarray, limit: int) -> str:
+    def _static(self, x: str, weight: np.ndarray, limit: int, two_bytes: bool) -> str:
         scales = np.abs(weight).max(axis=0) / limit
         integers = np.rint(weight / scales)
-        parameters = self.constant(0.03, "float32"), self.constant(120, "uint8")
-        whole = self.op("QuantizeLinear", x, *parameters)
-        real = self.op("DequantizeLinear", whole, *parameters)
+        real = self._rounded(x, 0.03, 120)
         stored = self.op(
             "DequantizeLinear",
             self.constant(integers, "int8"),
@@ -49,10 +47,20 @@ class FusedGraph(tiny_bundle.Graph):
             self.constant(np.zeros(len(scales)), "int8"),
             axis=1,
         )
+        product = self.op("MatMul", real, stored)
+        if two_bytes:
+            rest = self._rounded(self.op("Sub", real, x), 0.03 / 255, 127)
+            product = self.op("Sub", product, self.op("MatMul", rest, stored))
         surplus = self.random.standard_normal(len(scales)) * 0.01
-        return self.op("Sub", self.op("MatMul", real, stored), self.constant(surplus, "float32"))
+        return self.op("Sub", product, self.constant(surplus, "float32"))
 
-    def _blocks(self, x: str, weight: np.ndarray, bits: int, zeros: bool) -> str:
+    def _rounded(self, x: str, scale: float, zero: int) -> str:
+        parameters = self.constant(scale, "float32"), self.constant(zero, "uint8")
+        whole = self.op("QuantizeLinear", x, *parameters)
+        return self.op("DequantizeLinear", whole, *parameters)
+
+    def _blocks(self, x: str, weight: np.ndarray, form: str) -> str:
+        bits, zeros = 8 if form == "w8" else 4, form == "w4-zeros"
         layout = BlockFormat(bits, 32, not zeros)
         blocks = weight.reshape(len(weight), -1, layout.block_size)
         low, high = blocks.min(axis=2), blocks.max(axis=2)
@@ -68,10 +76,11 @@ class FusedGraph(tiny_bundle.Graph):
             scales.astype(np.float32),
             points.astype(np.uint8),
         )
-        inputs = [
-            self.constant(stored.packed(), "uint8"),
-            self.constant(stored.scales, "float32"),
-        ]
+        inputs = [self.constant(stored.packed(), "uint8")]
+        if form == "w4-half":
+            inputs.append(self.op("Cast", self.constant(stored.scales, "float16"), to=1))
+        else:
+            inputs.append(self.constant(stored.scales, "float32"))
         if zeros:
             inputs.append(self.constant(stored.packed_zero_points(), "uint8"))
         sizes = {"K": weight.shape[1], "N": len(weight), "bits": bits, "block_size": 32}

@@ -28,8 +28,9 @@ def test_every_form_is_recognised(fused: Fused, form: str, whole: bool) -> None:
     folder = fused(form, whole)
     model = Manifest.load(folder).model
     gpt = read_gpt(read_graph(folder / "gpt.onnx", folder / "gpt.onnx.data"), model)
-    forms = {"float": Form.FLOAT, "static": Form.STATIC, "wide": Form.STATIC}
+    forms = {"float": Form.FLOAT, **dict.fromkeys(("static", "wide", "two-bytes"), Form.STATIC)}
     assert gpt.head.form is forms.get(form, Form.BLOCKS)
+    assert (gpt.head.lower_scale > 0) is (form == "two-bytes")
     assert (gpt.head.inputs, gpt.head.outputs) == (HIDDEN, NUM_VQ * AUDIO)
     assert len(gpt.layers) == model.num_hidden_layers
     assert all((layer.key_scales is not None) is whole for layer in gpt.layers)

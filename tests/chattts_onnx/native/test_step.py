@@ -78,8 +78,9 @@ def test_equals_onnx_runtime_over_a_float_cache(fused: Fused, form: str) -> None
     inputs = random_inputs(theirs, [7, 3, 11], 9)
     inputs[0][:, -2] = theirs.manifest.token("[spk_emb]")
     expected, found = theirs.forced(*inputs)[1], ours.forced(*inputs)[1]
-    # Integer products are equal; where nothing else rounds, so is all that follows from them.
-    tolerance = 0 if form in ("static", "wide") else 5e-6
+    # Integer products are equal; where nothing else rounds, so is all that follows from them.  16
+    # bits tell norms apart that differ in their last digit: then one of 65,536 steps is another.
+    tolerance = {"static": 0, "wide": 0, "two-bytes": 1e-3}.get(form, 5e-6)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 

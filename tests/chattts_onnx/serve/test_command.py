@@ -119,7 +119,7 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
 
 def caught(process: subprocess.Popen[str], number: int) -> bool:
     """Whether a process has a handler for a signal."""
-    fields = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    fields = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
     (mask,) = [line.split()[1] for line in fields if line.startswith("SigCgt")]
     return bool(int(mask, 16) >> (number - 1) & 1)
 

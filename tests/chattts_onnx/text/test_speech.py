@@ -17,7 +17,7 @@ from chattts_onnx.text.tags import TAG
 CASES = Path(__file__).parent / "data"
 # Classes of what people type, each a table of its own.
 CLASSES = ("units", "markup", "compounds", "powers", "hyphens", "names", "symbols", "shorthand")
-CLASSES += ("liang", "language")
+CLASSES += ("liang", "language", "heldout")
 
 
 def read_table(name: str) -> list[tuple[str, str, str]]:

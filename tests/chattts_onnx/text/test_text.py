@@ -111,13 +111,13 @@ def test_a_tokenizer_with_patterns_of_its_own_is_refused(tokenizer_file: Path, p
     replace = {"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": ""}
     parts = {"pre_tokenizer": {"type": "Split", **pattern}, "normalizer": replace}
     value[place] = {"type": "Sequence", f"{place}s": [parts[place], value[place]]}
-    tokenizer_file.write_text(json.dumps(value))
+    tokenizer_file.write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(BundleError, match="regular expressions"):
         TextTokenizer.load(tokenizer_file)
     # A word of the vocabulary is no pattern.
     value[place] = None
     value["model"]["vocab"]["Regex"] = max(value["model"]["vocab"].values()) + 10_000
-    tokenizer_file.write_text(json.dumps(value))
+    tokenizer_file.write_text(json.dumps(value), encoding="utf-8")
     assert TextTokenizer.load(tokenizer_file).encode("hello")
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.benchmark.client import COMMAND, Worker, _environment
+from pipeline.benchmark.client import COMMAND, Worker
 from pipeline.benchmark.engine import EngineSpec, Timing
-from pipeline.benchmark.worker import serve
+from pipeline.benchmark.worker import Server
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.process import answer, own_environment
 
 
 def spec(path: Path | str, kind: str = "bundle") -> EngineSpec:
@@ -32,19 +33,20 @@ def test_a_real_worker_measures_and_ends(bundle_folder: Path) -> None:
         assert 0 < timing.seconds < 30
         memory = worker.peak_memory()
         assert 2e7 < memory < 2e9
-        process = worker._process
-    assert process.poll() == 0
+        process = worker.process
+    assert process.status == 0
 
 
 def test_a_bundle_worker_never_loads_torch(bundle_folder: Path) -> None:
     code = (
-        "import sys, json; from pipeline.benchmark import worker; from io import StringIO;"
-        "worker.serve(sys.stdin, out := StringIO()); assert 'result' in out.getvalue(), out;"
+        "import sys; from pipeline.benchmark.worker import Server; from io import StringIO;"
+        "from pipeline.core.process import answer;"
+        "answer(Server(), sys.stdin, out := StringIO()); assert 'result' in out.getvalue(), out;"
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules"
     )
     request = json.dumps({"open": spec(bundle_folder).as_dict()}) + "\n"
     done = subprocess.run(
-        python(code), input=request, text=True, capture_output=True, env=_environment(1)
+        python(code), input=request, text=True, capture_output=True, env=own_environment(1)
     )
     assert done.returncode == 0, done.stderr
 
@@ -81,9 +83,10 @@ def test_a_silent_worker_is_given_up() -> None:
 
 def test_prints_of_a_library_do_not_break_the_protocol(bundle_folder: Path) -> None:
     code = (
-        "import os, pipeline.benchmark.worker as w; opened = w.open_engine\n"
-        "def noisy(spec):\n    print('hello'); os.system('echo child'); return opened(spec)\n"
-        "w.serve.__defaults__ = (noisy,)\nw.main()"
+        "import os, pipeline.benchmark.worker as w; from pipeline.core.process import answer\n"
+        "def noisy(spec):\n    print('hello'); os.system('echo child')\n"
+        "    return w.open_engine(spec)\n"
+        "answer(w.Server(noisy))"
     )
     with Worker(spec(bundle_folder), timeout=60, command=python(code)) as worker:
         assert worker.description["threads"] == 1
@@ -93,6 +96,9 @@ class Fake:
     def describe(self) -> dict[str, Any]:
         return {"size_bytes": 5}
 
+    def peak_memory(self) -> int:
+        return 7
+
     def prefill(self, batch: int, tokens: int) -> Timing:
         return Timing(batch + tokens)
 
@@ -100,7 +106,7 @@ class Fake:
 def answers(*requests: dict[str, Any]) -> list[dict[str, Any]]:
     out = io.StringIO()
     opener: Any = lambda spec: Fake()  # noqa: E731
-    serve([json.dumps(request) for request in requests], out, opener)
+    answer(Server(opener), [json.dumps(request) for request in requests], out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
@@ -112,7 +118,7 @@ def test_requests_and_answers() -> None:
     )
     assert opened == {"result": {"size_bytes": 5}}
     assert timed["result"]["seconds"] == 5
-    assert memory["result"] > 1e6
+    assert memory["result"] == 7
 
 
 @pytest.mark.parametrize("call", ["prefill", "__init__", "describe"])

@@ -17,8 +17,8 @@ TEXT = "hello world 你 好"
 
 
 @pytest.fixture(params=["bundle", "reference"])
-def engine(request: Any, bundle_folder: Path, checkpoint_folder: Path) -> Engine:
-    folder = bundle_folder if request.param == "bundle" else checkpoint_folder
+def engine(request: Any, bundle_folder: Path, tiny_checkpoint: Path) -> Engine:
+    folder = bundle_folder if request.param == "bundle" else tiny_checkpoint
     return open_engine(EngineSpec("x", request.param, str(folder), threads=1, seed=1))
 
 
@@ -38,10 +38,10 @@ def test_audio_seconds_are_those_of_the_steps(bundle_folder: Path) -> None:
     assert engine.sentence(TEXT, 1, 8).audio_seconds == pytest.approx(expected)
 
 
-def test_first_audio_comes_before_the_end(bundle_folder: Path, checkpoint_folder: Path) -> None:
+def test_first_audio_comes_before_the_end(bundle_folder: Path, tiny_checkpoint: Path) -> None:
     bundle = open_engine(EngineSpec("x", "bundle", str(bundle_folder), 1, 1))
     assert 0 < bundle.first_audio(TEXT, 100).steps < 100
-    reference = open_engine(EngineSpec("x", "reference", str(checkpoint_folder), 1, 1))
+    reference = open_engine(EngineSpec("x", "reference", str(tiny_checkpoint), 1, 1))
     assert reference.first_audio("好", 100).steps == 72
     assert reference.first_audio("好", 30).steps == 30
 
@@ -71,8 +71,8 @@ def test_description_counts_the_files(bundle_folder: Path, engine: Engine) -> No
 
 
 @pytest.mark.parametrize("tokens", [1, 5, 72])
-def test_prompts_have_the_length_asked_for(checkpoint_folder: Path, tokens: int) -> None:
-    tokenizer = TextTokenizer.load(checkpoint_folder / layout.TOKENIZER)
+def test_prompts_have_the_length_asked_for(tiny_checkpoint: Path, tokens: int) -> None:
+    tokenizer = TextTokenizer.load(tiny_checkpoint / layout.TOKENIZER)
     assert text_ids(tokenizer, 3, tokens, 4).shape == (3, tokens, 4)
 
 

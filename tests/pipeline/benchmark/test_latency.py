@@ -28,7 +28,7 @@ def test_every_bundle_gets_rows(bundle_folder: Path) -> None:
 
 
 def test_a_broken_bundle_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match=r"(?s)start-up failed:.*manifest\.json"):
+    with pytest.raises(BenchmarkError, match=r"(?s)start-up ended with status 1:.*manifest\.json"):
         measure_latency({"fp32": tmp_path}, 1, repeats=1)
 
 

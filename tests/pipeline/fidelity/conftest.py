@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from chattts_onnx.format.manifest import Manifest
-from pipeline.checkpoint.config import BlocksConfig, SeededConfig
-from pipeline.checkpoint.seeded import write_seeded
 from pipeline.fidelity.models import AudioFormat, SpokenPrompt
 from tests.chattts_onnx import tiny_bundle
 
@@ -19,14 +17,6 @@ TEXTS = ("hello world", "one two three four five good morning", "你 好", "thre
 AUDIO = AudioFormat(
     tiny_bundle.MODEL.sample_rate, tiny_bundle.HOP, 4 * tiny_bundle.HOP, tiny_bundle.MELS
 )
-
-
-@pytest.fixture(scope="session")
-def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole bundle; tests must not change it."""
-    folder = tmp_path_factory.mktemp("quality") / "fp32"
-    tiny_bundle.build(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -59,33 +49,3 @@ def prompts(bundle_folder: Path) -> list[SpokenPrompt]:
         SpokenPrompt(text, bundle.prepare(text), voice.astype(np.float32))
         for text, voice in zip(TEXTS, voices, strict=True)
     ]
-
-
-@pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint in the official layout; tests must not change it."""
-    config = SeededConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=256,
-        rope_theta=10000.0,
-        rms_norm_eps=1e-6,
-        num_vq=4,
-        vq_groups=2,
-        vq_levels=[5, 5, 5, 5],
-        vocabulary="compact",
-        embed_tokens=7,
-        num_mels=10,
-        n_fft=64,
-        dvae_dim=16,
-        decoder=BlocksConfig(hidden=16, intermediate=24, num_layers=2, bottleneck=4),
-        dvae_decoder=BlocksConfig(hidden=16, intermediate=24, num_layers=2, bottleneck=4),
-        dvae_encoder=BlocksConfig(hidden=16, intermediate=24, num_layers=1, bottleneck=4),
-        vocos=BlocksConfig(hidden=16, intermediate=24, num_layers=2),
-    )
-    folder = tmp_path_factory.mktemp("checkpoint")
-    write_seeded(folder, config, 3, lambda amount: None)
-    return folder

@@ -14,7 +14,6 @@ from pipeline.core.errors import ConfigError, FusionError
 from pipeline.fusion import rules
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
-from pipeline.fusion.rule import all_rules
 from pipeline.fusion.run import fuse_graph
 from pipeline.reference.load import Modules
 from pipeline.stages.fuse import check_disabled, check_exported
@@ -88,7 +87,7 @@ def test_unknown_rule_is_refused() -> None:
 
 
 def test_a_rule_runs_after_those_whose_results_it_matches() -> None:
-    gpt = [rule.name for rule in all_rules() if "gpt" in rule.graphs]
+    gpt = [rule.name for rule in rules.all_rules() if "gpt" in rule.graphs]
     assert gpt == ["rotary", "group_query_attention", "packed_qkv", "packed_gate_up", "skip_norm"]
 
 

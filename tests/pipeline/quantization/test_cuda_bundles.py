@@ -26,7 +26,7 @@ from pipeline.quantization.cuda_bundles import (
     half_bundle,
 )
 from pipeline.quantization.kv_cache import CacheConfig, quantize_cache
-from pipeline.stages import w8
+from pipeline.stages import quantize
 from tests.pipeline.quantization.cuda_kernels import without_kernel
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 
@@ -49,7 +49,7 @@ def workspace(
 ) -> Path:
     folder = tmp_path_factory.mktemp("cuda_bundles") / "workspace"
     make_workspace(folder, smoke_checkpoint, smoke_export)
-    w8.run(float_cache(smoke_params()), folder)
+    quantize.run(float_cache(smoke_params()), folder, "w8")
     return folder
 
 

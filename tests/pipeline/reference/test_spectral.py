@@ -1,11 +1,18 @@
-"""DFT matrices against PyTorch's FFT."""
+"""DFTs in two steps against PyTorch's FFT."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pipeline.checkpoint.buffers import mel_filter_bank
-from pipeline.reference.spectral import LOG_FLOOR, InverseSTFT, LogMel
+from pipeline.reference.spectral import (
+    LOG_FLOOR,
+    InverseRealDFT,
+    InverseSTFT,
+    LogMel,
+    RealDFT,
+)
 
 N_FFT, HOP = 1024, 256
 
@@ -32,3 +39,14 @@ def test_log_mel_equals_torch() -> None:
     found = LogMel(24_000, N_FFT, HOP, 100)(waveform)
     assert found.shape == (2, 100, 1 + 24_000 // HOP)
     torch.testing.assert_close(found, expected.transpose(1, 2), atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("points", [8, 30, 98, 1024])
+def test_both_directions_equal_torch(points: int) -> None:
+    """Also where the two factors differ and where half of a factor is none."""
+    frames = torch.randn(2, 3, points, generator=torch.Generator().manual_seed(points))
+    bins = torch.fft.rfft(frames)
+    real, imaginary = RealDFT(points)(frames)
+    torch.testing.assert_close(torch.complex(real, imaginary), bins, atol=1e-4, rtol=1e-4)
+    back = InverseRealDFT(points)(bins.real, bins.imag)
+    torch.testing.assert_close(back, frames, atol=1e-5, rtol=1e-4)

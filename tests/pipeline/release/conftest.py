@@ -9,28 +9,18 @@ from typing import Any
 
 import pytest
 
-from tests.chattts_onnx import tiny_bundle
-
 ROOT = Path(__file__).resolve().parents[3]
 CHECKPOINT = {"name": "tiny", "kind": "seeded", "source": "seed:1", "revision": "r1"}
 MACHINE = {"cpu": "x", "cores": 2, "isa": ["avx2"], "os": "Linux", "python": "3.11"}
 VARIANTS = ("fp32", "int8")
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that speaks."""
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    tiny_bundle.build(folder)
-    return folder
-
-
 @pytest.fixture
-def workspace(tmp_path: Path, tiny: Path) -> Path:
+def workspace(tmp_path: Path, bundle_folder: Path) -> Path:
     """Bundles, reports and the project's own parameters."""
     for variant in VARIANTS:
         folder = tmp_path / "bundles" / variant
-        shutil.copytree(tiny, folder)
+        shutil.copytree(bundle_folder, folder)
         edit_checkpoint(folder, **CHECKPOINT, license="none (random weights)")
     gates = [
         {"variant": v, "metric": "kl_divergence", "where": {}, "direction": "max", "limit": 0.05,

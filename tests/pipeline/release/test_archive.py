@@ -15,16 +15,13 @@ from chattts_onnx.errors import ArchiveError
 from chattts_onnx.format.manifest import Manifest
 from pipeline.core.errors import ReleaseError
 from pipeline.release.archive import bundle_archive, folder_archive, joined_sha256, write_checksums
-from tests.chattts_onnx import tiny_bundle
 
 WHOLE = 1 << 31
 
 
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    tiny_bundle.build(folder)
-    return folder
+@pytest.fixture
+def bundle(bundle_folder: Path) -> Path:
+    return bundle_folder
 
 
 def test_equal_bundles_are_equal_bytes(bundle: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chattts_onnx.bundle import open_bundle
 from pipeline.fidelity.half_range import HalfRangeBundle
-from pipeline.stages import fp16
+from pipeline.stages import quantize
 from tests.pipeline.stages.workspaces import make_workspace, smoke_params
 
 
@@ -18,7 +18,7 @@ def workspace(
 ) -> Path:
     folder = tmp_path_factory.mktemp("fp16") / "workspace"
     make_workspace(folder, smoke_checkpoint, smoke_export)
-    fp16.run(smoke_params(), folder)
+    quantize.run(smoke_params(), folder, "fp16")
     return folder
 
 
@@ -60,7 +60,7 @@ def test_the_report_names_what_stays_fp32(workspace: Path) -> None:
     report = json.loads((workspace / "reports" / "fp16.json").read_text())
     kept = {row["node"]: row["reason"] for row in report["rows"] if row["metric"] == "kept_fp32"}
     assert kept["head/Exp"] == "operator"
-    assert kept["head.istft/MatMul"] == "name"
+    assert kept["head.istft.dft/MatMul"] == "name"
     assert not any("GroupQueryAttention" in node for node in kept)
     (gpt,) = [
         row["value"]

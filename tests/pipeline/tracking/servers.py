@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +50,9 @@ def mlflow_server(arguments: list[str], health: str, log: Path) -> Iterator[str]
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not _answers(url + health):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"mlflow {arguments[0]} did not start:\n{log.read_text()}")
+                raise AssertionError(
+                    f"mlflow {arguments[0]} did not start:\n{log.read_text(encoding='utf-8')}"
+                )
             time.sleep(0.2)
         yield url
     finally:

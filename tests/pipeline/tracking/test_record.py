@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from sqlalchemy.exc import OperationalError
 from pipeline.core.errors import TrackingError
 from pipeline.tracking import record as module
 from pipeline.tracking.config import TrackingConfig
-from pipeline.tracking.record import PARENT_TAG, record, tracking_uri
+from pipeline.tracking.pages import PARENT_TAG, links
+from pipeline.tracking.places import PLACES
+from pipeline.tracking.record import record, tracking_uri
 from pipeline.tracking.results import Results, read_results
 
 CONFIG = TrackingConfig(uri="sqlite:///mlflow.db", artifacts="mlruns", experiment="test")
@@ -29,7 +33,8 @@ def runs(workspace: Path) -> list[Any]:
 
 def artifacts(workspace: Path, run: Any, folder: str | None = None) -> set[str]:
     client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
-    return {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}
+    with chdir(workspace):
+        return {entry.path for entry in client.list_artifacts(run.info.run_id, folder)}
 
 
 @pytest.fixture
@@ -50,11 +55,10 @@ def test_record_is_complete_and_written_once(
     assert parent.info.status == "FINISHED"
     assert parent.data.params["precision.int8.op_types"] == '["MatMul", "Conv"]'
     assert parent.data.metrics == {
-        "prompts": 4.0,
         "pytorch.steps_per_second": 10.0,
         "int8.steps_per_second": 50.0,
-        "int8.size_bytes": 1000.0,
-        "int8.top1_agreement": 0.9,
+        "int8.size_mb": 0.001,
+        "int8.top1": 90.0,
     }
     assert parent.data.tags["chattts.checkpoint"] == "mini"
     assert parent.data.tags["chattts.dvc_lock"] == results.lock_hash
@@ -74,12 +78,11 @@ def test_record_is_complete_and_written_once(
         "calibrator": "minmax",
         "op_types": '["MatMul", "Conv"]',
     }
-    assert int8.data.metrics == {
-        "steps_per_second/batch_1/length_64": 50.0,
-        "steps_per_second/batch_1/length_64/min": 48.0,
-        "steps_per_second/batch_1/length_64/max": 51.0,
-        "size_bytes": 1000.0,
-        "top1_agreement/head_all": 0.9,
+    # few, so that a page of charts says something; the rest is in tables
+    assert int8.data.metrics == {"steps_per_second": 50.0, "size_mb": 0.001, "top1": 90.0}
+    assert artifacts(workspace, int8, "tables") == {
+        "tables/benchmark.json",
+        "tables/validation.json",
     }
     assert artifacts(workspace, int8, "samples") == {"samples/00.wav"}
     assert artifacts(workspace, int8, "bundle") == {"bundle/manifest.json"}
@@ -134,8 +137,61 @@ def test_sentences_are_datasets_and_tables_are_shown(workspace: Path, results: R
     assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "calibration"}
     assert json.loads(given.dataset.profile)["num_rows"] == 2
     assert "| int8 |" in run.data.tags["mlflow.note.content"]
-    table = Path(client.download_artifacts(parent, "tables/variants.json", str(workspace)))
-    assert json.loads(table.read_text())["columns"][0] == "variant"
+    with chdir(workspace):
+        table = Path(client.download_artifacts(parent, "tables/variants.json", str(workspace)))
+    assert json.loads(table.read_text(encoding="utf-8"))["columns"][0] == "variant"
+
+
+def test_a_copied_record_is_read_where_it_lies(
+    workspace: Path, results: Results, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    parent = record(results, CONFIG, workspace)
+    moved = tmp_path_factory.mktemp("moved")
+    shutil.copy(workspace / "mlflow.db", moved)
+    shutil.copytree(workspace / "mlruns", moved / "mlruns")
+    shutil.rmtree(workspace / "mlruns")
+    with chdir(moved):
+        client = MlflowClient(tracking_uri="sqlite:///mlflow.db")
+        assert {"reports", "tables"} <= {entry.path for entry in client.list_artifacts(parent)}
+
+
+def test_places_of_an_earlier_version_are_mended(workspace: Path, results: Results) -> None:
+    record(results, CONFIG, workspace)
+    with sqlite3.connect(workspace / "mlflow.db") as connection:
+        for table, column in PLACES:
+            connection.execute(f"UPDATE {table} SET {column} = 'file:///elsewhere/' || {column}")
+    record(replace(results, content_hash="other"), CONFIG, workspace)
+    with sqlite3.connect(workspace / "mlflow.db") as connection:
+        found = [uri for (uri,) in connection.execute("SELECT artifact_uri FROM runs")]
+    assert len(found) == 8
+    assert all(uri.startswith("mlruns/") for uri in found)
+
+
+def test_pages_open_on_runs_with_figures_and_on_variants(workspace: Path, results: Results) -> None:
+    parent = record(results, CONFIG, workspace)
+    client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, workspace))
+    experiment = client.get_experiment_by_name("test")
+    assert experiment is not None
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    for name, link in links("http://x", experiment.experiment_id).items():
+        assert f"viewStateShareKey={name}" in link
+        assert f"mlflow.sharedViewState.{name}" in experiment.tags
+    runs = json.loads(experiment.tags["mlflow.sharedViewState.runs"])
+    assert "metrics.`int8.steps_per_second`" in runs["selectedColumns"]
+    variants = json.loads(experiment.tags["mlflow.sharedViewState.variants"])
+    assert parent in variants["searchFilter"]
+    assert [chart["metricKey"] for chart in variants["compareRunCharts"]][:1] == ["size_mb"]
+
+
+def test_figures_of_a_busy_machine_say_so(workspace: Path) -> None:
+    report = workspace / "reports/benchmark.json"
+    value = json.loads(report.read_text())
+    value["context"] = {"load": 13.0, "machine": {"cores": 2}}
+    report.write_text(json.dumps(value))
+    record(read_results(workspace), CONFIG, workspace)
+    for run in runs(workspace):
+        assert "13 processes wanted its 2 cores" in run.data.tags["chattts.busy"]
+    assert any("Busy" in run.data.tags.get("mlflow.note.content", "") for run in runs(workspace))
 
 
 def test_a_missing_dataset_is_a_named_error(workspace: Path, results: Results) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,9 @@ def set_results(workspace: Path, speed: float, passed: bool) -> None:
 
 
 @pytest.mark.slow
-def test_bundles_become_candidates_and_champions(speaking: Path) -> None:
+def test_bundles_become_candidates_and_champions(
+    speaking: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     client = MlflowClient(tracking_uri=tracking_uri(CONFIG.uri, speaking))
     aliases = []
     for speed, passed in ((50.0, True), (51.0, True), (80.0, True), (99.0, False)):
@@ -115,6 +118,16 @@ def test_bundles_become_candidates_and_champions(speaking: Path) -> None:
     assert [str(entry["champion"]) for entry in aliases] == ["1", "1", "3", "3"]
     latest = client.get_model_version("p-mini-int8", "4")
     assert "do not hold" in latest.tags["chattts.decision"]
+
+    moved = tmp_path_factory.mktemp("moved")
+    for name in ("mlflow.db", "mlruns"):
+        (speaking / name).rename(moved / name)
+    with chdir(moved):
+        copied = MlflowClient(tracking_uri="sqlite:///mlflow.db")
+        champion = copied.get_model_version_by_alias("p-mini-int8", "champion")
+        model = mlflow.pyfunc.load_model(champion.source)
+    answer = model.predict({"text": "hello"}, params={"max_new_tokens": 8})
+    assert answer["wav"][0].startswith(b"RIFF")
 
 
 @pytest.mark.slow
@@ -132,7 +145,7 @@ def test_a_remote_server_keeps_everything(
         client = MlflowClient(tracking_uri=url)
         assert client.get_run(parent).info.artifact_uri.startswith("mlflow-artifacts:")
         page = Path(client.download_artifacts(parent, "reports/benchmark.md", str(home)))
-        assert page.read_text() == (speaking / "reports/benchmark.md").read_text()
+        assert page.read_text(encoding="utf-8") == (speaking / "reports/benchmark.md").read_text()
         assert record(read_results(speaking), config, speaking) == parent
 
         # what a user's own MLflow does

@@ -22,7 +22,9 @@ def test_rows_and_files_go_to_their_variant(workspace: Path) -> None:
     assert int8.manifest == workspace / "bundles/int8/manifest.json"
     assert int8.samples == [workspace / "samples/int8/00.wav"]
     assert results.variants[2].manifest is None
-    assert [row["metric"] for row in results.rows] == ["prompts"]
+    assert {n: [row["metric"] for row in rows] for n, rows in results.rows.items()} == {
+        "validation": ["prompts"]
+    }
 
 
 def test_reports_of_studies_are_no_result_of_the_run(workspace: Path) -> None:

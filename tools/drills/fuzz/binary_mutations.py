@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
+import warnings
+import zipfile
 from random import Random
 
 from tools.drills.fuzz.json_mutations import mutate_json
@@ -140,3 +142,51 @@ def _header(info: tarfile.TarInfo) -> bytes:
         return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogatepass")[-tarfile.BLOCKSIZE :]
     except ValueError:
         return bytes(tarfile.BLOCKSIZE)
+
+
+_PICKLED = (
+    b"cos\nsystem\n", b"c__builtin__\neval\n", b"ctorch\nload\n", b"\x8c\x02os\x8c\x06system\x93",
+    b"ctorch._utils\n_rebuild_tensor_v2\n", b"K\x00", b"J\xff\xff\xff\x7f", b"J\x00\x00\x00\x80",
+    b"\x8a\x08\x00\x00\x00\x00\x00\x00\x00@", b"N", b"]", b"}", b")", b"t", b"R", b"Q", b"b", b".",
+    b"X\xff\xff\xff\xff", b"q\x00", b"h\x00", b"h\xff", b"(", b"0", b"2",
+)  # fmt: skip
+
+
+def mutate_pickle(data: bytes, random: Random) -> bytes:
+    """What torch.save writes, in either form: opcodes exchanged, members changed or gone."""
+    if not data.startswith(b"PK"):
+        return _mutate_opcodes(data, random)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, RuntimeError):
+        members = []
+    if not members:
+        return mutate_bytes(data, random)
+    at = random.randrange(len(members))
+    name, body = members[at]
+    kind = random.randrange(8)
+    if kind < 5:
+        at = next((i for i, (name, _) in enumerate(members) if name.endswith("data.pkl")), at)
+        members[at] = (members[at][0], _mutate_opcodes(members[at][1], random))
+    elif kind == 5:
+        members[at] = (name, mutate_bytes(body, random))
+    elif kind == 6:
+        members[at] = (random.choice((*TEXT, *_TAR_NAMES, name + "0")), body)
+    else:
+        members[at : at + 1] = [members[at]] * random.choice((0, 2))
+    target = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(target, "w") as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice
+        for name, body in members:
+            archive.writestr(name.replace("\0", "").encode(errors="replace").decode() or "a", body)
+    return target.getvalue()[:MAX_BYTES]
+
+
+def _mutate_opcodes(data: bytes, random: Random) -> bytes:
+    if random.random() < 0.4:
+        return mutate_bytes(data, random)
+    at = random.randrange(len(data) + 1)
+    return (data[:at] + random.choice(_PICKLED) + data[at + random.choice((0, 1, 2, 5)) :])[
+        :MAX_BYTES
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.checkpoint.tokenizer import (
     write_tokenizer,
 )
 from tests.pipeline.checkpoint.tiny import TINY
+from tools.drills.fuzz.binary_mutations import mutate_pickle
 from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_safetensors
 from tools.drills.fuzz.mutations import either, mutate_bytes
 from tools.drills.fuzz.reader import Prepared, Reader
@@ -167,7 +169,39 @@ def _shards(folder: Path) -> Prepared:
     return Prepared((dump({"metadata": {"total_size": 14}, "weight_map": weights}),), read, index)
 
 
+def _pickle(folder: Path) -> Prepared:
+    """What torch.save writes, of the layouts that are converted, and the old form of it."""
+    import torch
+
+    from pipeline.checkpoint.convert import CLEAN, load_pickle
+
+    path = folder / "GPT.pt"
+    state = {
+        "layers.0.mlp.up_proj.weight": torch.ones(2, 3), "emb_text.weight": torch.ones(3).half(),
+        "head_text.weight_g": torch.ones(1), "decoder_block.0.gamma": torch.ones(2),
+        "coef": torch.ones(3),
+    }  # fmt: skip
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        tensors = load_pickle(path)
+        for clean in CLEAN.values():
+            for value in clean(tensors).values():
+                value.contiguous().clone()
+
+    def saved(value: object, new: bool) -> bytes:
+        target = io.BytesIO()
+        torch.save(value, target, _use_new_zipfile_serialization=new)
+        return target.getvalue()
+
+    forms = (state, {"state_dict": state, "epoch": 3})
+    return Prepared(tuple(saved(form, new) for form in forms for new in (True, False)), read, path)
+
+
 READERS = (
+    Reader(
+        "checkpoint-pickle", "checkpoints of PyTorch (`.pt`), converted", _pickle, mutate_pickle,
+    ),
     Reader(
         "lora", "LoRA adapters", _adapter, either(mutate_json, mutate_bytes),
     ),

@@ -51,7 +51,7 @@ class Trial:
 
     def limit_memory(self) -> None:
         """Let allocations fail that exceed the reader's bound; for processes of their own."""
-        pages = int(open("/proc/self/statm").read().split()[0])  # noqa: PTH123, SIM115
+        pages = int(open("/proc/self/statm", encoding="utf-8").read().split()[0])  # noqa: PTH123, SIM115
         limit = pages * resource.getpagesize() + self._reader.memory
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 

@@ -30,7 +30,7 @@ _HANGUPS = 200
 def _process(bundle: Path) -> Iterator[subprocess.Popen[str]]:
     words = [sys.executable, "-m", "chattts_onnx", "serve", "-b", f"tiny={bundle}", "--port", "0"]
     with (
-        tempfile.TemporaryFile("w+") as log,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as log,
         subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
         process.log = log  # type: ignore[attr-defined]
@@ -42,7 +42,7 @@ def _process(bundle: Path) -> Iterator[subprocess.Popen[str]]:
 
 def _handles(process: subprocess.Popen[str], number: int) -> bool:
     """Whether a process has a handler for a signal; before, the interpreter itself is starting."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
     return bool(int(mask, 16) >> (number - 1) & 1)
 

@@ -20,7 +20,6 @@ from pipeline.release.triton.check import check_repository, parse_config
 from pipeline.release.triton.config import TritonConfig, VocoderModelConfig
 from pipeline.release.triton.repository import write_repository
 from pipeline.release.triton.text import VOCODER, speech_config, vocoder_config
-from tests.chattts_onnx import tiny_bundle
 
 pytest.importorskip("tritonclient.grpc")
 ROOT = Path(__file__).resolve().parents[4]
@@ -29,10 +28,8 @@ KIND_CPU, KIND_GPU = 2, 1
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    tiny_bundle.build(folder)
-    return open_bundle(folder, threads=1)
+def bundle(bundle_folder: Path) -> Bundle:
+    return open_bundle(bundle_folder, threads=1)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from chattts_onnx import Bundle, StreamOptions, open_bundle
 from pipeline.release.triton.config import SpeechModelConfig, TritonConfig, VocoderModelConfig
 from pipeline.release.triton.repository import write_repository
-from tests.chattts_onnx import tiny_bundle
 
 triton = pytest.importorskip("tritonclient.grpc")
 
@@ -28,10 +28,8 @@ ENDLESS = {"text": "hello world. " * 5_000, "min_new_tokens": 150, "max_new_toke
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("triton") / "tiny"
-    tiny_bundle.build(folder)
-    return open_bundle(folder, threads=1)
+def bundle(bundle_folder: Path) -> Bundle:
+    return open_bundle(bundle_folder, threads=1)
 
 
 @pytest.fixture(scope="module")

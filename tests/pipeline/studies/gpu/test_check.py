@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from chattts_onnx.format.manifest import Manifest
+from pipeline.benchmark.bandwidth import cache_bytes, step_bytes
+from pipeline.benchmark.engine import Timing
+from pipeline.benchmark.engine_torch import DTYPES
+from pipeline.benchmark.harness import Samples
+from pipeline.benchmark.plan import make_plan
+from pipeline.benchmark.worker import open_engine
 from pipeline.core.errors import ConfigError
 from pipeline.quantization.cuda_bundles import attention_bundle
-from pipeline.report.rows import make_row
+from pipeline.report.rows import Row, find_value, make_row, read_report
 from pipeline.studies.gpu import __main__ as command
 from pipeline.studies.gpu import report
-from pipeline.studies.gpu.bandwidth import step_bytes, weight_bytes
-from pipeline.studies.gpu.plan import CALLS, CUDA_VARIANTS, Task, builds, measurements, run_task
-from pipeline.studies.gpu.runner import Outcome
+from pipeline.studies.gpu.child import CALLS, handle
+from pipeline.studies.gpu.plan import CUDA_VARIANTS, Check, Timed, builds, measurements
+from pipeline.studies.gpu.runner import Outcome, Runner
 from pipeline.studies.gpu.setup import QUICK, Setup
 from tests.pipeline.stages.workspaces import make_workspace
 
 VARIANT = "fp32_cuda"
-SPEED = {"mode": "graph", "batch": 1, "length": 64, "checkpoint": "smoke"}
 
 
 @pytest.fixture(scope="module")
@@ -37,38 +41,35 @@ def setup(
     return Setup("cpu", work, "smoke", QUICK)
 
 
-def metrics(setup: Setup, call: str, **arguments: object) -> dict[str, list[float]]:
+def call(setup: Setup, what: str, /, **arguments: object) -> list[Row]:
+    return handle({"call": what, "setup": setup.as_dict(), "arguments": arguments})
+
+
+def metrics(setup: Setup, what: str, /, **arguments: object) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for row in run_task(call, setup, arguments):
+    for row in call(setup, what, **arguments):
         found.setdefault(row["metric"], []).append(row["value"])
         assert np.isfinite(row["value"])
     return found
 
 
 @pytest.mark.parametrize("mode", ["graph", "device", "host"])
-def test_steps_are_timed_in_every_mode(setup: Setup, mode: str) -> None:
-    found = metrics(setup, "decode", variant=VARIANT, mode=mode)
-    assert len(found["steps_per_second"]) == len(QUICK.batches) * len(QUICK.lengths)
-    assert all(value > 0 for values in found.values() for value in values)
+def test_an_engine_is_timed_in_every_mode(setup: Setup, mode: str) -> None:
+    engine = open_engine(Timed(VARIANT, mode).spec(setup))
+    assert engine.decode(2, 16, 4).steps == 4
+    assert engine.prefill(1, 8).seconds > 0 and engine.peak_memory() > 1e6
+    assert engine.sentence("hello", 1, 30).audio_seconds > 0
 
 
 def test_the_reference_is_timed_in_both_precisions(setup: Setup) -> None:
-    for precision in ("fp32", "fp16"):
-        found = metrics(setup, "torch_decode", precision=precision, compiled=False)
-        assert min(found["steps_per_second"]) > 0
-
-
-def test_speech_is_timed_from_text_to_sound(setup: Setup) -> None:
-    for found in (
-        metrics(setup, "speech", variant=VARIANT, mode="device"),
-        metrics(setup, "torch_speech"),
-    ):
-        assert found["first_audio_ms"][0] <= found["sentence_ms"][0] * 3
-        assert found["rtf"][0] > 0
+    for dtype in DTYPES:
+        engine = open_engine(Timed(None, "eager", dtype).spec(setup))
+        assert engine.decode(2, 16, 4).seconds > 0 and engine.prefill(1, 8).steps == 1
+        assert dtype in engine.describe()["engine"]
 
 
 def test_validation_judges_variants_and_reports_those_that_fail(setup: Setup) -> None:
-    rows = list(run_task("validation", setup, {"variants": [VARIANT, "absent"]}))
+    rows = [row for name in (VARIANT, "absent") for row in call(setup, "validation", variant=name)]
     cosine = [r["value"] for r in rows if r["metric"] == "hidden_cosine_min"]
     assert len(cosine) == 1 and cosine[0] > 0.999
     failed = [r for r in rows if r["metric"] == "validation_failed"]
@@ -76,7 +77,7 @@ def test_validation_judges_variants_and_reports_those_that_fail(setup: Setup) ->
 
 
 def test_placement_counts_every_graph(setup: Setup) -> None:
-    rows = list(run_task("placement", setup, {"variant": VARIANT}))
+    rows = call(setup, "placement", variant=VARIANT)
     graphs = {*Manifest.load(setup.bundle(VARIANT)).graphs, "gpt+sampler"}
     assert {r["graph"] for r in rows if r["metric"] == "memcpy_nodes"} == graphs
     nodes = {r["graph"]: r["value"] for r in rows if r["metric"] == "nodes"}
@@ -92,39 +93,18 @@ def test_arenas_profile_and_bandwidth_run(setup: Setup) -> None:
     name = "mempool_by_provider_name"
     assert metrics(setup, "arena", variant=VARIANT, name=name)["mixed_load_seconds"][0] > 0
     assert metrics(setup, "profile", variant=VARIANT, mode="graph")["wall_us"][0] > 0
-    assert metrics(setup, "bandwidth")["copy_bandwidth"][0] > 0
+    assert metrics(setup, "copy_bandwidth")["copy_bandwidth"][0] > 0
 
 
 def test_every_task_calls_what_exists_and_needs_what_is_built() -> None:
-    built = {task.arguments["variant"] for group in builds() for task in group}
-    for task in measurements("cuda"):
-        assert task.call in CALLS
+    built = {task.arguments[0]["variant"] for group in builds() for task in group}
+    tasks = measurements("cuda")
+    for task in tasks:
+        assert isinstance(task, Timed) or task.call in CALLS
         assert set(task.needs) <= built
-    names = [task.name for task in measurements("cuda")]
-    assert len(names) == len(set(names))
-    assert not [t for t in measurements("cpu") if t.arguments.get("compiled")]
-
-
-def test_bytes_of_a_step_are_weights_and_cache(setup: Setup, tmp_path: Path) -> None:
-    weight = numpy_helper.from_array(np.zeros((4, 6), np.float16), "w")
-    table = numpy_helper.from_array(np.zeros((100, 4), np.float16), "t")
-    nodes = [
-        helper.make_node("Gather", ["t", "i"], ["x"]),
-        helper.make_node("MatMul", ["x", "w"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("i", TensorProto.INT64, [1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT16, [1, 6])],
-        [weight, table],
-    )
-    onnx.save(helper.make_model(graph), tmp_path / "gpt.onnx")
-    assert weight_bytes(tmp_path / "gpt.onnx") == 48  # the gathered table is not read whole
-    model = Manifest.load(setup.bundle(VARIANT)).model
-    token = 2 * model.num_hidden_layers * model.num_key_value_heads * model.head_dim * 2
-    bundle = setup.bundle(VARIANT)
-    assert step_bytes(bundle, 3, 10) - step_bytes(bundle, 3, 9) == 3 * token
+    assert len({task.name for task in tasks}) == len(tasks)
+    assert len({task.engine for task in tasks if isinstance(task, Timed)}) == 11
+    assert not [task for task in measurements("cpu") if "compiled" in task.name]
 
 
 def test_a_rehearsal_never_overwrites_a_gpu_s_report(tmp_path: Path) -> None:
@@ -138,7 +118,7 @@ def test_the_command_builds_nothing_that_is_there_and_writes_the_report(
 ) -> None:
     """One measurement in its real child process; the missing bundles fail without a budget."""
     skipped = [t for t in measurements("cpu") if t.name == "outlier"]
-    assert skipped and isinstance(skipped[0], Task)
+    assert skipped and isinstance(skipped[0], Check)
     arguments = ["--out", str(tmp_path), "--device", "cpu", "--quick", "--only", "bandwidth"]
     for name in (*CUDA_VARIANTS, "w8", "w4", "int8", "int8_cuda"):
         setup.bundle(name).mkdir(exist_ok=True)
@@ -150,15 +130,22 @@ def test_the_command_builds_nothing_that_is_there_and_writes_the_report(
     assert "rehearsed on the CPU" in (tmp_path / "gpu.md").read_text()
 
 
-def test_the_table_compares_with_eager_pytorch(tmp_path: Path) -> None:
-    rows = [
-        make_row("machine", "copy_bandwidth", 4000.0, "GB/s"),
-        make_row("torch_fp32", "steps_per_second", 50.0, "steps/s", **{**SPEED, "mode": "eager"}),
-        make_row("fp16", "steps_per_second", 1000.0, "steps/s", **SPEED),
-        make_row("fp16", "bytes_per_second", 400.0, "GB/s", **SPEED),
-    ]
-    outcome = Outcome("decode:w4_fp16:graph", "stopped", 12.0)
-    report.write(tmp_path, Setup("cpu", tmp_path, "smoke", QUICK), rows, [outcome])
+def test_the_table_compares_with_eager_pytorch(setup: Setup, tmp_path: Path) -> None:
+    decode = next(part for part in make_plan(QUICK.config()) if part.call == "decode")
+    runner = Runner(tmp_path, 60)
+    runner.rows = [make_row("machine", "copy_bandwidth", 1e-3, "GB/s")]
+    taken = {"reference": [Timing(2.0, steps=4)], "fp32_cuda:graph": [Timing(0.1, steps=4)]}
+    described: dict[str, dict[str, Any]] = {name: {"size_bytes": 10} for name in taken}
+    runner.samples["smoke"] = Samples([decode], [taken], dict.fromkeys(taken, 5), described)
+    runner.outcomes = [Outcome("benchmark:w4_fp16:graph", "stopped", 12.0)]
+    report.write(tmp_path, [setup], runner)
     text = (tmp_path / "gpu.md").read_text()
-    assert "| fp16 | graph | 1 | 64 | 1,000 | 20 | 0.1 |" in text
-    assert "decode:w4_fp16:graph: stopped after 12 s" in text
+    assert "| fp32_cuda:graph | 1 | 16 | 40 | 20 | " in text
+    assert "| reference | 1 | 16 | 2 | – | – |" in text
+    assert "benchmark:w4_fp16:graph: stopped after 12 s" in text
+    rows = read_report(tmp_path / "gpu.json").rows
+    moved = find_value(rows, "fp32_cuda:graph", "bandwidth_share", batch=1, length=16)
+    manifest = Manifest.load(setup.bundle(VARIANT))
+    graph = setup.bundle(VARIANT) / manifest.graph("gpt").file
+    read = step_bytes(graph) + cache_bytes(manifest.model, 1, 16)
+    assert moved == pytest.approx(40 * read / 1e6)

@@ -21,10 +21,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("locust") is None, reas
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> LoadConfig:
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    tiny_bundle.build(folder)
-    target = TargetConfig("mini", str(folder), 40)
+def config(bundle_folder: Path) -> LoadConfig:
+    target = TargetConfig("mini", str(bundle_folder), 40)
     return dataclasses.replace(
         default(),
         users=3,

@@ -1,0 +1,42 @@
+"""The table that ``dvc plots`` draws: its columns are those that ``dvc.yaml`` names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import yaml
+
+from pipeline.headline import HEADLINES
+from pipeline.stages.release import TABLE, variants_csv
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_figures_stand_in_the_units_that_people_are_shown() -> None:
+    rows = [
+        {"variant": "int8", "metric": "size_bytes", "value": 2_500_000, "unit": "B"},
+        {
+            "variant": "int8",
+            "metric": "kl_divergence",
+            "value": 0.002,
+            "unit": "nat",
+            "head": "all",
+        },
+        {"variant": "w4", "metric": "rtf", "value": 0.5, "unit": "s/s", "batch": 1},
+        {"variant": "plain", "metric": "nodes", "value": 5, "unit": "count"},
+    ]
+    table = list(csv.DictReader(io.StringIO(variants_csv(rows))))
+    assert table == [
+        {"variant": "int8", "size_mb": "2.5", "rtf": "", "kl_mnat": "2.0"},
+        {"variant": "w4", "size_mb": "", "rtf": "0.5", "kl_mnat": ""},
+    ]
+
+
+def test_plots_name_columns_that_there_are() -> None:
+    plots = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    assert plots
+    for (plot,) in (entry.values() for entry in plots):
+        assert plot["x"] in {metric.headline for metric in HEADLINES}
+        assert plot["y"] == {str(TABLE): "variant"}
