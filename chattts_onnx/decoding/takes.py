@@ -55,7 +55,7 @@ class Watch:
     most: int | None = None
 
     def look(self, codes: Ints) -> tuple[Fault, int | None] | None:
-        """What is wrong with the codes [T, num_vq] so far, and the step where it began, if known."""
+        """What is wrong with the codes [T, num_vq] so far, and where it began, if known."""
         steps = len(codes)
         if self.most is not None and steps >= self.most:
             return Fault.LONG, None
