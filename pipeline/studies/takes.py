@@ -126,7 +126,7 @@ def measure(
     seed: int,
     only: Sequence[str] = (),
 ) -> list[Row]:
-    """Rows for each condition, or for ``only`` these; without ``check`` the first two have no bad takes.
+    """Rows for each condition, or for ``only`` these; without ``check`` nobody hears bad takes.
 
     Raises:
         BenchmarkError: the bundle's takes are not watched.

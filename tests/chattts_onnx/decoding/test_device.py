@@ -15,6 +15,7 @@ from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.device import CudaDecoder, DecoderPool, power_of_two
 from chattts_onnx.decoding.device_step import open_step_session
 from chattts_onnx.decoding.request import Request
+from chattts_onnx.decoding.takes import Watch
 from chattts_onnx.speech.requests import make_prompt, refine_request
 from chattts_onnx.text import Prompt
 
@@ -227,3 +228,24 @@ def test_a_bundle_on_a_gpu_takes_these_decoders(
 def test_lengths_are_rounded_up_within_the_model() -> None:
     assert [power_of_two(n, 4096) for n in (1, 256, 257, 4000)] == [256, 256, 512, 4096]
     assert power_of_two(3000, 3500) == 3500
+
+
+def test_a_take_is_drawn_again_as_on_the_host(bundle: Bundle, pool: DecoderPool) -> None:
+    """The device has to forget what it holds of the take that was refused."""
+
+    def watched(seed: int) -> Request:
+        request = make_request(bundle, TEXTS[1], seed, min_new_tokens=20, takes=2)
+        return replace(request, watch=Watch(least=30 if seed == 1 else 0, most=99))
+
+    found, expected = [watched(seed) for seed in (1, 2)], [watched(seed) for seed in (1, 2)]
+    batch = Batch(pool.decoder(2, 64))
+    batch.add(found)
+    batch.run()
+    for request in expected:
+        alone = Batch(bundle.decoder(1, 64))
+        alone.add([request])
+        alone.run()
+    for one, other in zip(found, expected, strict=True):
+        assert one.refused == other.refused
+        assert_same(one, other)
+    assert found[0].refused or len(found[0].result()) == 30
