@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,10 @@ from pipeline.export.config import ExportConfig
 from pipeline.export.run import export_all
 from pipeline.params import compose_params
 from pipeline.reference.load import Modules, load_modules
+from pipeline.stages import fuse
 from tests.chattts_onnx import tiny_bundle
 from tests.pipeline.project import commit, copy_finished, copy_project, dvc, stages
+from tests.pipeline.stages.workspaces import DATA, smoke_params
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +83,25 @@ def smoke_export(smoke_modules: Modules, tmp_path_factory: pytest.TempPathFactor
     folder.mkdir()
     export_all(smoke_modules, ExportConfig(opset=23, parity_cases=2, tolerance=1e-4), folder, 1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_workspace(
+    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Makes workspaces as the fuse stage leaves them; each is a test's own."""
+    fused = tmp_path_factory.mktemp("smoke") / "fused"
+    (fused / "build").mkdir(parents=True)
+    (fused / "build" / "checkpoint").symlink_to(smoke_checkpoint)
+    (fused / "build" / "export").symlink_to(smoke_export)
+    (fused / "calibration_data").symlink_to(DATA)
+    fuse.run(smoke_params(), fused)
+
+    def copy(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name) / "smoke"
+        return Path(shutil.copytree(fused, folder, symlinks=True))
+
+    return copy
 
 
 @pytest.fixture(scope="session")

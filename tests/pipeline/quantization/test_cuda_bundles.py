@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from pipeline.quantization.cuda_bundles import (
 from pipeline.quantization.kv_cache import CacheConfig, quantize_cache
 from pipeline.stages import quantize
 from tests.pipeline.quantization.cuda_kernels import without_kernel
-from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import smoke_params
 
 FLOAT, FLOAT16, UINT8 = (
     onnx.TensorProto.FLOAT,
@@ -44,11 +44,8 @@ def float_cache(params: Params) -> Params:
 
 
 @pytest.fixture(scope="module")
-def workspace(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("cuda_bundles") / "workspace"
-    make_workspace(folder, smoke_checkpoint, smoke_export)
+def workspace(make_workspace: Callable[[str], Path]) -> Path:
+    folder = make_workspace("cuda_bundles")
     quantize.run(float_cache(smoke_params()), folder, "w8")
     return folder
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chattts_onnx.errors import BundleError
 from pipeline.stages import benchmark
-from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import smoke_params
 
 FIELD_NAMES = {
     "prefill_seconds",
@@ -27,9 +28,9 @@ FIELD_NAMES = {
 
 @pytest.mark.slow
 def test_reference_and_bundle_are_timed_and_reported(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path: Path
+    make_workspace: Callable[[str], Path],
 ) -> None:
-    workspace = make_workspace(tmp_path / "workspace", smoke_checkpoint, smoke_export)
+    workspace = make_workspace("benchmark")
     params = smoke_params(benchmark={"variants": ["fp32"], "threads": 1})
     benchmark.run(params, workspace)
     report = json.loads((workspace / "reports" / "benchmark.json").read_text())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,12 @@ from pipeline.quantization.calibration.statistics import load_statistics
 from pipeline.quantization.config import CalibrationConfig
 from pipeline.quantization.sizes import graph_hashes
 from pipeline.stages import calibrate
-from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import smoke_params
 
 
 @pytest.fixture(scope="module")
-def workspace(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("calibrate") / "workspace"
-    make_workspace(folder, smoke_checkpoint, smoke_export)
+def workspace(make_workspace: Callable[[str], Path]) -> Path:
+    folder = make_workspace("calibrate")
     calibrate.run(smoke_params(), folder)
     return folder
 

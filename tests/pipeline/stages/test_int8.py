@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,12 @@ from chattts_onnx.bundle import open_bundle
 from pipeline.config import Params
 from pipeline.core.errors import ConfigError, QuantizationError
 from pipeline.stages import calibrate, quantize
-from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import smoke_params
 
 
 @pytest.fixture(scope="module")
-def workspace(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("int8") / "workspace"
-    make_workspace(folder, smoke_checkpoint, smoke_export)
+def workspace(make_workspace: Callable[[str], Path]) -> Path:
+    folder = make_workspace("int8")
     calibrate.run(smoke_params(), folder)
     quantize.run(smoke_params(), folder, "int8")
     return folder

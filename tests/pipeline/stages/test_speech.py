@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,17 +12,14 @@ from chattts_onnx.errors import BundleError
 from pipeline.core.errors import ConfigError, GateError
 from pipeline.report.gates import GateConfig
 from pipeline.stages import speech
-from tests.pipeline.stages.workspaces import add_damaged, make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import add_damaged, smoke_params
 
 SMALL: dict[str, Any] = {"variants": ["fp32", "int8"], "gates": {}}
 
 
 @pytest.fixture(scope="module")
-def workspace(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("speech") / "workspace"
-    make_workspace(folder, smoke_checkpoint, smoke_export)
+def workspace(make_workspace: Callable[[str], Path]) -> Path:
+    folder = make_workspace("speech")
     add_damaged(folder, "int8", "gpt", 0.3)
     return folder
 

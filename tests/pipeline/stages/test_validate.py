@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from chattts_onnx.errors import BundleError
 from pipeline.core.errors import ConfigError, GateError
 from pipeline.report.gates import GateConfig
 from pipeline.stages import validate
-from tests.pipeline.stages.workspaces import add_damaged, make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import add_damaged, smoke_params
 
 EXACT = [
     GateConfig("kl_divergence", "max", 1e-4, {"head": "all"}),
@@ -18,11 +19,8 @@ EXACT = [
 
 
 @pytest.fixture(scope="module")
-def workspace(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("validate") / "workspace"
-    make_workspace(folder, smoke_checkpoint, smoke_export)
+def workspace(make_workspace: Callable[[str], Path]) -> Path:
+    folder = make_workspace("validate")
     add_damaged(folder, "int8", "gpt", 0.3)
     return folder
 

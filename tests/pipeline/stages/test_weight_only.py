@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from chattts_onnx.errors import BundleError
 from pipeline.config import Params
 from pipeline.core.errors import ConfigError
 from pipeline.stages import calibrate, quantize
-from tests.pipeline.stages.workspaces import make_workspace, smoke_params
+from tests.pipeline.stages.workspaces import smoke_params
 
 GRAPHS = {"gpt", "text_head", "decoder", "dvae_decode", "dvae_encode", "vocos"}
 VARIANTS = ("w8", "w4")
@@ -27,11 +28,8 @@ def with_variant(variant: str, **fields: Any) -> Params:
 
 
 @pytest.fixture(scope="module")
-def workspace(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("weight_only") / "workspace"
-    make_workspace(folder, smoke_checkpoint, smoke_export)
+def workspace(make_workspace: Callable[[str], Path]) -> Path:
+    folder = make_workspace("weight_only")
     calibrate.run(smoke_params(), folder)
     for variant in VARIANTS:
         quantize.run(smoke_params(), folder, variant)

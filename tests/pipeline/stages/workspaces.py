@@ -12,7 +12,6 @@ from chattts_onnx.format.manifest import Manifest
 from pipeline.config import Params
 from pipeline.core.strict import parse_strictly
 from pipeline.params import compose_params
-from pipeline.stages import fuse
 
 DATA = Path(__file__).resolve().parents[3] / "calibration_data"
 
@@ -25,16 +24,6 @@ def smoke_params(**groups: dict[str, object]) -> Params:
         for name, fields in groups.items()
     }
     return dataclasses.replace(params, **changed)
-
-
-def make_workspace(folder: Path, checkpoint: Path, export: Path) -> Path:
-    """A workspace as the fuse stage leaves it."""
-    (folder / "build").mkdir(parents=True)
-    (folder / "build" / "checkpoint").symlink_to(checkpoint)
-    (folder / "build" / "export").symlink_to(export)
-    (folder / "calibration_data").symlink_to(DATA)
-    fuse.run(smoke_params(), folder)
-    return folder
 
 
 def add_damaged(workspace: Path, variant: str, graph: str, scale: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,16 @@ from pipeline.studies.gpu.child import CALLS, handle
 from pipeline.studies.gpu.plan import CUDA_VARIANTS, Check, Timed, builds, measurements
 from pipeline.studies.gpu.runner import Outcome, Runner
 from pipeline.studies.gpu.setup import QUICK, Setup
-from tests.pipeline.stages.workspaces import make_workspace
 
 VARIANT = "fp32_cuda"
 
 
 @pytest.fixture(scope="module")
-def setup(
-    smoke_checkpoint: Path, smoke_export: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Setup:
-    work = tmp_path_factory.mktemp("gpu_check")
-    workspace = make_workspace(work / "smoke", smoke_checkpoint, smoke_export)
+def setup(make_workspace: Callable[[str], Path]) -> Setup:
+    workspace = make_workspace("gpu_check")
     bundles = workspace / "bundles"
     attention_bundle(bundles / "fp32", bundles / VARIANT, VARIANT)
-    return Setup("cpu", work, "smoke", QUICK)
+    return Setup("cpu", workspace.parent, workspace.name, QUICK)
 
 
 def call(setup: Setup, what: str, /, **arguments: object) -> list[Row]:
