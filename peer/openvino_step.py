@@ -34,6 +34,7 @@ class StepEngine:
         self.bits, self.threads, self.sizes = bits, threads, sizes
         self._random = np.random.default_rng(seed)
         self._states: list[Any] = []
+        self._packed: list[Any] = []
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -112,6 +113,7 @@ class StepEngine:
         else:
             shape = [outputs, inputs // GROUP, GROUP]
             packed = self._random.integers(0, 256, outputs * inputs // 2, dtype=np.uint8)
+            self._packed.append(packed)  # a tensor of 4 bits is a view
             tensor = ov.Tensor(packed, shape, ov.Type.i4)
             scales = np.full((outputs, inputs // GROUP, 1), 1e-2, np.float16)
             weight = op.multiply(op.convert(op.constant(tensor), "f16"), op.constant(scales))

@@ -169,6 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
     able = [engine for engine in found if engine[0].kind != OFFICIAL]
     swept = summarize(measure(able, plan(options.steps, SWEPT), options.rounds), OFFICIAL)
     rows += [row for row in swept if row["metric"] == "steps_per_second"]
+    # Before and after, since neighbours on the same machine come and go.
+    bandwidth = max(bandwidth, read_bandwidth(threads))
     rows += shares(rows, options.workspace, bandwidth)
     if not rows:
         raise BenchmarkError("nothing was measured.")
