@@ -88,6 +88,8 @@ bench: ## Every variant beside the official package, on the full-size seeded che
 	$(BIN)/python -m pipeline.studies.profile --workspace workspaces/seeded_full
 	$(BIN)/python -m pipeline.studies.streaming --bundle workspaces/seeded_full/bundles/int8
 	$(BIN)/python -m pipeline.studies.peer --workspace workspaces/seeded_full
+	@test -x .venv-openvino/bin/python || peer/openvino.sh
+	$(BIN)/python -m pipeline.studies.steps --workspace workspaces/seeded_full
 
 search: setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
 	cd $(WORKSPACE) && python -m pipeline.studies.search $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
@@ -154,6 +156,7 @@ lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE
 	$(COMPILE) triton_server/requirements.in -o triton_server/requirements.txt
 	$(COMPILE) --no-deps triton_server/server.in -o triton_server/server.txt
 	$(COMPILE) --no-deps peer/requirements.in -o peer/requirements.txt
+	$(COMPILE) peer/openvino.in -o peer/openvino.txt
 
 site: ## The documentation with search, in site/; a link that leads nowhere is an error
 	@test -x .venv-site/bin/python || $(PYTHON) -m venv .venv-site

@@ -1,10 +1,6 @@
 """The official package as an engine of the benchmark: ``python -m peer.official``.
 
-Speaks the protocol of ``pipeline.benchmark.worker`` over stdin and stdout, one JSON object a line:
-``{"open": {name, kind, path, threads, seed}}`` first, then ``{"call": name, "arguments": {...}}``
-with ``prefill``, ``decode``, ``sentence``, ``first_audio`` or ``peak_memory``. Answers are
-``{"result": ...}`` or ``{"error": type, "message": text}``. ``path`` holds a checkpoint in the
-official layout.
+Speaks the protocol of :mod:`peer.worker`; ``path`` holds a checkpoint in the official layout.
 
 The package's own entry points do all the work, with its defaults but for two settings: the number
 of steps is fixed through its ``min_new_token`` and ``max_new_token``, and the refine pass is
@@ -13,17 +9,11 @@ skipped, as for every engine.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import sys
 import time
-import traceback
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import ChatTTS
 import torch
@@ -31,20 +21,10 @@ from ChatTTS.model import gen_logits
 
 from peer.layout import HASHED_FILES, VOCOS, read_sizes
 from peer.loading import load_chat
+from peer.worker import Timing, main
 
 VERSION = metadata.version("chattts")
-MEASUREMENTS = ("prefill", "decode", "sentence", "first_audio", "concurrent")
 SAMPLE_RATE = 24_000
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of work, seconds of audio it made (all sentences together) and steps it took."""
-
-    seconds: float
-    audio_seconds: float = 0.0
-    steps: int = 0
-    first_audio: list[float] = field(default_factory=list)
 
 
 class Clock:
@@ -172,33 +152,6 @@ class OfficialEngine:
         return clock.ticks
 
 
-def peak_memory_bytes() -> int:
-    """Highest resident memory of this process so far (Linux: VmHWM), in bytes."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no VmHWM line: peak memory needs Linux")
-
-
-def serve(requests: Iterable[str], answers: TextIO) -> None:
-    """Answer ``requests`` until they end."""
-    engine: OfficialEngine | None = None
-    for line in requests:
-        try:
-            request = json.loads(line)
-            if "open" in request:
-                engine = open_engine(request["open"])
-                result: Any = engine.describe()
-            else:
-                result = call(engine, request["call"], request.get("arguments", {}))
-            answer: dict[str, Any] = {"result": result}
-        except Exception as error:  # the harness shows it; a dead worker could not
-            traceback.print_exc(file=sys.stderr)
-            answer = {"error": type(error).__name__, "message": str(error)}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
 def open_engine(spec: dict[str, Any]) -> OfficialEngine:
     """Open the engine that the harness describes."""
     if not (Path(spec["path"]) / VOCOS).exists():
@@ -206,22 +159,5 @@ def open_engine(spec: dict[str, Any]) -> OfficialEngine:
     return OfficialEngine(spec["path"], int(spec["threads"]), int(spec["seed"]))
 
 
-def call(engine: OfficialEngine | None, name: str, arguments: dict[str, Any]) -> Any:
-    """Run one measurement and return its JSON value."""
-    if name == "peak_memory":
-        return peak_memory_bytes()
-    if engine is None or name not in MEASUREMENTS:
-        raise ValueError(f"cannot call {name!r}: open an engine, then {', '.join(MEASUREMENTS)}")
-    return asdict(getattr(engine, name)(**arguments))
-
-
-def main() -> None:
-    """Serve over the process's own stdin and stdout."""
-    # A library that prints to stdout would break the protocol: it prints to stderr instead.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve(sys.stdin, answers)
-
-
 if __name__ == "__main__":
-    main()
+    main(open_engine)

@@ -16,17 +16,19 @@ struct Candidate {
 };
 
 #if defined(__x86_64__)
+// What GCC 12 and Clang 14 both know by no name.
+struct Leaf {
+  unsigned a, b = 0, c, d = 0;
+  explicit Leaf(unsigned leaf, unsigned subleaf = 0) : a(leaf), c(subleaf) {
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  }
+};
+bool has_f16c() { return (Leaf(1).c >> 29 & 1U) != 0; }
 // __builtin_cpu_supports also asks whether the system saves the registers.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
-bool has_avxvnni() {
-  // Not among the names that GCC 12 and Clang 14 know: leaf 7, subleaf 1, EAX bit 4.
-  unsigned a = 7, b = 0, c = 1, d = 0;
-  __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-  return has_avx2() && (a >> 4 & 1U);
-}
+bool has_avxvnni() { return has_avx2() && (Leaf(7, 1).a >> 4 & 1U) != 0; }
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

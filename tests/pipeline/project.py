@@ -14,7 +14,10 @@ from pipeline.params import compose_params, render
 from tools.drills.project import dvc, environment, locked, outputs, stages
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("pipeline", "chattts_onnx", "calibration_data", "dvc.yaml", ".dvcignore", ".dvc/config")
+SOURCES = (
+    "pipeline", "chattts_onnx", "native/src", "calibration_data", "dvc.yaml", ".dvcignore",
+    ".dvc/config",
+)  # fmt: skip
 SMOKE = ["experiment=smoke"]
 __all__ = ["ROOT", "copy_project", "descendants", "dvc", "environment", "git", "locked", "marked"]
 __all__ += ["commit", "outputs", "stages"]

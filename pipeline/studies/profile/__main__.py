@@ -41,9 +41,11 @@ from pipeline.report.write import report_context, write_report
 from pipeline.studies.profile.products import PRODUCTS, cached_rate, multiplications
 from pipeline.studies.profile.report import profile_sections
 
-VARIANTS = ("int8", "w8", "w4")
-CASES = ((1, 512), (8, 128))
+VARIANTS = ("int8", "w8", "w4", "fp32")
+CASES = ((1, 512), (1, 2048), (8, 128))
 """(requests in the batch, positions in the cache): the points that the goals name."""
+SHORT = 16
+"""Positions over which attention costs next to nothing."""
 GROUPS = {**dict.fromkeys(PRODUCTS, "products"), "GroupQueryAttention": "attention"}
 WARMUP, ROUNDS = 4, 5
 
@@ -88,12 +90,27 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
 
 
 def library(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row]:
-    """Milliseconds of one step by the library: the whole, and the library's run in it."""
+    """Milliseconds of one step by the library: the whole, and the library's run in it.
+
+    ``attended`` is what that run takes longer than one over :data:`SHORT` positions, median over
+    alternating rounds: attention.
+    """
     if bundle.step.engine != NATIVE:
         return
-    running = _running(bundle, bundle.decoder(batch, _capacity(length, steps)), length, steps)
+    far, near = (
+        _running(bundle, bundle.decoder(batch, _capacity(n, steps * ROUNDS)), n, steps)
+        for n in (length, SHORT)
+    )
+    whole: list[float] = []
+    inside: list[float] = []
+    longer: list[float] = []
+    for _ in range(ROUNDS):
+        times, runs = _step_times(far, max(1, steps // 2), warmup=1)
+        short = _step_times(near, max(1, steps // 2), warmup=1)[1]
+        whole, inside = whole + times, inside + runs
+        longer.append(median(runs) - median(short))
     where = {"requests": batch, "length": length, "instructions": bundle.step.why}
-    for part, seconds in zip(("native", "library"), _step_times(running, steps), strict=True):
+    for part, seconds in {"native": whole, "library": inside, "attended": longer}.items():
         yield _part(bundle.manifest.variant, part, median(seconds) * 1e3, where)
 
 

@@ -9,12 +9,15 @@ from pipeline.report.machine import busy_note
 from pipeline.report.rows import Rows, find_value, variants_of
 from pipeline.report.write import format_value, markdown_table
 
-PARTS = ("native", "library", "whole", "products", "attention", "others", "between", "host")
+OURS = ("native", "library", "attended")
+THEIRS = ("whole", "products", "attention", "others", "between", "host")
 
 NOTES = """\
 - `native` is a step as users wait for it where the compiled library runs it, median over steps,
-  and `library` the time inside it; the rest is sampling and bookkeeping. All other columns are of
-  ONNX Runtime's step.
+  and `library` the time inside its run; the rest is sampling and bookkeeping. `attended` is what
+  that run takes longer than one over 16 positions. `of limit` is `weights` and `cache` divided by
+  `library`: the share of what memory gives that the library reaches. The columns from `whole` to
+  `host` are of ONNX Runtime's step.
 - `whole` is a step as users wait for it, median over steps; `host` is what is left of it outside
   ONNX Runtime's run: sampling and bookkeeping. The four columns between come from a second run
   under ONNX Runtime's profiler, which slows it: `products` are all MatMuls, `attention` is
@@ -23,7 +26,7 @@ NOTES = """\
   over 1 GiB reached on the same threads; no step can be faster than both together.
 - `from cache` is the time of the same number of multiplications by the same kernels with weights
   that stay in the CPU's cache: what arithmetic and starting the kernels cost without memory.
-- `GB/s` is the rate at which `products` read their weights.
+- `GB/s` is the rate at which ONNX Runtime's `products` read their weights.
 - `× threads` says how many times as fast a step is with all threads as with one."""
 
 
@@ -40,19 +43,22 @@ def profile_sections(rows: Rows, context: Mapping[str, Any]) -> list[str]:
 
 
 def _table(rows: Rows, where: Mapping[str, Any]) -> str:
-    header = ["variant", *PARTS, "weights", "cache", "from cache", "GB/s", "× threads"]
+    header = ["variant", *OURS, "weights", "cache", "of limit", *THEIRS, "from cache", "GB/s"]
+    header.append("× threads")
     lines = []
     for variant in variants_of(rows):
 
         def value(metric: str, variant: str = variant, **further: str) -> float | None:
             return find_value(rows, variant, metric, **where, **further)
 
-        parts = [value("step_ms", part=part) for part in PARTS]
+        ours = [value("step_ms", part=part) for part in OURS]
+        theirs = [value("step_ms", part=part) for part in THEIRS]
         memory = [value("memory_ms", read=name) for name in ("weights", "cache")]
+        share = sum(part or 0 for part in memory) / ours[1] if ours[1] else None
         cached = value("cached_products_ms")
-        weights, products = value("weight_bytes"), parts[1]
+        weights, products = value("weight_bytes"), theirs[1]
         rate = weights / products / 1e6 if weights and products else None
         gain = value("thread_gain")
-        numbers = [*parts, *memory, cached, rate, gain]
+        numbers = [*ours, *memory, share, *theirs, cached, rate, gain]
         lines.append([variant, *map(format_value, numbers)])
     return markdown_table(header, lines)
