@@ -49,13 +49,18 @@ class Tally:
         )
 
 
+TOLD = 5
+"""Failed lines that a summary names."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """A finished job.
 
     ``lines``, ``failed`` and ``seconds`` of speech are the whole job's; the rest is this run's:
     ``run_lines`` in ``wall_seconds`` made ``run_seconds`` of speech, with ``occupancy`` of the
-    ``slots`` in use (None on a cluster, of which ``machines`` worked).
+    ``slots`` in use (None on a cluster, of which ``machines`` worked). ``failures`` are the ids of
+    the first :data:`TOLD` lines that failed, and why.
     """
 
     lines: int
@@ -70,6 +75,7 @@ class Summary:
     slots: int | None
     occupancy: float | None
     machines: int
+    failures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = (
@@ -83,6 +89,10 @@ class Summary:
             text += f" on {self.machines} machines"
         if self.truncated:
             text += f"; {self.truncated:,} lines were cut off at max_new_tokens"
+        for told in self.failures:
+            text += f"\n  {told}"
+        if self.failed > len(self.failures):
+            text += f"\n  and {self.failed - len(self.failures):,} more, in the manifest"
         return text
 
 
@@ -92,9 +102,12 @@ def write_summary(
     """Add up the manifest of a finished job and write ``summary.json``."""
     lines = failed = truncated = 0
     seconds = 0.0
+    failures: list[str] = []
     for entry in store.entries():
         lines += 1
         failed += entry["status"] != "ok"
+        if entry["status"] != "ok" and len(failures) < TOLD:
+            failures.append(f"{entry['id']}: {entry['error']}")
         truncated += entry["status"] == "ok" and not entry["finished"]
         seconds += entry["seconds"]
     spent = max(tally.elapsed, 1e-9)
@@ -111,6 +124,7 @@ def write_summary(
         slots=slots,
         occupancy=None if occupancy is None else round(occupancy, 4),
         machines=max(1, len(tally.machines)),
+        failures=tuple(failures),
     )
     path = store.job.output / SUMMARY
     # A run that found nothing left to do would write zeros over the figures of the one that did.
