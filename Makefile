@@ -52,7 +52,7 @@ NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
-		awk 'BEGIN {FS = ":.*## "}; {printf "  \033[36m%-8s\033[0m %s\n", $$1, $$2}'
+		awk 'BEGIN {FS = ":.*## "}; {printf "  \033[36m%-17s\033[0m %s\n", $$1, $$2}'
 	@echo "  variables: CHECKPOINT=mini|seeded_small|seeded_full|chattts|local CHECKPOINT_DIR=folder"
 	@echo "             OVERRIDES='precision.int8.calibrator=percentile …' VENV=.venv PYTHON=python3"
 

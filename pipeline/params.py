@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,34 @@ def compose_values(overrides: list[str], conf: Path = CONF_DIRECTORY) -> dict[st
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except _REFUSALS as error:
         found = brief_text(" ".join(overrides)) or "no overrides"
-        raise ConfigError(f"conf/ does not compose with {found}: {brief_text(error)}") from error
+        told = _mended(brief_text(error), conf)
+        raise ConfigError(f"conf/ does not compose with {found}: {told}") from error
     return dict(values)
+
+
+def _mended(message: str, conf: Path) -> str:
+    """Hydra's message, in other words where its advice would be refused in turn."""
+    if message.startswith("Missing mandatory value: path"):
+        return "found no folder; name the checkpoint's with CHECKPOINT_DIR=folder"
+    match = re.match(r"Could not override '([^']+)'", message)
+    if not match:
+        return message
+    # A key that is appended, as Hydra proposes, is refused as an unknown one.
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        keys = _keys(OmegaConf.to_container(compose("config")))
+    close = get_close_matches(match[1], keys, n=3)
+    return f"found no key {match[1]}" + (f", expected {' or '.join(close)}" if close else "")
+
+
+def _keys(values: Any, prefix: str = "") -> list[str]:
+    """Every key with its path, ``precision.int8.target``."""
+    if not isinstance(values, dict):
+        return []
+    return [
+        path
+        for name, value in values.items()
+        for path in (f"{prefix}{name}", *_keys(value, f"{prefix}{name}."))
+    ]
 
 
 def render(values: dict[str, Any], overrides: list[str]) -> str:

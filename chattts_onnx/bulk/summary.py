@@ -49,6 +49,10 @@ class Tally:
         )
 
 
+TOLD = 5
+"""Failed lines that a summary names."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """A finished job.
@@ -56,7 +60,8 @@ class Summary:
     ``lines``, ``failed`` and ``seconds`` of speech are the whole job's, as are the takes that were
     ``refused`` and the pieces that stayed ``wrong``; the rest is this run's:
     ``run_lines`` in ``wall_seconds`` made ``run_seconds`` of speech, with ``occupancy`` of the
-    ``slots`` in use (None on a cluster, of which ``machines`` worked).
+    ``slots`` in use (None on a cluster, of which ``machines`` worked). ``failures`` are the ids of
+    the first :data:`TOLD` lines that failed, and why.
     """
 
     lines: int
@@ -73,6 +78,7 @@ class Summary:
     slots: int | None
     occupancy: float | None
     machines: int
+    failures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = (
@@ -88,6 +94,10 @@ class Summary:
             text += f"; {self.refused:,} takes were drawn again, {self.wrong:,} pieces stayed wrong"
         if self.truncated:
             text += f"; {self.truncated:,} lines were cut off"
+        for told in self.failures:
+            text += f"\n  {told}"
+        if self.failed > len(self.failures):
+            text += f"\n  and {self.failed - len(self.failures):,} more, in the manifest"
         return text
 
 
@@ -97,9 +107,12 @@ def write_summary(
     """Add up the manifest of a finished job and write ``summary.json``."""
     lines = failed = truncated = refused = wrong = 0
     seconds = 0.0
+    failures: list[str] = []
     for entry in store.entries():
         lines += 1
         failed += entry["status"] != "ok"
+        if entry["status"] != "ok" and len(failures) < TOLD:
+            failures.append(f"{entry['id']}: {entry['error']}")
         truncated += entry["status"] == "ok" and not entry["finished"]
         seconds += entry["seconds"]
         # What an earlier version made does not say.
@@ -121,6 +134,7 @@ def write_summary(
         slots=slots,
         occupancy=None if occupancy is None else round(occupancy, 4),
         machines=max(1, len(tally.machines)),
+        failures=tuple(failures),
     )
     path = store.job.output / SUMMARY
     # A run that found nothing left to do would write zeros over the figures of the one that did.

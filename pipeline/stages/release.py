@@ -1,8 +1,8 @@
 """Pack the bundles with all that others need to trust and use them.
 
 Reads ``bundles/`` and ``reports/``; writes ``dist/`` (see :mod:`pipeline.release.build`) and
-``reports/metrics.json`` and ``reports/variants.csv``.  What may not be published without being told to is packed all the same,
-marked, and refused by ``python -m pipeline.release.publish``.
+``reports/metrics.json`` and ``reports/variants.csv``.  What may not be published without being told
+to is packed all the same, marked, and refused by ``python -m pipeline.release.publish``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir
@@ -83,7 +84,7 @@ def record(results: Results, config: TrackingConfig, workspace: Path) -> str:
             return _write(client, experiment, results, config, workspace)
     except MlflowException as error:
         raise TrackingError(f"{config.uri}: MLflow answered {error}") from error
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         # MLflow lets through what a database says that it has to make or to migrate first.
         reason = getattr(error, "orig", None) or error
         raise TrackingError(

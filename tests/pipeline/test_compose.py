@@ -60,6 +60,8 @@ def test_stale_and_missing_files_are_told_and_written(
         ("+precision.int8.calibrater=percentile", "calibrater: found an unknown key"),
         ("~checkpoint", "does not compose with ~checkpoint"),
         ("checkpoint.path=5", r"checkpoint.path: found 5 \(int\)"),
+        ("precision.int8.calibrater=x", "no key .*, expected precision.int8.calibrator"),
+        ("checkpoint=local", "CHECKPOINT_DIR=folder"),
         ("seed=" + "[" * 400, "expected int"),
         ("seed=\ud800", r"\\ud800"),
         ("seed=" + "a" * 9000, r"\.\.\."),

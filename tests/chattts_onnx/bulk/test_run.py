@@ -133,6 +133,9 @@ def test_bad_lines_are_recorded_and_passed(bundle: Bundle, tmp_path: Path) -> No
     summary = run(job, bundle)
     found = manifest(job.output)
     assert (summary.lines, summary.failed) == (11, 5)
+    assert len(summary.failures) == 5
+    told = str(summary).splitlines()[1:]
+    assert [line.strip() for line in told] == list(summary.failures)
     failed = {entry["line"]: entry["error"] for entry in found if entry["status"] == "error"}
     assert list(failed) == [1, 2, 3, 9, 10]
     assert "no JSON" in failed[1] and "column text" in failed[2] and "nobody" in failed[3]

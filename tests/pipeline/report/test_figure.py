@@ -3,7 +3,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from pipeline.report.figure import Panel, draw_panels
+import pytest
+
+from pipeline.report.figure import (
+    KNOWN,
+    OTHERS,
+    Panel,
+    colour,
+    draw_panels,
+    shown_unit,
+    three,
+)
 from pipeline.report.rows import make_row
 
 
@@ -20,3 +30,34 @@ def test_gaps_zeros_and_empty_panels_are_drawn(tmp_path: Path) -> None:
         draw_panels(path, "t", panels)
     assert first.read_bytes().startswith(b"\x89PNG")
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_no_two_names_share_a_colour() -> None:
+    colours = [*KNOWN.values(), *OTHERS]
+    assert len(set(colours)) == len(colours)
+    assert colour("int8", 0) == colour("int8", 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(2408.886, "2,409"), (0.0, "0.00"), (12.0, "12.0"), (0.98765, "0.988"), (math.nan, "")],
+)
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
+    assert three(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit", "shown"),
+    [
+        (2_408_886_272, "B", ("GB", "2.41")),
+        (48_756_349, "B", ("MB", "48.8")),
+        (0.0252, "s", ("ms", "25.2")),
+        (6.7, "s", ("s", "6.70")),
+        (0.0, "s", ("s", "0.00")),
+    ],
+)
+def test_the_largest_value_chooses_the_unit(
+    largest: float, unit: str, shown: tuple[str, str]
+) -> None:
+    found, factor = shown_unit([largest / 3, largest, math.nan], unit)
+    assert (found, three(largest * factor)) == shown

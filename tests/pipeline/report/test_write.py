@@ -105,3 +105,14 @@ def test_format_value(value: object, text: str) -> None:
 def test_conditions_leave_statistics_out() -> None:
     row = make_row("v", "m", 1.0, "u", batch=4, length=72, min=0, max=2, repeats=3)
     assert condition_text(row) == "batch 4, length 72"
+
+
+def test_a_report_begins_with_its_verdict_and_ends_with_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "speed.json"
+    sections = ["**w4 is the fastest.**", "## Notes"]
+    rows = [make_row("a", "m", 1.0, "s")]
+    write_report(path, {"machine": {"cpu": "x"}}, rows, sections=sections, picture=True)
+    text = path.with_suffix(".md").read_text()
+    places = ["**w4", "![Speed](speed.png)", "## Notes", "## m (s)", "## Made on", "- machine"]
+    found = [text.index(place) for place in places]
+    assert found == sorted(found)
