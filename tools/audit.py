@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 # What pip-audit's traceback ends with when PyPI, where it asks, gives no answer of its own.
-_UNREACHED = ("ServiceError", "ConnectionError", "RequestException", "HTTPError", "Timeout")
-_UNREACHED += ("SSLError", "ProxyError", "MaxRetryError", "JSONDecodeError")
+_UNREACHED = (
+    "ServiceError", "ConnectionError", "RequestException", "HTTPError", "Timeout",
+    "SSLError", "ProxyError", "MaxRetryError", "JSONDecodeError",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
