@@ -126,8 +126,7 @@ lint: setup ## ruff, mypy, zizmor and actionlint for the workflows, and a search
 	test ! -e .git || git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
 audit: setup ## Known holes in the pinned packages; asks PyPI
-	$(BIN)/pip-audit --strict --progress-spinner off --require-hashes --disable-pip \
-		-r requirements/lock.txt -r requirements/cpu.txt
+	$(BIN)/python -m tools.audit -r requirements/lock.txt -r requirements/cpu.txt
 
 params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose

@@ -17,6 +17,7 @@ import pytest
 
 from tests import no_connections
 from tests.chattts_onnx import tiny_bundle
+from tests.pipeline.project import files
 
 ROOT = Path(__file__).parents[1]
 GENEROUS_SECONDS = 300.0
@@ -151,8 +152,7 @@ def test_who_imports_onnx_runtime_is_switched_off_before() -> None:
     """In its own first lines, or in those of the package that it lies in."""
     imports = re.compile(r"^\s*(import|from) onnxruntime\b", re.MULTILINE)
     switch = re.compile(r"^import chattts_onnx\b|ORT_DISABLE_TELEMETRY", re.MULTILINE)
-    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True)
-    found = [name for name in listed.stdout.split() if not name.startswith("tests/")]
+    found = [name for name in files("*.py") if not name.startswith("tests/")]
     users = [n for n in found if imports.search((ROOT / n).read_text(encoding="utf-8"))]
     assert len(users) > 20
     for name in users:

@@ -63,6 +63,8 @@ def blocks() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One commit, with what is changed here, and an environment that takes calls down."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git here")
     folder = tmp_path_factory.mktemp("runner") / "a clone 克隆"
     command = ["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", str(folder)]
     subprocess.run(command, check=True)
@@ -77,6 +79,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (tools / name).write_text(RECORD)
         (tools / name).chmod(0o755)
     (tools / "activate").write_text("")
+    owners = folder / ".github/CODEOWNERS"
+    owners.write_text(owners.read_text(encoding="utf-8").replace("@OWNER/", "@acme/"))
     return folder
 
 
@@ -122,9 +126,9 @@ def run(block: tuple[str, dict[str, str], str], folder: Path, scratch: Path) -> 
 
 @pytest.mark.parametrize("block", blocks())
 def test_a_block_runs(block: tuple[str, dict[str, str], str], job: Path, tmp_path: Path) -> None:
-    if ".ci/prepare" in block[0]:
-        # It installs Debian's packages; .ci/run calls it.
-        assert os.access(ROOT / ".ci/prepare", os.X_OK)
+    if called := re.search(r"^(\.ci/prepare|peer/install\.sh)$", block[0], re.MULTILINE):
+        # They install packages; .ci/run calls the first.
+        assert os.access(ROOT / called[1], os.X_OK)
         return
     if ".ci/manifests" in block[0] and shutil.which("kubectl") is None:
         pytest.skip("no kubectl here")
@@ -134,6 +138,17 @@ def test_a_block_runs(block: tuple[str, dict[str, str], str], job: Path, tmp_pat
             assert not make(arguments)
         if name == "python" and arguments[0] == "-m" and arguments[1] not in INSTALLED_THERE:
             assert importlib.util.find_spec(arguments[1]), arguments[1]
+
+
+def test_no_release_while_changes_ask_nobody(job: Path, tmp_path: Path) -> None:
+    owners = job / ".github/CODEOWNERS"
+    named = owners.read_text(encoding="utf-8")
+    owners.write_text(named + "/docs/ @OWNER/writers\n")
+    try:
+        with pytest.raises(AssertionError, match="put a team or user where OWNER stands"):
+            run(block_of("Somebody is asked about changes"), job, tmp_path)
+    finally:
+        owners.write_text(named)
 
 
 def block_of(name: str) -> tuple[str, dict[str, str], str]:

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from tests.docker.dockerfile import Builder, Ignore, Stage, parse, sent
+from tests.pipeline.project import files
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker/Dockerfile"
@@ -135,12 +136,10 @@ def test_the_image_says_what_it_is_made_from(runtime: Stage) -> None:
 
 def test_the_builder_gets_sources_only() -> None:
     """Of this working tree as it is, with all that the pipeline and tools have left in it."""
-    files = [path.relative_to(ROOT) for path in sent(ROOT)]
+    found = [path.relative_to(ROOT) for path in sent(ROOT)]
     # What git would take, if it has not yet: all but what it ignores.
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {path.as_posix() for path in files} <= set(listed.stdout.split("\0"))
-    assert sum((ROOT / path).stat().st_size for path in files) < 100e6
+    assert {path.as_posix() for path in found} <= set(files("*"))
+    assert sum((ROOT / path).stat().st_size for path in found) < 100e6
 
 
 def test_nothing_that_a_run_leaves_behind_is_sent(tmp_path: Path) -> None:

@@ -23,6 +23,21 @@ __all__ = ["ROOT", "copy_project", "descendants", "dvc", "environment", "git", "
 __all__ += ["commit", "outputs", "stages"]
 
 
+def files(pattern: str) -> list[str]:
+    """The project's files of a name, as git knows them; in a source archive all that there are."""
+    if (ROOT / ".git").exists():
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", pattern]
+        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        return [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    made = {"workspaces", "build", "bundles", "mlruns", "site"}
+    found = (path.relative_to(ROOT) for path in ROOT.rglob(pattern) if path.is_file())
+    return [
+        path.as_posix()
+        for path in found
+        if not (path.parts[0] in made or any(p[0] == "." and p != ".github" for p in path.parts))
+    ]
+
+
 def descendants(name: str) -> set[str]:
     """Stages that need an output of ``name``, directly or not."""
     known = stages()

@@ -2,8 +2,9 @@
 
 Each mutant is a module with one small change (:mod:`.mutations`), written into a copy of what git
 knows; the tests of the module run there, in a process of their own, until one fails.  So commands
-that tests start meet the change too, and the checkout may be worked on meanwhile.  What survives is listed in
-``tools/drills/survivors.tsv`` with a verdict, or is named by this drill.  Hours; not in CI.
+that tests start meet the change too, and the checkout may be worked on meanwhile.  What survives
+is listed in ``tools/drills/survivors.tsv`` with a verdict, or is named by this drill.  Hours; not
+in CI.
 """
 
 from __future__ import annotations

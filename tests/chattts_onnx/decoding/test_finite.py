@@ -176,3 +176,11 @@ def test_audio_names_steps_and_request(bundle_path: Path, tmp_path: Path, how: s
     call, place = ways[how]
     with pytest.raises(NonFiniteError, match=f"graph 'decoder', output 'mel', {place}"):
         call()
+
+
+def test_the_first_number_that_is_not_finite_is_named() -> None:
+    values = np.zeros((3, 4, 5), np.float32)
+    values[1, 2, 3] = values[2, 0, 0] = np.nan
+    with pytest.raises(NonFiniteError) as caught:
+        require_finite(values, "decoder", "mel", ("text", "step"))
+    assert "step 2 of text 1" in str(caught.value) or "step 2, text 1" in str(caught.value)

@@ -100,3 +100,11 @@ def test_edit_distance_is_a_distance(first: str, second: str) -> None:
     assert distance == edit_distance(second, first)
     assert (distance == 0) == (first == second)
     assert abs(len(first) - len(second)) <= distance <= max(len(first), len(second))
+
+
+def test_lengths_are_those_of_what_was_wanted() -> None:
+    chinese = score("你好世界", "你好", "zh")
+    assert (chinese.syllables, chinese.syllable_errors, chinese.words) == (4, 2, 0)
+    english = score("one more word", "one", "en")
+    assert (english.words, english.word_errors, english.syllables) == (3, 2, 0)
+    assert score("hello 你好", "hello 你好", "zh").syllable_errors == 0

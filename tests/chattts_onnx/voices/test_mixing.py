@@ -87,3 +87,10 @@ def test_by_command_and_in_python(bundle: Bundle, bundle_path: Path, tmp_path: P
     spoken = bundle.say("hello", "anna(2)+7", seed=3, params=params)
     again = bundle.say("hello", expected, seed=3, params=params)
     np.testing.assert_allclose(again, spoken, atol=1e-5)
+
+
+def test_bounds_are_part_of_what_is_taken() -> None:
+    assert len(parse_mix("+".join(["joe"] * 32)) or ()) == 32
+    assert parse_mix("joe(999999)") == [("joe", 999_999.0)]
+    with pytest.raises(VoiceError, match="weight"):
+        parse_mix("joe(1000000)")

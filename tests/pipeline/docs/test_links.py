@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.pipeline.project import ROOT
+from tests.pipeline.project import ROOT, files
 
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
 def pages() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found = [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
-    return [name for name in found if not name.startswith("reports/")]
+    return [name for name in files("*.md") if not name.startswith("reports/")]
 
 
 def links(path: Path) -> list[tuple[str, str]]:
