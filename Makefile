@@ -48,13 +48,13 @@ endif
 NATIVE := $(VENV)/.native
 NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
 
-.PHONY: help setup site repro bench search sweep ablation calibration-study targets load reports triton test lint audit params ui lock clean
+.PHONY: help setup site repro bench search ablation calibration-study targets load reports triton test lint audit params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
 		awk 'BEGIN {FS = ":.*## "}; {printf "  \033[36m%-8s\033[0m %s\n", $$1, $$2}'
 	@echo "  variables: CHECKPOINT=mini|seeded_small|seeded_full|chattts|local CHECKPOINT_DIR=folder"
-	@echo "             OVERRIDES='precision.int8.calibrator=entropy …' VENV=.venv PYTHON=python3"
+	@echo "             OVERRIDES='precision.int8.calibrator=percentile …' VENV=.venv PYTHON=python3"
 
 setup: $(STAMP) $(NATIVE) ## Create .venv with the exact pins, the CPU or GPU build of ONNX Runtime, the compiled step
 
@@ -91,9 +91,6 @@ bench: ## Every variant beside the official package, on the full-size seeded che
 
 search: setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
 	cd $(WORKSPACE) && python -m pipeline.studies.search $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
-
-sweep: setup ## The same space by Optuna, several processes; STORAGE= a shared file or database URL
-	cd $(WORKSPACE) && python -m pipeline.studies.sweep $(if $(STORAGE),--storage $(STORAGE))
 
 ablation: setup ## What each repair of static INT8 is worth
 	cd $(WORKSPACE) && python -m pipeline.studies.ablation

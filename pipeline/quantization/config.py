@@ -8,7 +8,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.targets import TARGETS
 
-CALIBRATORS = ("minmax", "percentile", "entropy", "mse")
+CALIBRATORS = ("minmax", "percentile", "mse")
 OP_TYPES = ("MatMul", "Gemm", "Conv")
 
 
@@ -96,8 +96,6 @@ class RepairConfig:
     :attr:`Int8Config.exclude_names`.
 
     Attributes:
-        weight_clipping: clip each output channel's weights where the squared error of the outputs
-            is least.
         bias_correction: add to each output what rounding the weights takes away on average.
         per_channel: a weight scale for each output channel; False for one a tensor.
         wide_activations: MatMuls that read 16-bit activations: two integer products, of the upper
@@ -106,7 +104,6 @@ class RepairConfig:
             (MatMulNBits), no static range.
     """
 
-    weight_clipping: bool = False
     bias_correction: bool = False
     per_channel: bool = True
     wide_activations: list[str] = field(default_factory=list)
@@ -119,7 +116,7 @@ class Int8Config:
 
     Attributes:
         target: a key of :data:`pipeline.quantization.targets.TARGETS`.
-        calibrator: ``minmax``, ``percentile``, ``entropy`` or ``mse``.
+        calibrator: ``minmax``, ``percentile`` or ``mse``.
         percentile: share of activations kept by the percentile calibrator, in percent.
         op_types: which of MatMul, Gemm and Conv are quantized.
         exclude_names: shell patterns; a node stays float if its name or its weight's name

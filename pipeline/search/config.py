@@ -27,8 +27,6 @@ class SearchConfig:
         threads: CPU threads of each session.
         ranking: how layers are ordered: ``effect`` (logit KL or mel error with one layer
             quantized, measured) or ``noise`` (error of its output, computed).
-        trials: of the Optuna study.
-        workers: processes that share it.
         sensitivity_prompts: prompts of the sensitivity report, which measures every layer.
     """
 
@@ -43,12 +41,10 @@ class SearchConfig:
     minutes: float
     threads: int
     ranking: str
-    trials: int
-    workers: int
     sensitivity_prompts: int
 
     def __post_init__(self) -> None:
-        counts = ("prompts", "steps", "evaluations", "threads", "trials", "workers")
+        counts = ("prompts", "steps", "evaluations", "threads")
         for name in (*counts, "sensitivity_prompts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: found {getattr(self, name)}, expected 1 or more")

@@ -197,7 +197,7 @@ def search_inputs(
     search: SearchConfig, int8: Int8Config, evaluator: Evaluator, seed: int
 ) -> dict[str, Any]:
     """All that measurements depend on, for the head of the log."""
-    budget = ("evaluations", "minutes", "trials", "workers", "gates", "sensitivity_prompts")
+    budget = ("evaluations", "minutes", "gates", "sensitivity_prompts")
     config = {k: v for k, v in asdict(search).items() if k not in budget}
     return {
         "graphs": graph_hashes(evaluator.builder.manifest),

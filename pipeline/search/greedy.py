@@ -201,5 +201,5 @@ def _climbed(config: Int8Config, layers: Sequence[LayerInfo], rung: int, count: 
 
 def _lasting(repairs: RepairConfig) -> dict[str, object]:
     """Repairs that hold for all layers."""
-    names = ("weight_clipping", "bias_correction", "per_channel")
+    names = ("bias_correction", "per_channel")
     return {name: getattr(repairs, name) for name in names}

@@ -14,15 +14,12 @@ from pipeline.search.greedy import Outcome
 from pipeline.search.journal import Entry
 from pipeline.search.space import FLOAT, LayerInfo, form_of
 
-COLOURS = {"search": "#5e81ac", "optuna": "#d08770"}
-
 
 def summary_section(outcome: Outcome, layers: Sequence[LayerInfo]) -> str:
     """Which repairs and exclusions were chosen."""
     config, repairs = outcome.config, outcome.config.repairs
     lines = [
         f"- calibrator: {config.calibrator}",
-        f"- weight clipping: {'yes' if repairs.weight_clipping else 'no'}",
         f"- bias correction: {'yes' if repairs.bias_correction else 'no'}",
         f"- keys and values: {'float' if config.cache.bits is None else 'INT8'}",
     ]
@@ -77,34 +74,24 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def draw_front(
-    path: Path, series: Mapping[str, Sequence[Entry]], speeds: Mapping[str, float] | None = None
-) -> None:
+def draw_front(path: Path, entries: Sequence[Entry], speeds: Mapping[str, float]) -> None:
     """Cost of the GPT's weights against its logit KL for every candidate, with the Pareto front."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.add_subplot()
-    every: list[tuple[float, float]] = []
-    for name, entries in series.items():
-        points = [
-            (float(e["cost"]), loss_of(e["rows"])) for e in entries
-            if e["component"] == "gpt" and not str(e["step"]).startswith("only ")
-        ]  # fmt: skip
-        if not points:
-            continue
-        every += points
-        costs, losses = zip(*points, strict=True)
-        axes.scatter(costs, losses, s=18, label=name, color=COLOURS.get(name))
-    if every:
-        line = front(every)
-        costs, losses = zip(*line, strict=True)
-        axes.plot(costs, losses, color="#4c566a", linewidth=1, label="Pareto front")
+    points = [
+        (float(entry["cost"]), loss_of(entry["rows"])) for entry in entries
+        if entry["component"] == "gpt" and not str(entry["step"]).startswith("only ")
+    ]  # fmt: skip
+    if points:
+        axes.scatter(*zip(*points, strict=True), s=18, label="candidates", color="#5e81ac")
+        line = front(points)
+        axes.plot(*zip(*line, strict=True), color="#4c566a", linewidth=1, label="Pareto front")
         axes.set_yscale("log")
         axes.legend(fontsize=8)
     axes.set_xlabel("bytes of the GPT's weights read a step")
     axes.set_ylabel("KL(FP32 ‖ candidate), nat")
-    if speeds:
-        text = ", ".join(f"{name} {value:.0f}" for name, value in speeds.items())
-        axes.set_title(f"steps/s at batch 1: {text}", fontsize=8)
+    text = ", ".join(f"{name} {value:.0f}" for name, value in speeds.items())
+    axes.set_title(f"steps/s at batch 1: {text}", fontsize=8)
     save_figure(figure, path)

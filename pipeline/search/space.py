@@ -30,7 +30,6 @@ every machine and in every run, as a timing is not.
 REPAIRS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("calibrator mse", {"calibrator": "mse"}),
     ("calibrator minmax", {"calibrator": "minmax"}),
-    ("weight clipping", {"weight_clipping": True}),
     ("bias correction", {"bias_correction": True}),
     ("float cache", {"cache": CacheConfig()}),
 )

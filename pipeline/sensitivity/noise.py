@@ -130,7 +130,7 @@ def _scales(
 
 
 def _rounded(layer: Layer, config: Int8Config) -> tuple[Array, Array]:
-    """A layer's weights, and what their integers stand for (without weight clipping)."""
+    """A layer's weights, and what their integers stand for."""
     assert layer.weight.const_value is not None
     weight = layer.weight.const_value.numpy()
     limit = TARGETS[config.target].weight_limit

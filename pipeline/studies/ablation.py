@@ -44,7 +44,6 @@ def cases(base: Int8Config) -> Iterator[tuple[str, Int8Config]]:
     yield BASE, start
     for name, changes in REPAIRS:
         yield name, with_repair(start, changes)
-    yield "calibrator entropy", replace(start, calibrator="entropy")
     yield "percentile 99.9", replace(start, calibrator="percentile", percentile=99.9)
     yield "a scale a tensor", _repaired(start, per_channel=False)
     yield "16-bit activations, down", _repaired(start, wide_activations=["gpt/*down_proj*"])

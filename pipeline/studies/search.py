@@ -12,13 +12,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
 
 from pipeline.config import Params, load_params
-from pipeline.core.atomic import write_json, write_text
+from pipeline.core.atomic import write_text
 from pipeline.core.command import command
 from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
@@ -38,7 +37,6 @@ from pipeline.studies.opening import evaluator_of
 LOG = Path("build/search/log.jsonl")
 FOUND = Path("build/search/found.yaml")
 ADOPTED = Path("conf/precision/int8/found")
-RESULT = Path("build/search/result.json")
 REPORT = Path("reports/search.json")
 
 Settings = Mapping[str, Int8Config]
@@ -113,15 +111,7 @@ def _report(
     write_report(
         workspace / REPORT, context, rows, title="Accuracy-driven search", sections=sections
     )
-    result: dict[str, Any] = {
-        "config": asdict(outcome.config),
-        "start": asdict(outcome.start),
-        "passed": outcome.passed,
-        "effects": outcome.effects,
-        "speeds": speeds,
-    }
-    write_json(workspace / RESULT, result)
-    draw_front((workspace / REPORT).with_suffix(".png"), {"search": journal.entries}, speeds)
+    draw_front((workspace / REPORT).with_suffix(".png"), journal.entries, speeds)
 
 
 def _bundles(evaluator: Evaluator, settings: Settings) -> dict[str, Path]:

@@ -53,7 +53,6 @@ def cases(w8: WeightOnlyConfig, w4: WeightOnlyConfig) -> Iterator[Case]:
         if given.bits == 4:
             for damping in DAMPINGS:
                 yield Case(variant, replace(base, algorithm="gptq", damping=damping))
-            yield Case(variant, replace(base, algorithm="hqq"))
         yield Case(variant, replace(base, scale_search=0))
         yield Case(variant, replace(base, symmetric=not base.symmetric))
         yield Case(variant, replace(base, block_size=OTHER_BLOCK[given.bits]))

@@ -42,13 +42,13 @@ def test_stale_and_missing_files_are_told_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "params.yaml"
-    arguments = ["precision.int8.calibrator=entropy", "--output", str(output)]
+    arguments = ["precision.int8.calibrator=percentile", "--output", str(output)]
     assert main([*arguments, "--check"]) == 1
     assert "stale" in capsys.readouterr().err
     assert main(arguments) == 0
     assert main([*arguments, "--check"]) == 0
-    assert yaml.safe_load(output.read_text())["precision"]["int8"]["calibrator"] == "entropy"
-    assert "precision.int8.calibrator=entropy" in output.read_text().splitlines()[0]
+    assert yaml.safe_load(output.read_text())["precision"]["int8"]["calibrator"] == "percentile"
+    assert "precision.int8.calibrator=percentile" in output.read_text().splitlines()[0]
     assert main(["--output", str(output), "--check"]) == 1
 
 
@@ -56,8 +56,8 @@ def test_stale_and_missing_files_are_told_and_written(
     ("override", "message"),
     [
         ("checkpoint=none_such", "none_such"),
-        ("precision.int8.calibrater=entropy", "calibrater"),
-        ("+precision.int8.calibrater=entropy", "calibrater: found an unknown key"),
+        ("precision.int8.calibrater=percentile", "calibrater"),
+        ("+precision.int8.calibrater=percentile", "calibrater: found an unknown key"),
         ("~checkpoint", "does not compose with ~checkpoint"),
         ("checkpoint.path=5", r"checkpoint.path: found 5 \(int\)"),
         ("seed=" + "[" * 400, "expected int"),

@@ -29,7 +29,7 @@ def test_the_committed_parameters_load() -> None:
     params = load_params(ROOT / "params.yaml")
     assert params.checkpoint.name == "mini"
     assert params.tools["torch"] == "2.13.0"
-    assert params.precision.int8.calibrator in ("minmax", "percentile", "entropy", "mse")
+    assert params.precision.int8.calibrator in ("minmax", "percentile", "mse")
 
 
 @pytest.mark.parametrize("group", [field.name for field in fields(Params)])
@@ -40,7 +40,7 @@ def test_every_group_has_to_be_there(tmp_path: Path, values: dict[str, Any], gro
 
 
 def test_errors_name_the_path_of_the_key(tmp_path: Path, values: dict[str, Any]) -> None:
-    values["precision"]["int8"]["calibrater"] = "entropy"
+    values["precision"]["int8"]["calibrater"] = "percentile"
     with pytest.raises(ConfigError, match=r"precision\.int8\.calibrater: found an unknown key"):
         load(tmp_path, values)
 

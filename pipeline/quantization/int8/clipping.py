@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.quantization.calibration.histogram import Histogram
-from pipeline.quantization.integers import SMALLEST_SCALE
 
 Array = NDArray[Any]
 
 CANDIDATES = 64
 """Ends tried on each side of a range."""
-
-SHARES = np.linspace(0.6, 1.0, 21, dtype=np.float32)
-"""Shares of a channel's largest weight that are tried as its limit."""
 
 STEPS = 255
 """Steps of an 8-bit range."""
@@ -53,27 +49,3 @@ def _cut_error(centers: Array, counts: Array, ends: Array) -> Array:
     beyond = np.maximum(centers[None, :] - ends[:, None], 0.0)
     result: Array = np.square(beyond) @ counts
     return result
-
-
-def clipped_limits(weight: Array, importance: Array, limit: int) -> Array:
-    """The magnitude of each output channel that shall become the integer ``limit``.
-
-    Args:
-        weight: float32 [N, K], output channels first.
-        importance: [K], mean square of each input: an error of a weight counts as much as what
-            it is multiplied with.
-        limit: largest magnitude of an integer.
-
-    Returns:
-        float32 [N].
-    """
-    largest = np.abs(weight).max(axis=1)
-    best = np.full(len(weight), np.inf)
-    chosen = largest.copy()
-    for share in SHARES[::-1]:
-        scales = np.maximum(largest * share / np.float32(limit), np.float32(SMALLEST_SCALE))
-        integers = np.clip(np.rint(weight / scales[:, None]), -limit, limit)
-        error = np.square(weight - integers * scales[:, None]) @ importance
-        better = error < best
-        best[better], chosen[better] = error[better], largest[better] * share
-    return chosen

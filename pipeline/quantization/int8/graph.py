@@ -20,7 +20,6 @@ from pipeline.quantization.config import Int8Config
 from pipeline.quantization.embeddings import quantize_embeddings
 from pipeline.quantization.fused import check_fused, optimized_operators
 from pipeline.quantization.int8.bias_correction import add_to_output, mean_error
-from pipeline.quantization.int8.clipping import clipped_limits
 from pipeline.quantization.int8.qdq import QdqInserter
 from pipeline.quantization.integers import quantize_weight
 from pipeline.quantization.kv_cache import quantize_cache
@@ -170,21 +169,12 @@ class _Weights:
 
     def limits(self, layer: Layer) -> Array | None:
         """The magnitude of each output channel that becomes the largest integer."""
-        repairs = self.config.repairs
-        if repairs.per_channel and not repairs.weight_clipping:
+        if self.config.repairs.per_channel:
             return None
         tensor = layer.weight.const_value
         assert tensor is not None
-        rows = np.moveaxis(tensor.numpy(), layer.channel_axis, 0)
-        outputs = len(rows)
-        rows = rows.reshape(outputs, -1)
-        if not repairs.per_channel:
-            rows = rows.reshape(1, -1)
-        limits = np.abs(rows).max(axis=1)
-        if repairs.weight_clipping:
-            importance = self._importance(layer, rows.shape[1])
-            limits = clipped_limits(rows, importance, self.target.weight_limit)
-        return np.broadcast_to(limits, (outputs,)).astype(np.float32)
+        weight = tensor.numpy()
+        return np.full(weight.shape[layer.channel_axis], np.abs(weight).max(), np.float32)
 
     def correct(self, graph: ir.Graph, layer: Layer) -> bool:
         """Correct the bias of ``layer``; True where that took a node of its own."""
@@ -199,13 +189,3 @@ class _Weights:
         mean = self.statistics.merged_channels(layer.activation.name or "").mean
         error = mean_error(layer, weight, integers * scales.reshape(shape), mean)
         return add_to_output(graph, layer, error)
-
-    def _importance(self, layer: Layer, width: int) -> Array:
-        """Mean square of what each weight of an output is multiplied with, [width]."""
-        square = np.square(self.statistics.merged_channels(layer.activation.name or "").rms)
-        if width == len(square):
-            return square
-        if layer.node.op_type == "Conv" and width % len(square) == 0:
-            return np.repeat(square, width // len(square))
-        # groups of a Conv, or one limit for a whole tensor
-        return np.full(width, square.mean())

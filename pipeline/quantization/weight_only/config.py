@@ -10,7 +10,7 @@ from pipeline.quantization.config import RecordingConfig
 from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.weight_only.blocks import BlockFormat
 
-ALGORITHMS = ("rtn", "hqq", "gptq")
+ALGORITHMS = ("rtn", "gptq")
 BITS = (4, 8)
 BLOCK_SIZES = (16, 32, 64, 128, 256)
 ACCURACY_LEVELS = (0, 1, 4)
@@ -25,7 +25,7 @@ class LayerFormat:
         bits: 4 or 8.
         block_size: weights that share a scale.
         symmetric: without stored zero points.
-        algorithm: ``rtn``, ``hqq`` or ``gptq``.
+        algorithm: ``rtn`` or ``gptq``.
     """
 
     match: list[str]
@@ -51,8 +51,8 @@ class WeightOnlyConfig:
         bits: 4 or 8.
         block_size: weights that share a scale.
         symmetric: without stored zero points.
-        algorithm: ``rtn`` (round to nearest), ``hqq`` (half-quadratic, without data) or ``gptq``
-            (compensates rounding errors over recorded activations).
+        algorithm: ``rtn`` (round to nearest) or ``gptq`` (compensates rounding errors over recorded
+            activations).
         scale_search: scales tried for each block, the one of least squared error wins; 0 takes
             the block's full range.
         damping: GPTQ's share of the mean of the Hessian's diagonal.

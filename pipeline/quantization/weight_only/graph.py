@@ -18,7 +18,7 @@ from pipeline.graphs.probe import Feeds
 from pipeline.quantization.embeddings import quantize_embeddings
 from pipeline.quantization.fused import optimized_operators
 from pipeline.quantization.kv_cache import quantize_cache
-from pipeline.quantization.weight_only import gptq, hqq, rtn
+from pipeline.quantization.weight_only import gptq, rtn
 from pipeline.quantization.weight_only.blocks import BlockWeight
 from pipeline.quantization.weight_only.config import LayerFormat, WeightOnlyConfig
 from pipeline.quantization.weight_only.hessians import hessians
@@ -153,8 +153,7 @@ def _quantize(
 ) -> BlockWeight:
     if hessian is not None:
         return gptq.quantize(weight, hessian, chosen.layout, config.scale_search, config.damping)
-    function = hqq.quantize if chosen.algorithm == "hqq" else rtn.quantize
-    return function(weight, chosen.layout, config.scale_search)
+    return rtn.quantize(weight, chosen.layout, config.scale_search)
 
 
 def _inputs(layer: Layer) -> int:

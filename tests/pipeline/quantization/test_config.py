@@ -34,7 +34,7 @@ def test_shipped_parameters_run_everywhere() -> None:
     ("field", "value", "message"),
     [
         ("target", "cpu-sse2", "expected one of cpu-avx2, cpu-vnni, tensorrt"),
-        ("calibrator", "median", "expected one of minmax, percentile, entropy, mse"),
+        ("calibrator", "median", "expected one of minmax, percentile, mse"),
         ("op_types", ["Softmax"], "expected one of MatMul, Gemm, Conv"),
         ("percentile", 12.0, "more than 50"),
     ],

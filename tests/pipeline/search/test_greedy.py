@@ -33,7 +33,7 @@ SHARE = {STATIC: 1.0, BLOCKS: 0.1, FLOAT: 0.0}
 
 
 class FakeEvaluator:
-    """Losses add up over layers; clipping takes a tenth away."""
+    """Losses add up over layers; a float cache takes a tenth away."""
 
     def __init__(self, limit: float, journal: Journal | None = None, budget: int = 10**9) -> None:
         self.limit, self.journal, self.budget = limit, journal, budget
@@ -46,7 +46,7 @@ class FakeEvaluator:
         total = sum(
             harm * SHARE[form_of(config, layer)] for layer, harm in zip(LAYERS, HARM, strict=True)
         )
-        return total * (0.9 if config.repairs.weight_clipping else 1.0)
+        return total * (1.0 if config.cache.bits else 0.9)
 
     def measure(self, config: Int8Config, component: str, step: str) -> Measured:
         def measure() -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_only_the_harmful_layers_fall_back() -> None:
     """Two layers do the harm: those become blocks, after the repair that helps is adopted."""
     outcome = search(FakeEvaluator(limit=0.25)).run()
     assert outcome.passed == {"gpt": True}
-    assert outcome.config.repairs.weight_clipping
+    assert outcome.config.cache.bits is None
     expected = [STATIC] * 8
     expected[1] = expected[4] = BLOCKS
     assert forms(outcome.config) == expected

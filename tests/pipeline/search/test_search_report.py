@@ -21,9 +21,9 @@ def test_picture(tmp_path: Path) -> None:
         {"component": "gpt", "step": "start", "cost": 1.0, "rows": [row]},
         {"component": "gpt", "step": "all", "cost": 2.0, "rows": [{**row, "value": 0.01}]},
     ]
-    draw_front(tmp_path / "a.png", {"search": entries}, {"fp32": 40.0})
+    draw_front(tmp_path / "a.png", entries, {"fp32": 40.0})
     ignored = {"component": "gpt", "step": "only x", "cost": 9.0, "rows": [row]}
-    draw_front(tmp_path / "b.png", {"search": [*entries, ignored]}, {"fp32": 40.0})
+    draw_front(tmp_path / "b.png", [*entries, ignored], {"fp32": 40.0})
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

@@ -56,7 +56,7 @@ def test_wrong_parameters_are_refused(field: str, value: object) -> None:
     values: dict[str, object] = {
         "sentences": "a.jsonl", "prompts": 1, "steps": 8, "min_steps": 4, "variant": "int8",
         "gates": [], "margin": 0.1, "evaluations": 5, "minutes": 1.0, "threads": 1,
-        "ranking": "effect", "trials": 1, "workers": 1, "sensitivity_prompts": 1,
+        "ranking": "effect", "sensitivity_prompts": 1,
     }  # fmt: skip
     SearchConfig(**values)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=field):

@@ -91,12 +91,6 @@ def test_bias_correction_takes_the_mean_error_away(bench: Bench) -> None:
     assert np.isfinite(corrected).all()
 
 
-def test_weight_clipping_keeps_the_graph(bench: Bench) -> None:
-    """Other scales, the same nodes."""
-    made, _ = bench.build(weight_clipping=True)
-    assert made.operators == bench.build()[0].operators
-
-
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_mean_error_of_a_convolution(groups: int) -> None:
     """Over constant inputs the correction is the whole error, for grouped convolutions too."""
