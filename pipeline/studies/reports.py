@@ -54,6 +54,9 @@ COLLECTIONS = (
         "seeded_full", "seeded_full", "checkpoint=seeded_full",
         ("benchmark", "fusion", "search", "validation"),
     ),
+    Collection(
+        "mini_outliers", "mini_outliers", "checkpoint=mini_outliers", ("speech", "validation")
+    ),
     Collection("thorough", "mini", "speech=thorough", ("speech",)),
 )  # fmt: skip
 OPTIONAL = ("search",)
