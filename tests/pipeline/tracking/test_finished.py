@@ -35,7 +35,7 @@ def test_all_that_runs_are_compared_by_is_recorded(project: Path) -> None:
 
     int8 = children["int8"]
     assert any(path.endswith(".wav") for path in paths(client, int8, "samples"))
-    assert int8.data.params["calibrator"] == "percentile"
+    assert int8.data.params["calibrator"] == "mse"
     assert "kl_divergence_nat/head_all" in int8.data.metrics
     assert int8.data.tags["chattts.champion"] == "yes"
     aliases = client.get_registered_model("chattts-onnx-smoke-int8").aliases
