@@ -40,7 +40,11 @@ LANES = (
     Lane(
         "huge pages", r"huge pages|cannot collapse", "run on Linux 6.1 with transparent huge pages"
     ),
-    Lane("Linux", r"seccomp|ELF is Linux|peak memory is read|glibc", "run on Linux with glibc"),
+    Lane(
+        "Linux",
+        r"seccomp|ELF is Linux|peak memory is read|glibc|POSIX|/proc",
+        "run on Linux with glibc",
+    ),
 )
 
 
