@@ -46,6 +46,9 @@ LANES = (
     Lane(
         "huge pages", r"huge pages|cannot collapse", "run on Linux 6.1 with transparent huge pages"
     ),
+    Lane("a clone", r"^no git here", "git clone, in place of a source archive"),
+    Lane(
+        "Linux",
         r"seccomp|ELF is Linux|peak memory is read|glibc|POSIX|/proc",
         "run on Linux with glibc",
     ),
