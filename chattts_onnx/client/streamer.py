@@ -146,8 +146,12 @@ class ChatTTSStreamer:
                 sources.append(self._open(live, voice, variant, options, timings))
                 yield from self._told(sources[0], live)
 
-            async for chunk in speak_live(text, speak, lambda: [s.cancel() for s in sources]):
-                yield chunk
+            def cancel() -> None:
+                for source in sources:
+                    source.cancel()
+
+            async for spoken in speak_live(text, speak, cancel):
+                yield spoken
             return
         opening = asyncio.ensure_future(
             asyncio.to_thread(self._open, text, voice, variant, options, timings)

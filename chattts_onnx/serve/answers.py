@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ..errors import AccessError, ChatTTSError, OverloadedError, StoppingError
+from ..speech.timing import PieceTime
 from .errors import status_of
 from .speech import Item, Speech
 
@@ -58,6 +59,11 @@ def error_response(error: BaseException) -> JSONResponse:
     return JSONResponse(body, status, headers)
 
 
+def _plain(item: Item) -> bytes:
+    assert not isinstance(item, PieceTime)  # times are asked for with a frame of their own
+    return bytes(item)
+
+
 class SpeechResponse(Response):
     """Sends a speech in chunks as they are made.
 
@@ -70,13 +76,13 @@ class SpeechResponse(Response):
         self,
         speech: Speech,
         media_type: str,
-        frame: Callable[[Item], bytes] = bytes,
+        frame: Callable[[Item], bytes] | None = None,
         last: Callable[[], bytes] | None = None,
     ) -> None:
         super().__init__()
         self._speech = speech
         self._media_type = media_type
-        self._frame = frame
+        self._frame = frame or _plain
         self._last = last or (lambda: b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -182,7 +182,9 @@ def test_leaving_ends_the_speech(start_server: Start) -> None:
         talk.send("text", text="Hello there, how are you? ")
         until(lambda: server.service.load()["tiny"] != (0, 0), "it is submitted")
         [speech] = server.service._speeches
-    until(lambda: speech._cancelled, "it was cancelled")
+    assert speech._narration is not None
+    tickets = list(speech._narration._tickets)
+    until(lambda: all(ticket._cancelled for ticket in tickets), "it was cancelled")
     gate.allow(1)
     assert server.service.load()["tiny"] == (0, 0)
 
