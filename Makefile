@@ -132,7 +132,7 @@ params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose
 
 ui: setup ## Open the results in MLflow on http://127.0.0.1:5000 (WORKSPACE of CHECKPOINT)
-	@cd $(WORKSPACE) && python -m pipeline.tracking
+	@cd $(WORKSPACE) && python -m pipeline.ui
 
 # One resolution for Python 3.11 to 3.14 and every machine; what is locked stays unless pyproject.toml
 # or UPGRADE= says otherwise.

@@ -38,7 +38,7 @@ def served(workspace: Path) -> Iterator[str]:
     """MLflow on a free port, as ``make ui`` starts it; its address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline.tracking", "--port", str(port)]
+    command = [sys.executable, "-m", "pipeline.ui", "--port", str(port)]
     process = subprocess.Popen(
         command, cwd=workspace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

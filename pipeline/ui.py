@@ -1,4 +1,4 @@
-"""The results of a workspace in MLflow's pages: ``python -m pipeline.tracking``, or ``make ui``.
+"""The results of a workspace in MLflow's pages: ``python -m pipeline.ui``, or ``make ui``.
 
 Prints a link that opens on the comparison of variants, and serves until Ctrl+C. Records that were
 made at another place, by a version of this project that wrote absolute paths, are found again.
@@ -43,7 +43,7 @@ def prepare(config: TrackingConfig, workspace: Path) -> str:
 @command("ui")
 def main() -> int:
     """See the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tracking", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m pipeline.ui", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=5000, help="port (%(default)s)")
     options = parser.parse_args()
