@@ -22,7 +22,8 @@ from pipeline.params import compose_params, render
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What dvc.yaml names as dependencies, and what DVC reads.
 LINKED = (
-    "calibration_data", "chattts_onnx", "checkpoints", "conf", "dvc.yaml", "native", "pipeline", ".dvcignore",
+    "calibration_data", "chattts_onnx", "checkpoints", "conf", "dvc.yaml", "native", "pipeline",
+    ".dvcignore",
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
