@@ -111,7 +111,7 @@ class Talker(Asker):
 
     def _talk(self, _: float) -> dict[str, Any]:
         text, options = self.choose()
-        address = f"ws{self.host.removeprefix('http')}/v1/tts/stream"
+        address = f"ws{(self.host or '').removeprefix('http')}/v1/tts/stream"
         connection = websocket.create_connection(address, timeout=60)
         player = _Player(None)
         writer = gevent.spawn(self._write, connection, text, options, player)
