@@ -19,7 +19,7 @@ from chattts_onnx.serve.settings import ServeSettings
 from tests.chattts_onnx import tiny_bundle
 
 STEPS = 60
-PATIENCE = 15.0
+PATIENCE = 60.0
 # One client for all requests: making one takes longer than the tiny bundle's speech.  Connections
 # are not kept, so that none is reused just when its server closes it.
 HTTP = httpx.Client(
