@@ -10,7 +10,11 @@ from livekit.plugins import openai
 
 async def main(url: str, model: str) -> None:
     tts = openai.TTS(
-        base_url=f"{url}/v1", api_key="any", model=model, voice="alloy", response_format="pcm"
+        base_url=f"{url}/v1",
+        api_key="any",  # pragma: allowlist secret
+        model=model,
+        voice="alloy",
+        response_format="pcm",
     )
     samples, rate = 0, 0
     async with tts.synthesize("Hello there.") as stream:

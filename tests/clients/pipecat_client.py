@@ -11,7 +11,7 @@ from pipecat.services.openai.tts import OpenAITTSService
 async def main(url: str, model: str) -> None:
     service = OpenAITTSService(
         base_url=f"{url}/v1",
-        api_key="any",
+        api_key="any",  # pragma: allowlist secret
         settings=OpenAITTSService.Settings(model=model, voice="alloy"),
     )
     service._sample_rate = 24_000  # a pipeline's start does this
