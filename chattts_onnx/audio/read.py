@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from ..untrusted import brief_text, stand_in
+from .media import decode_media
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,8 +32,6 @@ _CANCELLED = 0.02
 _BLOCK = 1 << 16
 # What libsndfile calls the length of a stream whose header has none.
 _UNKNOWN_FRAMES = 2**63 - 1
-# ffmpeg's demuxers of single files with sound; playlists would open others, or ask a network.
-_DEMUXERS = "mov,matroska,aac,amr,mp3,ogg,flac,wav,w64,aiff,au,caf,asf,avi,mpegts,3gp,flv,ac3,eac3"
 _NEEDS = (
     "install chattts-onnx[audio] for FLAC, MP3, Ogg and telephone WAV, chattts-onnx[media] for "
 )
@@ -244,22 +243,12 @@ def _with_length(data: bytes, samples: int) -> bytes:
 
 def _by_av(source: Path) -> tuple[Floats, int]:
     """As :func:`_by_soundfile`, by ffmpeg's libraries."""
-    import av
-
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": ""}
-    with source.open("rb") as stream, av.open(stream, "r", options=options) as container:
-        if not container.streams.audio:
-            raise ValueError("it holds no sound")
-        planes, count, rate = [], 0, 0
-        resampler = av.AudioResampler(format="fltp")
-        for frame in container.decode(container.streams.audio[0]):
-            for part in resampler.resample(frame):
-                planes.append(part.to_ndarray().T)
-                rate, count = part.sample_rate, count + planes[-1].size
-                _require_little(source, count)
-    if not planes:
-        raise ValueError("it holds no samples")
-    return np.concatenate(planes), rate
+    try:
+        return decode_media(source, _MAX_BYTES)
+    except OverflowError:
+        raise InputError(
+            f"{source} unpacks to more than {_MAX_BYTES} bytes; cut out some seconds."
+        ) from None
 
 
 def _require_little(source: Path, samples: int) -> None:

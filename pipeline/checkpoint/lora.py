@@ -201,7 +201,7 @@ def _of_module(config: Mapping[str, Any], key: str, pattern: str, module: str) -
             if re.fullmatch(rf"(?:.*\.)?(?:{expression})", module):
                 value = own
                 break
-    except (re.error, AttributeError, RecursionError) as error:
+    except (re.error, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{CONFIG}: {pattern}: found no usable patterns ({error})") from error
     kinds = (int,) if key == "r" else (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool) or not 0 < value < 1e6:

@@ -287,7 +287,20 @@ def test_playlists_open_nothing_else(tmp_path: Path) -> None:
 def test_a_video_of_hours_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(tmp_path / "a.m4a", "ipod", "aac", 44_100, 5)
     monkeypatch.setattr("chattts_onnx.audio.read._MAX_BYTES", 400_000)
-    with pytest.raises(InputError, match="of 400000 that are read"):
+    with pytest.raises(InputError, match="unpacks to more than 400000 bytes"):
+        read_audio(tmp_path / "a.m4a")
+
+
+def test_a_crash_of_the_decoder_is_a_named_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "a.m4a", "ipod", "aac", 44_100, 1)
+    (tmp_path / "av.py").write_text("import os\nos.kill(os.getpid(), 11)\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(InputError, match="cannot be read as audio"):
+        read_audio(tmp_path / "a.m4a")
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(InputError, match=r"crashed \(signal 11\)"):
         read_audio(tmp_path / "a.m4a")
 
 

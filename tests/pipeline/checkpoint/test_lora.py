@@ -77,6 +77,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "no alpha": ({"lora_alpha": "8"}, "lora_alpha: found '8'"),
     "negative": ({"lora_alpha": -1}, "lora_alpha: found -1"),
     "patterns": ({"rank_pattern": {"(": 2}}, "no usable patterns"),
+    "pattern of many": ({"rank_pattern": {"a{99999999999}": 2}}, "no usable patterns"),
     "list of patterns": ({"rank_pattern": [1]}, "no usable patterns"),
 }
 

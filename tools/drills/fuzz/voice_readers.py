@@ -253,7 +253,7 @@ READERS = (
         "voice-workbook", "workbooks with voices", _zipped_workbook, mutate_bytes, cost=100,
     ),
     Reader(
-        "media", "m4a, webm, aac and amr recordings", _media, mutate_bytes, cost=4,
+        "media", "m4a, webm, aac and amr recordings", _media, mutate_bytes, cost=100,
     ),
     Reader(
         "voice-string", "voices as strings: seeds, names, files, the text form",
