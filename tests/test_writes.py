@@ -30,6 +30,7 @@ ALLOWED = {
     "pipeline/checkpoint/local.py": IN_A_SCRATCH_FOLDER,
     "pipeline/checkpoint/seeded.py": IN_A_SCRATCH_FOLDER,
     "pipeline/export/common.py": IN_A_SCRATCH_FOLDER,
+    "pipeline/optimize.py": IN_A_SCRATCH_FOLDER,
     "pipeline/studies/gpu/build.py": "a workspace that is removed afterwards",
     "pipeline/studies/gpu/runner.py": A_LOG,
     "pipeline/studies/load/__main__.py": "a method of that name, which renames",

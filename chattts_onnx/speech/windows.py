@@ -145,9 +145,10 @@ class AudioStream:
 
     def _join(self, chunk: Floats) -> None:
         """Fade from what the last window held for these samples into what this one holds."""
-        if self._tail is None or not (self._always or self._turned):
+        # A take that was refused before anything was heard leaves nothing to fade from.
+        turned, self._turned = self._turned, False
+        if self._tail is None or not (self._always or turned):
             return
-        self._turned = False
         count = min(len(self._tail), len(chunk))
         weight = ((np.arange(count) + 0.5) / max(count, 1)).astype(np.float32)
         chunk[:count] = (1 - weight) * self._tail[:count] + weight * chunk[:count]

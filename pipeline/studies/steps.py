@@ -25,11 +25,11 @@ from pipeline.benchmark.client import COMMAND, Worker
 from pipeline.benchmark.engine import EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
 from pipeline.benchmark.plan import DECODE, Measurement
-from pipeline.benchmark.progress import progress_bar
 from pipeline.benchmark.summary import summarize
 from pipeline.checkpoint.record import read_record
 from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
+from pipeline.core.progress import progress_bar
 from pipeline.core.source import read_source
 from pipeline.report.machine import busy_note, machine_load
 from pipeline.report.rows import Row, Rows, find_value, make_row, variants_of
@@ -98,7 +98,7 @@ def plan(steps: int, swept: int) -> list[Measurement]:
 def measure(found: Engines, measurements: list[Measurement], rounds: int) -> Samples:
     """All of it in rounds."""
     total = progress_total(len(found), measurements, rounds)
-    with ExitStack() as stack, progress_bar(total) as advance:
+    with ExitStack() as stack, progress_bar("steps", total) as advance:
         workers: dict[str, Runner] = {
             spec.name: stack.enter_context(Worker(spec, SECONDS, opened)) for spec, opened in found
         }

@@ -352,8 +352,8 @@ def test_compose_is_for_this_machine_unless_it_is_told_otherwise() -> None:
 
 @pytest.mark.parametrize("given", [{"PWD": "/a/checkout"}, {"PWD": "/x", "PROJECT": "/a/checkout"}])
 def test_mlflow_finds_artifacts_where_the_database_says(given: dict[str, str]) -> None:
-    """Their place is recorded with the checkout's path (``pipeline/tracking/record.py``)."""
+    """Records name their places relative to the database (``pipeline/tracking/record.py``)."""
     mlflow = load_compose(**given)["services"]["mlflow"]
-    assert mlflow["working_dir"] == "/a/checkout"
-    assert mlflow["volumes"] == ["/a/checkout:/a/checkout"]
+    assert mlflow["working_dir"] == "/records"
+    assert mlflow["volumes"] == ["/a/checkout:/records"]
     assert "--backend-store-uri=sqlite:///mlflow.db" in mlflow["command"]

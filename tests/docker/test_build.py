@@ -145,7 +145,11 @@ def test_the_builder_gets_sources_only() -> None:
 def test_nothing_that_a_run_leaves_behind_is_sent(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".dockerignore", tmp_path)
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
-    made = [next(iter(out)) if isinstance(out, dict) else out for s in stages for out in s["outs"]]
+    made = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for s in stages
+        for out in s.get("do", s)["outs"]
+    ]
     patterns = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     made += [line.strip("/").replace("*", "x") for line in patterns if line[:1] not in ("#", "")]
     made += [".dvc/cache", ".dvc/tmp", ".git", "deploy/cpu/keys.env", "conf/__pycache__", "reports"]

@@ -84,7 +84,7 @@ def main() -> int:
     options = parser.parse_args()
     Handler.bundle = open_bundle(options.bundle, huge_pages=True)
     Handler.lock = threading.Lock()
-    params = Handler.bundle.default_params().but(max_new_tokens=4, min_new_tokens=0)
+    params = Handler.bundle.default_params().but(max_new_tokens=4, min_new_tokens=1)
     Handler.bundle.say("ready", params=params)
     with Server(("127.0.0.1", options.port), Handler) as server:
         print(f"serving on http://127.0.0.1:{server.server_port}", flush=True)

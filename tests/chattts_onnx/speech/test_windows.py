@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from chattts_onnx import Bundle, InputError, StreamOptions
+from chattts_onnx.decoding.takes import Fault
+from chattts_onnx.speech.requests import last_request, plan
 from chattts_onnx.speech.windows import AudioStream, decode_in_windows
 
 TOLERANCE = 1e-4
@@ -114,3 +116,20 @@ def test_refuses_senseless_options() -> None:
             StreamOptions(**senseless)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="look_ahead"):
         StreamOptions(look_ahead=0)
+
+
+def test_a_take_refused_before_anything_was_heard_changes_nothing(bundle: Bundle) -> None:
+    hidden = hidden_of(bundle, 60)
+    whole = bundle.decode_hidden(hidden[None])[0]
+    request = last_request(bundle, plan(bundle, "hello", bundle.speaker(7), {"seed": 1}))
+    request.begin(bundle.model.hidden_size, bundle.model.num_vq)
+    request.refused.append(Fault.EMPTY)
+    for state in hidden:
+        request.keep(np.zeros(bundle.model.num_vq, np.int64), state)
+    stream = AudioStream(bundle.decode_hidden, bundle.model, StreamOptions(4, 1.0, 8))
+    chunks = []
+    while (chunk := stream.next(request)) is not None:
+        chunks.append(chunk)
+    assert len(chunks) > 3
+    heard = np.concatenate([*chunks, *stream.finish(hidden, 1)])
+    np.testing.assert_allclose(heard, whole, atol=TOLERANCE)

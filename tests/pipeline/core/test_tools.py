@@ -130,7 +130,7 @@ def test_what_documentation_installs_is_what_there_is() -> None:
         (name, extras)
         for page in pages
         for line in re.findall(r"pip install (.*)", page.read_text(encoding="utf-8"))
-        for name, extras in re.findall(r"(chattts[\w-]*)(?:\[([\w,]+)\])?", line)
+        for name, extras in re.findall(r"(?<![\w/])(chattts[\w-]*)(?:\[([\w,]+)\])?", line)
     ]
     assert found
     built = {project["name"], f"{project['name']}-native", *data_wheels()}

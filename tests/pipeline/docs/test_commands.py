@@ -22,6 +22,7 @@ REASONS = {
     "needs a GPU",
     "needs a Ray cluster",
     "needs a published release",
+    "needs an environment of its own",
     "needs tritonserver",
     "takes minutes",
 }

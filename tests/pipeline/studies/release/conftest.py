@@ -1,5 +1,5 @@
 """The workspace that the tests of releases have."""
 
-from tests.pipeline.release.conftest import tiny, workspace
+from tests.pipeline.release.conftest import workspace
 
-__all__ = ["tiny", "workspace"]
+__all__ = ["workspace"]
