@@ -350,10 +350,12 @@ def test_compose_is_for_this_machine_unless_it_is_told_otherwise() -> None:
     assert gather(["x"], {}, closed).api_keys == ()
 
 
-@pytest.mark.parametrize("given", [{"PWD": "/a/checkout"}, {"PWD": "/x", "PROJECT": "/a/checkout"}])
-def test_mlflow_finds_artifacts_where_the_database_says(given: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("given", "place"), [({}, ".."), ({"PROJECT": "/a/project"}, "/a/project")]
+)
+def test_mlflow_finds_artifacts_where_the_database_says(given: dict[str, str], place: str) -> None:
     """Records name their places relative to the database (``pipeline/tracking/record.py``)."""
     mlflow = load_compose(**given)["services"]["mlflow"]
     assert mlflow["working_dir"] == "/records"
-    assert mlflow["volumes"] == ["/a/checkout:/records"]
+    assert mlflow["volumes"] == [f"{place}:/records"]
     assert "--backend-store-uri=sqlite:///mlflow.db" in mlflow["command"]
