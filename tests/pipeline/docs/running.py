@@ -18,7 +18,7 @@ from tests.pipeline.docs.blocks import Block
 
 # For a broken program, not for a slow machine.
 PATIENCE = 240.0
-_PORT = re.compile(r"((?:127\.0\.0\.1:|localhost:|--port |-p ))(\d{4})\b")
+_PORT = re.compile(r"((?:127\.0\.0\.1:|0\.0\.0\.0:|localhost:|--port |-p ))(\d{4})\b")
 _MARK = "@@command "
 
 

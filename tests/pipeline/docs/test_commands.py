@@ -26,7 +26,7 @@ REASONS = {
     "needs tritonserver",
     "takes minutes",
 }
-ENOUGH = 16
+ENOUGH = 22
 _TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 # Read by commands, and not part of the project that only runs stages.
 FURTHER = (

@@ -84,10 +84,9 @@ def test_the_bundle_speaks(workspace: Path, variant: str, closeness: float) -> N
 
 @pytest.mark.slow
 def test_w4_is_smaller_than_w8(workspace: Path) -> None:
-    """In the GPT, whose heads and tables keep 8 bits; the other graphs are as large."""
+    """In the GPT, whose heads and tables keep 8 bits."""
     small, large = (values(workspace, v, "graph_size_ratio", "graph") for v in ("w4", "w8"))
     assert small[("gpt",)] < large[("gpt",)] < 0.4
-    assert small[("vocos",)] <= large[("vocos",)]
 
 
 @pytest.mark.slow
