@@ -15,7 +15,7 @@ inline constexpr int kWidest = 256;  // channels of a head
 
 inline const uint8_t* segment(const void* first, const Head& head, int position) {
   return static_cast<const uint8_t*>(first) +
-         head.stride * static_cast<size_t>(position / kSegment);
+         head.stride * static_cast<size_t>(position / head.segment);
 }
 
 // The segment of keys, or values, with the positions from `from` on, and what is read after it:
@@ -29,11 +29,11 @@ struct Span {
   Span(const Head& head, bool values, int from, int length, size_t element) {
     const size_t row = static_cast<size_t>(head.width) * element;
     const void* first = values ? head.values : head.keys;
-    last = from + kSegment < length ? from + kSegment : length;
+    last = from + head.segment < length ? from + head.segment : length;
     start = segment(first, head, from);
     end = start + static_cast<size_t>((last - from + kTile - 1) / kTile * kTile) * row;
-    const uint8_t* behind =
-        static_cast<const uint8_t*>(head.values) + (values ? kSegment * row : 0);
+    const uint8_t* behind = static_cast<const uint8_t*>(head.values) +
+                            (values ? static_cast<size_t>(head.segment) * row : 0);
     gap = (last < length ? segment(first, head, last) : behind) - end;
   }
   void prefetch(const uint8_t* p) const {
@@ -53,9 +53,9 @@ template <class V>
 void store(const Head& head, int position, const float* key, const float* value) {
   const size_t width = static_cast<size_t>(head.width);
   const size_t lane = static_cast<size_t>(position % kTile);
-  const size_t place = static_cast<size_t>(position % kSegment) * width;
+  const size_t place = static_cast<size_t>(position % head.segment) * width;
   const size_t group = place - lane * width;
-  const size_t start = head.stride * static_cast<size_t>(position / kSegment);
+  const size_t start = head.stride * static_cast<size_t>(position / head.segment);
   uint8_t* key_start = static_cast<uint8_t*>(head.keys) + start;
   uint8_t* value_start = static_cast<uint8_t*>(head.values) + start;
   if (!head.key_scales) {

@@ -3,19 +3,19 @@
 #include <cstring>
 
 namespace chattts {
-namespace {
-
-size_t segments(int length) { return static_cast<size_t>((length + kSegment - 1) / kSegment); }
-
-}  // namespace
 
 Cache::Cache(const CacheShape& shape)
     : shape_(shape),
-      head_bytes_(kSegment * static_cast<size_t>(shape.width) * shape.element),
+      segment_(512 / static_cast<int>(shape.element)),
+      head_bytes_(512 * static_cast<size_t>(shape.width)),
       segment_bytes_(2 * head_bytes_ * static_cast<size_t>(shape.layers) *
                      static_cast<size_t>(shape.heads)),
       pages_(static_cast<size_t>(shape.slots) * segments(shape.length) * segment_bytes_,
              Pages::Kind::kHuge) {}
+
+size_t Cache::segments(int length) const {
+  return static_cast<size_t>((length + segment_ - 1) / segment_);
+}
 
 unsigned char* Cache::slot(int index) const {
   return pages_.data() + static_cast<size_t>(index) * segments(shape_.length) * segment_bytes_;
@@ -27,6 +27,7 @@ Head Cache::head(int layer, int slot, int head) const {
   result.keys = this->slot(slot) + 2 * index * head_bytes_;
   result.values = static_cast<unsigned char*>(result.keys) + head_bytes_;
   result.width = shape_.width;
+  result.segment = segment_;
   result.stride = segment_bytes_;
   return result;
 }

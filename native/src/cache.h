@@ -29,9 +29,11 @@ class Cache {
   void move(int source, int destination, int length);
 
  private:
+  size_t segments(int length) const;
   unsigned char* slot(int index) const;
 
   CacheShape shape_;
+  int segment_;           // positions
   size_t head_bytes_;     // keys, or values, of one head in one segment
   size_t segment_bytes_;  // all of one slot in one segment
   Pages pages_;

@@ -8,8 +8,6 @@
 
 namespace chattts {
 
-inline constexpr int kSegment = 128;  // positions whose keys lie together, and whose values do
-
 // Keys and values of one head of one sequence; see attention.h for the order of their elements.
 struct Head {
   void* keys = nullptr;
@@ -17,6 +15,7 @@ struct Head {
   const float* key_scales = nullptr;    // [width], null where the cache is float
   const float* value_scales = nullptr;  // [width], null where the cache is float
   int width = 0;                        // a multiple of 16
+  int segment = 0;                      // positions whose keys lie together, and whose values do
   size_t stride = 0;                    // bytes from one segment's keys, or values, to the next's
 };
 
