@@ -6,46 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .tables import rows
+
 # What the passes around the number rules do; a number rule says it itself.
-REASONS = {
-    "lexicon": "a word of the lexicon has the speech that it gives",
-    "erhua": "a 儿 that is no syllable of its own is left out (花儿 as 花)",
-    "abbreviation": "an abbreviation is said in full",
-    "initialism": "capitals that are no word are spelled",
-    "url": "an address is read by its parts, a long one up to its host",
-    "e-mail": "an address is read by its parts",
-    "file name": "the dot of a file name is said",
-    "symbol": "a sign is said by its name, or left out where it only sets words apart",
-    "comparison": "a sign between letters or numbers compares them",
-    "unknown symbol": "no rule knows the sign, so it is left out",
-    "emoji": "a picture is left out, or named where the option asks for it",
-    "character": "a character that looks like others is read as they are",
-    "digit": "a digit of another script is a digit",
-    "keycap": "a key is read as what is on it",
-    "fraction": "one character is a fraction",
-    "control character": "a character without a shape is left out",
-    "prompt token": "a token that would change the model's prompt is left out",
-    "pause": "a pause of a length that the author asks for",
-    "voice": "what follows is for another voice",
-    "element": "an element of HTML or SSML is markup; breaks and paragraphs become pauses",
-    "comment": "a comment is not for listeners",
-    "entity": "an entity of HTML is the character that it names",
-    "thought": "what a language model thinks or asks its tools is not for listeners",
-    "chat token": "a mark of a chat template sets turns apart",
-    "citation": "a citation of a search is not for listeners",
-    "formula": "a formula is read in words",
-    "heading": "a heading is read with a pause after it",
-    "list item": "an item is read with a pause after it, without its bullet",
-    "quote": "the mark of a quotation is left out",
-    "rule": "a line across the page is a pause",
-    "table": "a table is read row by row",
-    "link": "a link says its text",
-    "image": "a picture says its description",
-    "footnote": "the mark of a footnote is left out",
-    "emphasis": "marks of emphasis are left out",
-    "code": "code is read, or left out where the option asks for it",
-    "code fence": "the fence of a block of code is left out",
-}
+REASONS = dict(rows("reasons"))
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 from .. import chinese, english
 from ..context import Place, Reader, unit_follows
+from ..tables import rows
 from .base import Rule, rule
 
-_DATA = Path(__file__).parent.parent / "data" / "names.tsv"
 _JOINED = r"(?:[、,，/和与及或]|以及)"
 _LOOK = 24
 # After a number that is one of a list: 985、211高校, 110、119、120.
@@ -21,22 +20,13 @@ _LIST_BEFORE = re.compile(rf"(?<![0-9.])([0-9]{{2,5}})\s?{_JOINED}\s?$")
 @cache
 def _rows() -> tuple[tuple[str, re.Pattern[str], re.Pattern[str], re.Pattern[str]], ...]:
     """How a row's numbers are read, the numbers, and what may stand before or after them."""
-    rows = []
-    for line in _DATA.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            how, numbers, before, after = line.split("\t")
-            never = r"(?!)"
-            rows.append(
-                (
-                    how,
-                    re.compile(
-                        f"(?:{numbers.replace(',', '|')})" if "[" not in numbers else numbers
-                    ),
-                    re.compile(never if before == "-" else f"(?:{before})\\Z"),
-                    re.compile(never if after == "-" else after),
-                )
-            )
-    return tuple(rows)
+    found, never = [], r"(?!)"
+    for how, numbers, before, after in rows("names"):
+        either = numbers if "[" in numbers else f"(?:{numbers.replace(',', '|')})"
+        left = re.compile(never if before == "-" else f"(?:{before})\\Z")
+        right = re.compile(never if after == "-" else after)
+        found.append((how, re.compile(either), left, right))
+    return tuple(found)
 
 
 def _named(number: str, before: str, after: str) -> str | None:
@@ -52,23 +42,23 @@ def _named(number: str, before: str, after: str) -> str | None:
 
 def _by_list(number: str, before: str, after: str) -> str | None:
     """As :func:`_named`, over the neighbours of a list."""
-    rows = [row for row in _rows() if row[1].fullmatch(number)]
+    own = [row for row in _rows() if row[1].fullmatch(number)]
     position = 0
-    while (match := _LIST_AFTER.match(after, position)) and rows:
-        other = [row for row in rows if row[1].fullmatch(match[1])]
+    while (match := _LIST_AFTER.match(after, position)) and own:
+        other = [row for row in own if row[1].fullmatch(match[1])]
         if any(row[3].match(after, match.end()) for row in other):
             return other[0][0]
         position = match.end()
     found = _LIST_BEFORE.search(before)
-    if found and rows:
-        same = [row for row in rows if row[1].fullmatch(found[1])]
+    if found and own:
+        same = [row for row in own if row[1].fullmatch(found[1])]
         if any(row[2].search(before[: found.start()]) for row in same):
             return same[0][0]
         # 110、119、120: three numbers of one row are its names.
         if same and "," in same[0][1].pattern.replace("|", ","):
             return same[0][0] if _three(same[0][1], before, number, after) else None
-    elif rows and _three(rows[0][1], before, number, after):
-        return rows[0][0]
+    elif own and _three(own[0][1], before, number, after):
+        return own[0][0]
     return None
 
 

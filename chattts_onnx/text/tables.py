@@ -1,0 +1,15 @@
+"""The tables of the rules: what the files in ``data`` hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+_DATA = Path(__file__).parent / "data"
+
+
+def rows(name: str) -> Iterator[list[str]]:
+    """Cells of each row of ``data/<name>.tsv``, without blank lines and comments."""
+    for line in (_DATA / f"{name}.tsv").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            yield line.split("\t")
