@@ -76,7 +76,7 @@ def _run(text: str, side: int) -> str:
 
 
 @rule("name", r"(?<![0-9A-Za-z.,$¥￥€£+*×=-])(?P<n>[0-9]{2,5})(?![0-9a-z%°℃]|[.,][0-9])")
-def named_number(match: re.Match[str], place: Place) -> str | None:
+def named_number(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """985、211高校, 996工作制, 119救火, 波音747, 端口8080."""
     if place.options.numbers != "auto":
         return None
@@ -91,7 +91,6 @@ def named_number(match: re.Match[str], place: Place) -> str | None:
     if how is None and not (alone and number in ("520", "996", "985", "618", "1314")):
         return None
     if how in (None, "model") or not unit_follows(after) or _rows_after(number, after):
-        reader = place.reader(*match.span())
         if how == "phone":
             return reader.phone(number)
         return _model(number, reader) if how == "model" else reader.digit_by_digit(number)
@@ -119,9 +118,9 @@ _EVENTS = (
     "event",
     rf"(?<![0-9.])(?P<m>1[0-2]|[1-9])[·.・/](?P<d>[0-9]{{1,2}})(?=\s?(?:[\u4e00-\u9fff]{{1,3}})?{_EVENTS})",
 )
-def event(match: re.Match[str], place: Place) -> str:
+def event(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3/15晚会, 9·11事件, 6.18大促: the date of an event is its name."""
-    return place.reader(*match.span()).digit_by_digit(match["m"] + match["d"])
+    return reader.digit_by_digit(match["m"] + match["d"])
 
 
 @rule(
@@ -129,7 +128,7 @@ def event(match: re.Match[str], place: Place) -> str:
     r"(?<![0-9.])(?P<y>(?:[05-9]0|[6-9]5)后?)(?P<more>(?:[、/和与及,，]\s?(?:[05-9]0|[6-9]5)后?)+)"
     r"(?=后|(?<=后))",
 )
-def generations(match: re.Match[str], place: Place) -> str:
+def generations(match: re.Match[str], place: Place, reader: Reader) -> str:
     """80、90后, 80后/90后."""
     return re.sub(
         "[0-9]{2}|[/,，]",
@@ -148,13 +147,12 @@ _SEASON = (
     "year range",
     r"(?:(?<![0-9A-Za-z.,])|(?<=FY))(?P<y>(?:19|20)[0-9]{2})\s?[-–/](?P<z>[0-9]{2})(?![0-9]|[-/.:,][0-9])",
 )
-def season(match: re.Match[str], place: Place) -> str | None:
+def season(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """2023-24财年, the 2023/24 season, and any two years that follow each other."""
     following = (int(match["y"]) + 1) % 100 == int(match["z"])
     named = re.match(rf"\s?(?:{_SEASON})", place.after(match.end(), 16))
     if not (named or (following and int(match["z"]) > 12)):
         return None
-    reader = place.reader(*match.span())
     if reader.zh:
         return f"{chinese.year(match['y'])}到{chinese.digits(match['z'])}"
     last = english.digits(match["z"]) if match["z"] < "10" else english.cardinal(match["z"])
@@ -166,7 +164,7 @@ def season(match: re.Match[str], place: Place) -> str | None:
     r"(?<=[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使][A-Z])"
     r"[·•‧.\s-]?(?=[A-HJ-NP-Z0-9]{5,6}(?![A-Za-z0-9]))(?P<n>[A-Z0-9]*[0-9][A-Z0-9]*)",
 )
-def plate(match: re.Match[str], place: Place) -> str:
+def plate(match: re.Match[str], place: Place, reader: Reader) -> str:
     """京A·12345, 粤B·D12345."""
     parts = [chinese.digits(c) if c.isdigit() else f" {c} " for c in match["n"]]
     return re.sub(" +", " ", "".join(parts))
@@ -176,15 +174,15 @@ def plate(match: re.Match[str], place: Place) -> str:
     "address",
     r"(?<![0-9A-Za-z.,-])(?P<n>[0-9]{1,5})\s(?P<d>[NSEW]|N[EW]|S[EW])\.?\s(?=(?:[0-9]{1,3}(?:st|nd|rd|th)|[A-Z][a-z]+)\s?(?:[A-Z][a-z]+\s)?(?:St|Ave|Blvd|Rd|Dr|Ln|Pl|Ct|Way|Street|Avenue|Boulevard|Road|Drive|Lane|Place|Court|Pkwy|Parkway|Hwy|Highway|Broadway)\b)",
 )
-def street(match: re.Match[str], place: Place) -> str:
+def street(match: re.Match[str], place: Place, reader: Reader) -> str:
     """42 W 5th Ave.: the letter is a direction."""
     names = {"N": "North", "S": "South", "E": "East", "W": "West"}
     direction = "".join(names[c] if i == 0 else names[c].lower() for i, c in enumerate(match["d"]))
-    return f"{place.reader(*match.span()).number(match['n'])} {direction} "
+    return f"{reader.number(match['n'])} {direction} "
 
 
 @rule("name", r"(?<![0-9A-Za-z.,-])'?(?P<n>[2-9][0-9])ers(?![A-Za-z])")
-def team(match: re.Match[str], place: Place) -> str:
+def team(match: re.Match[str], place: Place, reader: Reader) -> str:
     """49ers, 76ers."""
     spoken = english.cardinal(match["n"])
     return spoken + ("rs" if spoken.endswith("e") else "ers")
