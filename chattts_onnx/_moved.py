@@ -54,6 +54,9 @@ MOVED = {
     "voice_shelf": "voices.collection",
     "wavefile": "audio.wav",
 }
+_TEXT = ("chinese", "context", "currencies", "english", "language", "lexicon", "options", "pauses")
+_TEXT += ("readback", "report", "tags", "units", "wetext_backend")
+MOVED |= {f"text.{name}": f"text.core.{name}" for name in _TEXT}
 
 
 class _Finder(MetaPathFinder, Loader):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..text.english import ONES, TENS
+from ..text.core.english import ONES, TENS
 
 SCALES = {"thousand": 1000, "million": 1_000_000}
 _VALUES = {word: index for index, word in enumerate(ONES)}

@@ -25,7 +25,7 @@ from ..text import (
     style_prompt,
 )
 from ..text.cleanup import remove_structure
-from ..text.language import Spoken, own_language
+from ..text.core.language import Spoken, own_language
 from ..voices.vectors import Voice
 from .options import OPTIONS, SpeechOptions, check_options
 from .takes import watch_over

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from .language import is_function_word
-from .report import Report
-from .tables import rows
+from .core.language import is_function_word
+from .core.report import Report
+from .core.tables import rows
 
 _CAPITALS = re.compile(
     r"(?<![A-Za-z0-9'&])(?<![A-Za-z]\.)[A-Z]{2,6}(?=s?(?![A-Za-z0-9])|[0-9])(?!\.[A-Z])"

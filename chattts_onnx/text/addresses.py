@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from . import chinese, english
-from .language import Spoken
-from .report import Report
+from .core import chinese, english
+from .core.language import Spoken
+from .core.report import Report
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"
 _TOP = (

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from ..errors import InputError
-from .report import Report
+from .core.report import Report
 
 # Tokens that structure the prompt.  A user's text that held one could end the prompt early or
 # place a second speaker, so they are taken out; [uv_break], [laugh] and their like stay.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from .lexicon import Lexicon
-from .report import Report
-from .tables import rows
+from .core.lexicon import Lexicon
+from .core.report import Report
+from .core.tables import rows
 
 
 @cache

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from . import chinese, english
-from .language import Spoken
-from .report import Report
+from .core import chinese, english
+from .core.language import Spoken
+from .core.report import Report
 
 _LANGUAGES = re.compile(
     r"(?<![A-Za-z0-9])(?:[CF]#|[A-Za-z]\+\+|[A-Za-z]{2,}\+\+)(?!\+)|(?<=[gc])\+\+"

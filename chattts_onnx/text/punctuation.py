@@ -10,10 +10,10 @@ import re
 import unicodedata
 
 from ..choices import Backend
-from .language import Spoken, is_cjk
-from .report import Report
-from .tables import rows
-from .wetext_backend import read_leftover
+from .core.language import Spoken, is_cjk
+from .core.report import Report
+from .core.tables import rows
+from .core.wetext_backend import read_leftover
 
 _WORDS = {sign: (zh, f" {en} ") for signs, *_, zh, en in rows("symbols") for sign in signs.split()}
 _STOPS = {"…": "。", "‥": "。", "｡": "。"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from .context import Place
-from .currencies import CURRENCY
-from .language import is_latin
+from .core.context import Place
+from .core.currencies import CURRENCY
+from .core.language import is_latin
+from .core.units import UNIT_BELOW
 from .rules import RULES, Rule
 from .rules.plain import bullet
-from .units import UNIT_BELOW
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,?\s(?=[0-9])"
 _PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..language import Spoken
+from ..core import chinese, english
+from ..core.language import Spoken
+from ..core.units import UNIT_AFTER_POWER
 from ..rules.base import NUMBER
-from ..units import UNIT_AFTER_POWER
 from .formula_words import ACCENTS, BOUNDED, FUNCTIONS, NAMES, OPERATORS, PLAIN, SILENT
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|[0-9]+(?:[.,][0-9]+)*|[A-Za-z]|<=|>=|!=|==|->|=>|\S|\s+")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..tables import rows
+from ..core.tables import rows
 
 Words = dict[str, tuple[str, str]]
 # Commands of layout, which nobody reads.

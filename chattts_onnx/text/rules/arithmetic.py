@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..context import Place, Reader
+from ..core.context import Place, Reader
 from .base import NUMBER, SIGN, START, Rule, rule
 
 _COMPARE = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..context import Place, Reader
+from ..core.context import Place, Reader
 
 # Not part of a longer number or word.
 START = r"(?<![A-Za-z0-9])(?<![0-9][.,:/])"

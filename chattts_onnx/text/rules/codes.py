@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import LONG, Place, Reader, unit_follows
+from ..core import chinese, english
+from ..core.context import LONG, Place, Reader, unit_follows
 from .base import END, START, Rule, rule
 
 _NAMED_BEFORE = re.compile(

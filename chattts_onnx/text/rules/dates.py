@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import Place, Reader
+from ..core import chinese, english
+from ..core.context import Place, Reader
 from .base import END, START, TO, Rule, rule
 
 _YEAR = r"(?P<y>[12][0-9]{3})"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese
-from ..context import Place, Reader
-from ..currencies import CURRENCY
-from ..units import (
+from ..core import chinese
+from ..core.context import Place, Reader
+from ..core.currencies import CURRENCY
+from ..core.units import (
     UNIT,
     UNIT_AFTER_POWER,
     UNIT_BELOW,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..context import Place, Reader
-from ..currencies import CURRENCIES, CURRENCY, SCALES_EN, SCALES_ZH, YUAN, Currency
+from ..core.context import Place, Reader
+from ..core.currencies import CURRENCIES, CURRENCY, SCALES_EN, SCALES_ZH, YUAN, Currency
 from .base import ARTICLE, NUMBER, TO, Rule, rule
 
 _SCALE = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from .. import chinese, english
-from ..context import Place, Reader, unit_follows
-from ..tables import rows
+from ..core import chinese, english
+from ..core.context import Place, Reader, unit_follows
+from ..core.tables import rows
 from .base import Rule, rule
 
 _JOINED = r"(?:[、,，/和与及或]|以及)"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import Place, Reader
-from ..units import UNIT, find_unit
+from ..core import chinese, english
+from ..core.context import Place, Reader
+from ..core.units import UNIT, find_unit
 from .base import NUMBER, SIGN, START, TO, Rule, rule
 
 _PER = {

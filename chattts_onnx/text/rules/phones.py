@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..context import Place, Reader, unit_follows
+from ..core.context import Place, Reader, unit_follows
 from .base import Rule, rule
 
 _FREE = r"(?<![A-Za-z0-9+])(?<![0-9][-.])"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .. import english
-from ..context import Place, Reader
-from ..readback import same_quantity
-from ..wetext_backend import read_leftover
+from ..core import english
+from ..core.context import Place, Reader
+from ..core.readback import same_quantity
+from ..core.wetext_backend import read_leftover
 from .base import INTEGER, NUMBER, SIGN, START, Rule, rule
 
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}

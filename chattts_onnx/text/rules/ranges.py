@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .. import english
-from ..chinese import is_measure
-from ..context import Place, Reader
-from ..language import is_cjk
+from ..core import english
+from ..core.chinese import is_measure
+from ..core.context import Place, Reader
+from ..core.language import is_cjk
 from .base import NUMBER, SIGN, TO, Rule, rule
 
 _N = f"(?:{NUMBER})"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese
-from ..context import Place, Reader
+from ..core import chinese
+from ..core.context import Place, Reader
 from .base import NUMBER, TO, Rule, rule
 
 _N = f"(?:{NUMBER})"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import Place, Reader
+from ..core import chinese, english
+from ..core.context import Place, Reader
 from .base import START, TO, Rule, rule
 
 _HALF = r"(?P<half>\s?(?:[aApP]\.[mM]\.|(?:am|pm|AM|PM|Am|Pm)(?![A-Za-z])))"
