@@ -66,32 +66,6 @@ def test_text_from_file_and_standard_input(
     assert len(set(sizes)) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["hello", "-b", "missing"], "BundleError"),
-        (["", "-b", "BUNDLE"], "InputError: the text is empty"),
-        (["hello", "-b", "BUNDLE", "--voice", "bob"], "VoiceError"),
-        (["hello", "-b", "BUNDLE", "--speed", "12"], "InputError: speed is 12"),
-        (["hello", "-b", "BUNDLE", "--max-new-tokens", "0"], "InputError: max_new_tokens"),
-        (["hello", "-b", "BUNDLE", "--provider", "Nope"], "ProviderError"),
-        (["hello", "-f", "x", "-b", "BUNDLE"], "both a text and --file"),
-    ],
-)
-def test_mistakes_are_one_line_and_leave_nothing(
-    bundle_path: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    given = [str(bundle_path) if a == "BUNDLE" else a for a in arguments]
-    assert say(*given, "-o", tmp_path / "out.wav") == 2
-    error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error and error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_unwritable_output_is_said_before_the_work(
     bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
