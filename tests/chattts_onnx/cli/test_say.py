@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import resource
-import shutil
 import subprocess
 import sys
 import wave
@@ -39,10 +38,9 @@ def test_say_writes_the_bundle_s_speech(bundle: Bundle, bundle_path: Path, tmp_p
 
 
 def test_what_the_checkpoint_cannot_do_is_told(
-    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = shutil.copytree(bundle_path, tmp_path / "english")
-    manifest = Manifest.load(folder)
+    folder, manifest = own, Manifest.load(own)
     english = {"domain": "Greetings.", "languages": ["en"], "options": []}
     replace(manifest, checkpoint={**manifest.checkpoint, "abilities": english}).write(folder)
     assert say("你好", "-b", folder, "-o", tmp_path / "out.wav", "--speed", "5") == 0

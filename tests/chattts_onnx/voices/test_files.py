@@ -89,6 +89,7 @@ def test_json_forms(tmp_path: Path) -> None:
         {"anna": {"gender": "*", "tensor": VECTOR.tolist()}},
         {"voices": {"anna": {"tensor": text}}},
         {"tensor": json.dumps(VECTOR.tolist())},
+        VECTOR.tolist(),
         [VECTOR.tolist()],
         [[v] for v in VECTOR.tolist()],
     ]
@@ -164,15 +165,13 @@ def test_each_text_of_a_batch_has_its_voice(bundle: Bundle) -> None:
 
 @pytest.mark.skipif(not VOICES.is_dir(), reason="no shared voices here")
 def test_shared_voices_survive_every_form(tmp_path: Path) -> None:
-    collection = VOICES / "slct_voice_240605.json"
-    names = voice_names(collection)
-    assert len(names) == 22
-    sources = [(path, None) for path in sorted(VOICES.glob("*.csv"))]
-    for source, name in [*sources, (collection, names[0]), (collection, names[-1])]:
-        vector = voices.load_speaker(source, SIZE, name)
-        for suffix in (".json", ".csv", ".npy", ".txt"):
-            written = voices.save_speaker(tmp_path / f"v{suffix}", vector, SIZE)
-            np.testing.assert_allclose(written, vector, rtol=1e-3, atol=1e-5)
+    assert len(voice_names(VOICES / "slct_voice_240605.json")) == 22
+    for source in sorted(VOICES.iterdir()):
+        for name in voice_names(source) or [None]:
+            vector = voices.load_speaker(source, SIZE, name)
+            for suffix in (".json", ".csv", ".npy", ".txt"):
+                written = voices.save_speaker(tmp_path / f"v{suffix}", vector, SIZE)
+                np.testing.assert_allclose(written, vector, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1e400]", f"[{10**400}]", "9" * 5000])

@@ -21,7 +21,6 @@ from safetensors.numpy import save_file
 from chattts_onnx import VoiceError, cli
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.files import voice_names
-from tests.official import VOICES
 
 SIZE = 768
 VECTOR = voices.random_speaker(5, SIZE).astype(np.float16).astype(np.float32)
@@ -255,11 +254,3 @@ def test_the_recipe_runs_nothing(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
     assert done.returncode != 0 and b"weights_only" in done.stderr.lower()
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.skipif(not VOICES.is_dir(), reason="voices that people share are not at hand")
-def test_real_voices(capsys: pytest.CaptureFixture[str]) -> None:
-    for path in sorted(VOICES.iterdir()):
-        for name in voice_names(path) or [None]:
-            assert voices.load_speaker(path, SIZE, name).shape == (SIZE,)
-    assert len(voice_names(VOICES / "slct_voice_240605.json")) == 22
