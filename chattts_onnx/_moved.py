@@ -54,7 +54,16 @@ MOVED = {
     "voice_shelf": "voices.collection",
     "wavefile": "audio.wav",
 }
-_TEXT = ("chinese", "context", "currencies", "english", "language", "lexicon", "options", "pauses")
+_TEXT: tuple[str, ...] = (
+    "chinese",
+    "context",
+    "currencies",
+    "english",
+    "language",
+    "lexicon",
+    "options",
+    "pauses",
+)
 _TEXT += ("readback", "report", "tags", "units", "wetext_backend")
 MOVED |= {f"text.{name}": f"text.core.{name}" for name in _TEXT}
 
