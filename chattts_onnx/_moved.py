@@ -54,18 +54,9 @@ MOVED = {
     "voice_shelf": "voices.collection",
     "wavefile": "audio.wav",
 }
-_TEXT: tuple[str, ...] = (
-    "chinese",
-    "context",
-    "currencies",
-    "english",
-    "language",
-    "lexicon",
-    "options",
-    "pauses",
-)
-_TEXT += ("readback", "report", "tags", "units", "wetext_backend")
-MOVED |= {f"text.{name}": f"text.core.{name}" for name in _TEXT}
+_NUMBERS = ("chinese", "context", "currencies", "english", "readback", "units", "wetext_backend")
+_READING = ("language", "lexicon", "options", "pauses", "report", "tags")
+MOVED |= {f"text.{name}": f"text.core.{name}" for name in (*_NUMBERS, *_READING)}
 
 
 class _Finder(MetaPathFinder, Loader):
