@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..core.tables import rows
+from ..core.tables import symbols
 
-Words = dict[str, tuple[str, str]]
 # Commands of layout, which nobody reads.
 _WORDS_OF_SILENT = (
     "quad qquad , ; : ! \\, \\; \\: \\! displaystyle textstyle limits nolimits nonumber "
@@ -18,16 +17,11 @@ _WORDS_OF_PLAIN = (
 PLAIN = frozenset(_WORDS_OF_PLAIN.split())
 
 
-def _words(kind: str) -> Words:
-    found = [row for row in rows("symbols") if row[1] == kind]
-    return {name: (zh, en) for _, _, names, zh, en in found for name in names.split()}
-
-
-OPERATORS = _words("operator")
-NAMES = _words("name")
+OPERATORS = symbols("operator")
+NAMES = symbols("name")
 NAMES |= {name.capitalize(): words for name, words in NAMES.items() if name not in ("Re", "Im")}
 # Those under and over which a range stands, and others.
-BOUNDED = _words("bounded")
-FUNCTIONS = BOUNDED | _words("function")
+BOUNDED = symbols("bounded")
+FUNCTIONS = BOUNDED | symbols("function")
 # What stands over or under a letter.
-ACCENTS = _words("accent") | {"underline": ("", "")}
+ACCENTS = symbols("accent") | {"underline": ("", "")}

@@ -5,35 +5,11 @@ from __future__ import annotations
 import re
 
 from ..core.context import Place, Reader
+from ..core.tables import symbols
 from .base import NUMBER, SIGN, START, Rule, rule
 
-_COMPARE = {
-    "<": ("小于", "less than"),
-    ">": ("大于", "greater than"),
-    "≤": ("小于等于", "at most"),
-    "<=": ("小于等于", "at most"),
-    "≥": ("大于等于", "at least"),
-    ">=": ("大于等于", "at least"),
-    "≈": ("约等于", "about"),
-    "~": ("约", "about"),
-    "～": ("约", "about"),
-    "≠": ("不等于", "not equal to"),
-    "=": ("等于", "equals"),
-    "==": ("等于", "equals"),
-    "!=": ("不等于", "not equal to"),
-}
-_OPERATORS = {
-    "+": ("加", "plus"),
-    "-": ("减", "minus"),
-    "–": ("减", "minus"),
-    "×": ("乘", "times"),
-    "x": ("乘", "times"),
-    "X": ("乘", "times"),
-    "*": ("乘", "times"),
-    "÷": ("除以", "divided by"),
-    "/": ("除以", "divided by"),
-    **{k: v for k, v in _COMPARE.items() if k not in "~～"},
-}
+_COMPARE = symbols("compare")
+_OPERATORS = symbols("number") | {k: v for k, v in _COMPARE.items() if k not in "~～"}
 _N = f"(?:{NUMBER})"
 _OPERATOR = "|".join(re.escape(k) for k in sorted(_OPERATORS, key=len, reverse=True))
 # A number with its power, or an operator: the sign of a power is no operator.
