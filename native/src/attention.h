@@ -1,6 +1,6 @@
 // Attention of one query over the cache of one head, for any vectors V.
 //
-// Order of a head's elements for positions 0 to `length` - 1, in groups of 16:
+// Order of a head's elements in a segment, positions in groups of 16:
 //   INT8 keys    [group][width / 4][16][4], stored as unsigned with 128 added
 //   float keys   [group][width][16]
 //   values       [position][width]
@@ -13,6 +13,35 @@ namespace chattts {
 
 inline constexpr int kWidest = 256;  // channels of a head
 
+inline const uint8_t* segment(const void* first, const Head& head, int position) {
+  return static_cast<const uint8_t*>(first) +
+         head.stride * static_cast<size_t>(position / head.segment);
+}
+
+// The segment of keys, or values, with the positions from `from` on, and what is read after it:
+// all keys, then all values, then, most likely, the next head's keys, which lie behind.
+struct Span {
+  const uint8_t* start;
+  const uint8_t* end;
+  int last;  // position behind it
+  ptrdiff_t gap;
+
+  Span(const Head& head, bool values, int from, int length, size_t element) {
+    const size_t row = static_cast<size_t>(head.width) * element;
+    const void* first = values ? head.values : head.keys;
+    last = from + head.segment < length ? from + head.segment : length;
+    start = segment(first, head, from);
+    end = start + static_cast<size_t>((last - from + kTile - 1) / kTile * kTile) * row;
+    const uint8_t* behind = static_cast<const uint8_t*>(head.values) +
+                            (values ? static_cast<size_t>(head.segment) * row : 0);
+    gap = (last < length ? segment(first, head, last) : behind) - end;
+  }
+  void prefetch(const uint8_t* p) const {
+    p += kAhead;
+    __builtin_prefetch(p < end ? p : p + gap);
+  }
+};
+
 template <class V>
 typename V::F rounded_over(const float* x, const float* scale) {
   const typename V::F limit = V::set(127.0F);
@@ -23,37 +52,44 @@ typename V::F rounded_over(const float* x, const float* scale) {
 template <class V>
 void store(const Head& head, int position, const float* key, const float* value) {
   const size_t width = static_cast<size_t>(head.width);
-  const size_t group = static_cast<size_t>(position / kTile);
   const size_t lane = static_cast<size_t>(position % kTile);
-  const size_t place = static_cast<size_t>(position) * width;
+  const size_t place = static_cast<size_t>(position % head.segment) * width;
+  const size_t group = place - lane * width;
+  const size_t start = head.stride * static_cast<size_t>(position / head.segment);
+  uint8_t* key_start = static_cast<uint8_t*>(head.keys) + start;
+  uint8_t* value_start = static_cast<uint8_t*>(head.values) + start;
   if (!head.key_scales) {
-    float* keys = static_cast<float*>(head.keys) + group * kTile * width;
+    float* keys = reinterpret_cast<float*>(key_start) + group;
     for (size_t i = 0; i < width; ++i) keys[i * kTile + lane] = key[i];
-    __builtin_memcpy(static_cast<float*>(head.values) + place, value, width * sizeof(float));
+    __builtin_memcpy(reinterpret_cast<float*>(value_start) + place, value, width * sizeof(float));
     return;
   }
   uint8_t rounded[kWidest];
-  uint8_t* values = static_cast<uint8_t*>(head.values) + place;
+  uint8_t* values = value_start + place;
   for (int i = 0; i < head.width; i += V::kLanes) {
     const typename V::I k = V::round(rounded_over<V>(key + i, head.key_scales + i));
     V::store_bytes(rounded + i, V::addi(k, V::seti(128)));
     V::store_bytes(values + i, V::round(rounded_over<V>(value + i, head.value_scales + i)));
   }
-  uint8_t* keys = static_cast<uint8_t*>(head.keys) + group * kTile * width + 4 * lane;
+  uint8_t* keys = key_start + group + 4 * lane;
   for (size_t i = 0; i < width; i += 4) __builtin_memcpy(keys + i * kTile, rounded + i, 4);
 }
 
 template <class V>
 void scores_float(const Head& head, int length, const float* query, float* scores) {
-  const float* keys = static_cast<const float*>(head.keys);
-  for (int t = 0; t < length; t += kTile) {
-    Wide<V> sum(0);
-    for (int i = 0; i < head.width; ++i, keys += kTile) {
-      for (int p = 0; p < Wide<V>::kParts; ++p) {
-        sum.part[p] = V::fma(V::load(keys + p * V::kLanes), V::set(query[i]), sum.part[p]);
+  for (int t = 0; t < length;) {
+    const Span span(head, false, t, length, sizeof(float));
+    const float* keys = reinterpret_cast<const float*>(span.start);
+    for (; t < span.last; t += kTile) {
+      Wide<V> sum(0);
+      for (int i = 0; i < head.width; ++i, keys += kTile) {
+        span.prefetch(reinterpret_cast<const uint8_t*>(keys));
+        for (int p = 0; p < Wide<V>::kParts; ++p) {
+          sum.part[p] = V::fma(V::load(keys + p * V::kLanes), V::set(query[i]), sum.part[p]);
+        }
       }
+      for (int p = 0; p < Wide<V>::kParts; ++p) V::store(scores + t + p * V::kLanes, sum.part[p]);
     }
-    for (int p = 0; p < Wide<V>::kParts; ++p) V::store(scores + t + p * V::kLanes, sum.part[p]);
   }
 }
 
@@ -108,27 +144,30 @@ template <class V>
 void scores_int8(const Head& head, int length, const float* query, float* scores) {
   constexpr int S = Wide<V>::kParts;
   const RoundedQuery<V> q(head, query);
-  const uint8_t* keys = static_cast<const uint8_t*>(head.keys);
   // Keys are stored with 128 added, of which dot_weights takes off kWeightOffset.
   constexpr int32_t kLeft = 128 - V::kWeightOffset;
   const typename V::I high_shift = V::seti(kLeft * q.high_sum);
   const typename V::I low_shift = V::seti(kLeft * q.low_sum);
-  for (int t = 0; t < length; t += kTile) {
-    typename V::I high[S];
-    typename V::I low[S];
-    for (int s = 0; s < S; ++s) high[s] = low[s] = V::seti(0);
-    for (int i = 0; i < head.width; i += 4, keys += 4 * kTile) {
-      __builtin_prefetch(keys + kTile * kTile * 4);
-      for (int s = 0; s < S; ++s) {
-        const typename V::B k = V::load_bytes(keys + 4 * V::kLanes * s);
-        high[s] = V::dot_weights(high[s], k, V::broadcast(q.high + i));
-        low[s] = V::dot_weights(low[s], k, V::broadcast(q.low + i));
+  for (int t = 0; t < length;) {
+    const Span span(head, false, t, length, 1);
+    const uint8_t* keys = span.start;
+    for (; t < span.last; t += kTile) {
+      typename V::I high[S];
+      typename V::I low[S];
+      for (int s = 0; s < S; ++s) high[s] = low[s] = V::seti(0);
+      for (int i = 0; i < head.width; i += 4, keys += 4 * kTile) {
+        span.prefetch(keys);
+        for (int s = 0; s < S; ++s) {
+          const typename V::B k = V::load_bytes(keys + 4 * V::kLanes * s);
+          high[s] = V::dot_weights(high[s], k, V::broadcast(q.high + i));
+          low[s] = V::dot_weights(low[s], k, V::broadcast(q.low + i));
+        }
       }
-    }
-    for (int s = 0; s < S; ++s) {
-      const typename V::I upper = V::muli(V::subi(high[s], high_shift), V::seti(128));
-      const typename V::I sum = V::addi(upper, V::subi(low[s], low_shift));
-      V::store(scores + t + s * V::kLanes, V::mul(V::to_float(sum), V::set(q.scale)));
+      for (int s = 0; s < S; ++s) {
+        const typename V::I upper = V::muli(V::subi(high[s], high_shift), V::seti(128));
+        const typename V::I sum = V::addi(upper, V::subi(low[s], low_shift));
+        V::store(scores + t + s * V::kLanes, V::mul(V::to_float(sum), V::set(q.scale)));
+      }
     }
   }
 }
@@ -177,25 +216,29 @@ void weigh(const Head& head, int length, const float* weights, float* out) {
   for (int first = 0; first < head.width; first += kChannels) {
     const int left = head.width - first;
     const int count = (left < kChannels ? left : kChannels) / V::kLanes;
-    const Element* v = static_cast<const Element*>(head.values) + first;
     typename V::F even[kMost];
     typename V::F odd[kMost];
     for (int i = 0; i < kMost; ++i) even[i] = odd[i] = V::set(0);
-    const auto accumulate = [&](auto& sums, int t, int parts) {
-      const typename V::F weight = V::set(weights[t]);
-      for (int i = 0; i < parts; ++i) {
-        sums[i] = V::fma(weight, load_values<V>(v + t * width + i * V::kLanes), sums[i]);
-      }
-    };
     const auto all = [&](int parts) {
-      int t = 0;
-      for (; t + 1 < length; t += 2) {
-        __builtin_prefetch(v + (t + 16) * width);
-        __builtin_prefetch(v + (t + 17) * width);
-        accumulate(even, t, parts);
-        accumulate(odd, t + 1, parts);
+      for (int t = 0; t < length;) {
+        const Span span(head, true, t, length, sizeof(Element));
+        const Element* v = reinterpret_cast<const Element*>(span.start) + first;
+        const auto accumulate = [&](auto& sums, int position) {
+          for (int i = 0; i < parts; ++i) {
+            const Element* channels = v + i * V::kLanes;
+            if (i * V::kLanes * sizeof(Element) % 64 == 0) {
+              span.prefetch(reinterpret_cast<const uint8_t*>(channels));
+            }
+            sums[i] = V::fma(V::set(weights[position]), load_values<V>(channels), sums[i]);
+          }
+          v += width;
+        };
+        for (; t + 1 < span.last; t += 2) {
+          accumulate(even, t);
+          accumulate(odd, t + 1);
+        }
+        if (t < span.last) accumulate(even, t++);
       }
-      if (t < length) accumulate(even, t, parts);
     };
     if (count == kMost) {
       all(kMost);  // a constant, so that the sums stay in registers

@@ -17,8 +17,8 @@ struct CacheShape {
   size_t element = 1;  // bytes: 1 for INT8, 4 for float
 };
 
-// Small pages, which the system commits one by one: a cache for 4096 positions costs only what its
-// sequences fill.
+// What a step reads of a sequence lies together, 128 positions of all heads after the other, so
+// that huge pages serve, and a cache for 4096 positions still costs only what its sequences fill.
 class Cache {
  public:
   explicit Cache(const CacheShape& shape);
@@ -29,9 +29,13 @@ class Cache {
   void move(int source, int destination, int length);
 
  private:
-  size_t head_bytes() const;
+  size_t segments(int length) const;
+  unsigned char* slot(int index) const;
 
   CacheShape shape_;
+  int segment_;           // positions
+  size_t head_bytes_;     // keys, or values, of one head in one segment
+  size_t segment_bytes_;  // all of one slot in one segment
   Pages pages_;
 };
 

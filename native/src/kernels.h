@@ -1,19 +1,22 @@
 // What is written for every instruction set: the inner loops, as a table of functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "matrix.h"
 
 namespace chattts {
 
-// Keys and values of one head of one sequence; see cache.h for the order of their elements.
+// Keys and values of one head of one sequence; see attention.h for the order of their elements.
 struct Head {
   void* keys = nullptr;
   void* values = nullptr;
   const float* key_scales = nullptr;    // [width], null where the cache is float
   const float* value_scales = nullptr;  // [width], null where the cache is float
   int width = 0;                        // a multiple of 16
+  int segment = 0;                      // positions whose keys lie together, and whose values do
+  size_t stride = 0;                    // bytes from one segment's keys, or values, to the next's
 };
 
 // All sums are taken in one order whatever the width of the vectors, so that every table gives the

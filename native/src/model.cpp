@@ -11,6 +11,8 @@ namespace {
 constexpr int kChunk = 128;
 // Rows this few are prepared by each thread for itself, which is cheaper than to wait for another.
 constexpr int kFewRows = 2;
+// Bytes of weights that are asked for before a thread prepares the rows that meet them.
+constexpr int kSoon = 4096;
 
 size_t size(int count) { return static_cast<size_t>(count); }
 
@@ -63,9 +65,10 @@ struct Model::Chunk {
   const Positions& positions;
   int first;  // of its positions
   int rows;
-  std::vector<int> selected;  // of its rows
   float* hidden;
   float* logits;
+  bool apart = true;               // no two rows are of one slot
+  std::vector<int> selected = {};  // of its rows
 
   int slot(int row) const { return positions.slots[first + row]; }
   int place(int row) const { return positions.places[first + row]; }
@@ -236,9 +239,13 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
                 positions,
                 first,
                 std::min(kChunk, positions.count - first),
-                {},
                 hidden + offset * size(sizes_.hidden),
                 logits + offset * size(head_.outputs)};
+    std::vector<bool> seen(size(cache.shape().slots));
+    for (int row = 0; row < chunk.rows; ++row) {
+      chunk.apart = chunk.apart && !seen[size(chunk.slot(row))];
+      seen[size(chunk.slot(row))] = true;
+    }
     while (done < positions.selected_count && positions.selected[done] < first + chunk.rows) {
       chunk.selected.push_back(positions.selected[done++] - first);
     }
@@ -308,13 +315,22 @@ void Model::add_layer(std::vector<Phase>& phases, const Chunk& chunk, int index)
                    std::copy_n(out, kTile, &w.qkv[size(row) * packed + size(tile) * kTile]);
                  }
                });
-  phases.push_back({rows * sizes_.kv_heads, [this, &chunk, index](int, int item) {
-                      rotate_and_store(chunk, index, item / sizes_.kv_heads,
-                                       item % sizes_.kv_heads);
-                    }});
-  phases.push_back({rows * sizes_.heads, [this, &chunk, index](int thread, int item) {
-                      attend(chunk, index, item / sizes_.heads, item % sizes_.heads, thread);
-                    }});
+  const int heads = sizes_.kv_heads;
+  const auto store = [=, this, &chunk](int, int item) {
+    rotate_and_store(chunk, index, item / heads, item % heads);
+  };
+  const auto look = [=, this, &chunk](int thread, int item) {
+    attend(chunk, index, item / heads, item % heads, thread);
+  };
+  if (chunk.apart) {  // no row looks at what another stores
+    phases.push_back({rows * heads, [=](int thread, int item) {
+                        store(thread, item);
+                        look(thread, item);
+                      }});
+  } else {
+    phases.push_back({rows * heads, store});
+    phases.push_back({rows * heads, look});
+  }
   add_products(
       phases, layer.output, rows, 1,
       [=, &w](Prepared&, int row) { return &w.attended[size(row) * attended]; }, add_to_x);
@@ -365,7 +381,10 @@ void Model::add_products(std::vector<Phase>& phases, const Matrix& matrix, int r
                    use(item, prepared.first_row, out, second);
                  }};
   if (rows <= kFewRows) {
-    products.begin = [=, this](int thread) {
+    products.begin = [=, this, &matrix](int thread, int first) {
+      // Memory is at work meanwhile.
+      const uint8_t* tile = matrix.tile(first * tiles);
+      for (int line = 0; line < kSoon; line += 64) __builtin_prefetch(tile + line);
       for (int row = 0; row < rows; ++row) prepare_row(rows_for(rows, thread), row);
     };
   } else {
@@ -451,26 +470,28 @@ void Model::rotate_and_store(const Chunk& chunk, int layer, int row, int kv_head
   float* key = queries + (sizes_.heads + kv_head) * width;
   const float* value = queries + (sizes_.heads + sizes_.kv_heads + kv_head) * width;
   rotate(key);
-  Head head = chunk.cache.head(layer, chunk.slot(row), kv_head);
-  if (sizes_.int8_cache) {
-    head.key_scales = layers_[size(layer)].key_scales + kv_head * width;
-    head.value_scales = layers_[size(layer)].value_scales + kv_head * width;
-  }
-  kernels_.store(head, place, key, value);
+  kernels_.store(head_of(chunk, layer, row, kv_head), place, key, value);
 }
 
-void Model::attend(const Chunk& chunk, int layer, int row, int h, int thread) {
-  const int width = sizes_.width;
-  const int kv_head = h / (sizes_.heads / sizes_.kv_heads);
-  const float* queries = &work_->qkv[size(row) * size(layers_[size(layer)].qkv.outputs)];
+Head Model::head_of(const Chunk& chunk, int layer, int row, int kv_head) const {
   Head head = chunk.cache.head(layer, chunk.slot(row), kv_head);
   if (sizes_.int8_cache) {
-    head.key_scales = layers_[size(layer)].key_scales + kv_head * width;
-    head.value_scales = layers_[size(layer)].value_scales + kv_head * width;
+    head.key_scales = layers_[size(layer)].key_scales + kv_head * sizes_.width;
+    head.value_scales = layers_[size(layer)].value_scales + kv_head * sizes_.width;
   }
-  const size_t out = size(row * sizes_.heads + h) * size(width);
-  kernels_.attend(head, chunk.place(row) + 1, queries + h * width,
-                  work_->own[size(thread)].scores.data(), &work_->attended[out]);
+  return head;
+}
+
+void Model::attend(const Chunk& chunk, int layer, int row, int kv_head, int thread) {
+  const int width = sizes_.width;
+  const int group = sizes_.heads / sizes_.kv_heads;
+  const float* queries = &work_->qkv[size(row) * size(layers_[size(layer)].qkv.outputs)];
+  const Head head = head_of(chunk, layer, row, kv_head);
+  for (int h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    kernels_.attend(head, chunk.place(row) + 1, queries + h * width,
+                    work_->own[size(thread)].scores.data(),
+                    &work_->attended[size(row * sizes_.heads + h) * size(width)]);
+  }
 }
 
 }  // namespace chattts

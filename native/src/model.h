@@ -129,8 +129,9 @@ class Model {
   template <class Values, class Use>
   void add_products(std::vector<Phase>& phases, const Matrix& matrix, int rows, int tiles,
                     Values values, Use use);
-  void rotate_and_store(const Chunk& chunk, int layer, int row, int head);
-  void attend(const Chunk& chunk, int layer, int row, int head, int thread);
+  void rotate_and_store(const Chunk& chunk, int layer, int row, int kv_head);
+  Head head_of(const Chunk& chunk, int layer, int row, int kv_head) const;
+  void attend(const Chunk& chunk, int layer, int row, int kv_head, int thread);
 
   const Sizes sizes_;
   const Kernels& kernels_;

@@ -1,17 +1,12 @@
 // Products of rows of activations with one tile of a matrix, for any vectors V.
 #pragma once
 
-#include "kernels.h"
+#include "elementwise.h"
 
 namespace chattts {
 
-// Bytes that are asked for ahead of their use: about what memory delivers in its own latency.
-inline constexpr int kAhead = 2048;
-
 template <class V>
 inline constexpr int kParts = kTile / V::kLanes;
-
-inline void prefetch(const uint8_t* p) { __builtin_prefetch(p + kAhead); }
 
 // Sums for each of the 16 lanes of R rows, from 0 on.
 template <class V, int R>

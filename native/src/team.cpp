@@ -40,7 +40,7 @@ Team::~Team() {
 void Team::run(const std::vector<Phase>& phases) {
   if (size_ == 1) {
     for (const Phase& phase : phases) {
-      if (phase.begin) phase.begin(0);
+      if (phase.begin) phase.begin(0, 0);
       for (int item = 0; item < phase.items; ++item) phase.work(0, item);
     }
     return;
@@ -105,8 +105,8 @@ void Team::share_out(const Phase& phase, uint32_t number, int thread) {
     uint64_t found = claimed.load(std::memory_order_acquire);
     while (found >> 32 == number && static_cast<uint32_t>(found) < count) {
       if (!claimed.compare_exchange_weak(found, found + grain, std::memory_order_acquire)) continue;
-      if (finished == 0 && phase.begin) phase.begin(thread);
       const auto first = static_cast<uint32_t>(found);
+      if (finished == 0 && phase.begin) phase.begin(thread, start + static_cast<int>(first));
       const uint32_t last = std::min(first + grain, count);
       for (uint32_t item = first; item < last; ++item) {
         phase.work(thread, start + static_cast<int>(item));

@@ -13,7 +13,8 @@ namespace chattts {
 struct Phase {
   int items;  // 1 or more
   std::function<void(int thread, int item)> work;
-  std::function<void(int thread)> begin = nullptr;  // by each thread before its first item, if any
+  // By each thread before its first item, if any
+  std::function<void(int thread, int first)> begin = nullptr;
 };
 
 // A job is a list of phases, each of which begins when all items of the one before are done. Nobody

@@ -52,7 +52,7 @@ class RandomModel {
     s.codes = random.number(1, 4);
     s.audio_tokens = random.number(2, 30);
     s.text_tokens = random.number(2, 30);
-    s.positions = random.number(20, 300);
+    s.positions = random.number(20, random.chance(8) ? 1100 : 300);
     s.speaker_token = random.number(0, s.text_tokens - 1);
     s.int8_cache = random.number(0, 1);
     source.text = table(s.text_tokens);

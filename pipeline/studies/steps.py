@@ -3,6 +3,7 @@
 Every variant by the compiled library and by ONNX Runtime, the official package, and OpenVINO with
 weights of the same sizes, in processes that take turns.  Rows with ``swept`` read as many bytes
 between steps, untimed: a server's large cache, which others fill meanwhile, flatters small weights.
+Two processes of an engine then run at once on the same cores.
 Engines whose environment is not there are left out, and the report says so.  Writes
 ``reports/steps.{json,md}``.
 """
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from chattts_onnx import open_bundle
@@ -38,6 +41,8 @@ from pipeline.report.write import format_value, markdown_table, report_context, 
 VARIANTS = ("int8", "w8", "w4")
 CASES = ((1, 64), (1, 512), (1, 2048), (8, 128))
 """(rows, positions in the cache)"""
+PAIR = {"batch": 1, "length": 512}
+"""What each of two processes runs at once."""
 SWEPT = 2**28
 """Bytes: several times as many as any shared cache holds."""
 OFFICIAL = "official"
@@ -52,6 +57,8 @@ NOTES = """\
   random weights of the same sizes, and neither sampling nor embeddings.
 - Engines take turns; values are medians over rounds. `swept` rows read 256 MiB between steps,
   outside the time; the official package does not.
+- `two processes`: steps a second of both together, each with as many threads as one alone has; far
+  below the row alone, threads wait for each other's cores.
 - `of limit`: the step's weights and cache over the bandwidth that a sum over 1 GiB reached on the
   same threads, divided by its time."""
 
@@ -105,6 +112,23 @@ def measure(found: Engines, measurements: list[Measurement], rounds: int) -> Sam
         return run_rounds(workers, measurements, rounds, LIMIT, advance)
 
 
+def pairs(found: Engines, steps: int, rounds: int) -> Iterator[Row]:
+    """Steps a second of two processes of an engine at once, both together."""
+    arguments = {**PAIR, "steps": steps}
+    for spec, opened in found:
+        with ExitStack() as stack:
+            both = [stack.enter_context(Worker(spec, SECONDS, opened)) for _ in range(2)]
+            pool = stack.enter_context(ThreadPoolExecutor(2))
+            rates = []
+            for _ in range(rounds + 1):
+                waiting = [pool.submit(worker.measure, "decode", arguments) for worker in both]
+                timings = [future.result() for future in waiting]
+                rates.append(sum(timing.steps / timing.seconds for timing in timings))
+        yield make_row(
+            spec.name, "steps_per_second", median(rates[1:]), "steps/s", **PAIR, processes=2
+        )
+
+
 def shares(rows: Rows, workspace: Path, bandwidth: float) -> Iterator[Row]:
     """The share of what memory gives that the bundles' steps of one row reach."""
     for name in variants_of(rows):
@@ -122,11 +146,13 @@ def shares(rows: Rows, workspace: Path, bandwidth: float) -> Iterator[Row]:
 def sections(rows: Rows, context: dict[str, Any]) -> list[str]:
     """Markdown blocks of the report."""
     header = ["engine", *(f"{batch} × {length}" for batch, length in CASES)]
+    header.append(f"{PAIR['length']}, two processes")
     header += [f"{length}, swept" for batch, length in CASES if batch == 1]
     header += [f"{length}, of limit" for batch, length in CASES if batch == 1]
     lines = []
     for name in variants_of(rows):
         values = [_rate(rows, name, batch, length, 0) for batch, length in CASES]
+        values.append(_rate(rows, name, PAIR["batch"], PAIR["length"], 0, processes=2))
         alone = [length for batch, length in CASES if batch == 1]
         values += [_rate(rows, name, 1, length, SWEPT) for length in alone]
         values += [find_value(rows, name, "bandwidth_share", length=length) for length in alone]
@@ -142,10 +168,13 @@ def sections(rows: Rows, context: dict[str, Any]) -> list[str]:
     return [*blocks, f"## How it is measured\n\n{NOTES}"]
 
 
-def _rate(rows: Rows, name: str, batch: int, length: int, swept: int) -> float | None:
+def _rate(
+    rows: Rows, name: str, batch: int, length: int, swept: int, processes: int = 1
+) -> float | None:
+    wanted = (name, "steps_per_second", batch, length, swept, processes)
     for row in rows:
         place = (row["variant"], row["metric"], row.get("batch"), row.get("length"))
-        if place == (name, "steps_per_second", batch, length) and row.get("swept", 0) == swept:
+        if (*place, row.get("swept", 0), row.get("processes", 1)) == wanted:
             return float(row["value"])
     return None
 
@@ -172,6 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Before and after, since neighbours on the same machine come and go.
     bandwidth = max(bandwidth, read_bandwidth(threads))
     rows += shares(rows, options.workspace, bandwidth)
+    rows += pairs(able, 4 * options.steps, options.rounds)
     if not rows:
         raise BenchmarkError("nothing was measured.")
     context = report_context(

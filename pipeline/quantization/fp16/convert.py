@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -28,8 +29,9 @@ CACHE_PREFIXES = ("past_key_values.", "present.")
 
 
 def prepare(model: ir.Model) -> None:
-    """Give nodes unique names and lift constants to initializers, in place."""
+    """Give nodes unique names, lift constants to initializers, widen FP16 weights, in place."""
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    _widen_weights(model.graph)
     seen: set[str] = set()
     for index, node in enumerate(model.graph):
         name = node.name or f"{node.op_type}_{index}"
@@ -37,6 +39,18 @@ def prepare(model: ir.Model) -> None:
             name = f"{name}_{index}"
         node.name = name
         seen.add(name)
+
+
+def _widen_weights(graph: ir.Graph) -> None:
+    """Weights that are stored in FP16 behind a Cast become FP32, as the converter expects them."""
+    for node in list(graph):
+        weight = node.inputs[0] if node.op_type == "Cast" else None
+        if weight is None or weight.const_value is None or weight.dtype != ir.DataType.FLOAT16:
+            continue
+        weight.const_value = ir.tensor(weight.const_value.numpy().astype(np.float32))
+        weight.const_value.name, weight.dtype = weight.name, ir.DataType.FLOAT
+        node.outputs[0].replace_all_uses_with(weight)
+        graph.remove(node, safe=True)
 
 
 def convert(model: ir.Model, types: Mapping[str, ir.DataType], kept: Collection[str]) -> ir.Model:

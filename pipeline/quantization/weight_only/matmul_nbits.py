@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from pipeline.graphs.layers import Layer
 from pipeline.quantization.int8.qdq import constant
-from pipeline.quantization.weight_only.blocks import BlockWeight
+from pipeline.quantization.weight_only.blocks import Array, BlockWeight
 
 DOMAIN = "com.microsoft"
 OP_TYPE = "MatMulNBits"
@@ -30,7 +31,7 @@ def replace_matmul(
     inputs = [
         layer.activation,
         constant(graph, f"{name}/blocks", weight.packed()),
-        constant(graph, f"{name}/scales", weight.scales),
+        _scales(model, node, f"{name}/scales", weight.scales),
     ]
     if not layout.symmetric:
         zero_points = weight.packed_zero_points()
@@ -58,3 +59,19 @@ def replace_matmul(
         del graph.initializers[name]
     model.opset_imports.setdefault(DOMAIN, 1)
     return replacement
+
+
+def _scales(model: ir.Model, node: ir.Node, name: str, scales: Array) -> ir.Value:
+    """Scales [N, B], stored in 16 bits behind a Cast where those are the same numbers."""
+    with np.errstate(over="ignore"):
+        narrow = scales.astype(np.float16)
+    if not (narrow == scales).all():
+        return constant(model.graph, name, scales)
+    stored = constant(model.graph, name, narrow)
+    for use in stored.uses():
+        return use.node.outputs[0]
+    cast = ir.node("Cast", [stored], attributes={"to": ir.DataType.FLOAT}, name=f"{name}/cast")
+    cast.outputs[0].name = f"{name}/float"
+    cast.outputs[0].dtype, cast.outputs[0].shape = ir.DataType.FLOAT, stored.shape
+    model.graph.insert_before(node, cast)
+    return cast.outputs[0]

@@ -33,7 +33,7 @@ def fit_scales(blocks: Array, layout: BlockFormat, search: int) -> tuple[Array, 
         search: candidates; 0 for none.
 
     Returns:
-        scales float32 [R], zero points uint8 [R].
+        scales float32 [R], numbers of 16 bits but for those beyond them; zero points uint8 [R].
     """
     full, zeros = _full_range(blocks, layout)
     if not search:
@@ -45,7 +45,7 @@ def fit_scales(blocks: Array, layout: BlockFormat, search: int) -> tuple[Array, 
         better = gain > best
         best[better] = gain[better]
         scales[better] = refitted[better]
-    return _away_from_zero(scales), zeros.astype(np.uint8)
+    return _storable(scales), zeros.astype(np.uint8)
 
 
 def round_blocks(blocks: Array, scales: Array, zeros: Array, layout: BlockFormat) -> Array:
@@ -61,7 +61,7 @@ def refit(blocks: Array, integers: Array, scales: Array, zeros: Array) -> Array:
     steps = integers - zeros[:, None]
     norms = np.einsum("ij,ij->i", steps, steps)
     products = np.einsum("ij,ij->i", steps, blocks)
-    return _away_from_zero(np.divide(products, norms, out=scales.copy(), where=norms > 0))
+    return _storable(np.divide(products, norms, out=scales.copy(), where=norms > 0))
 
 
 def _full_range(blocks: Array, layout: BlockFormat) -> tuple[Array, Array]:
@@ -69,9 +69,9 @@ def _full_range(blocks: Array, layout: BlockFormat) -> tuple[Array, Array]:
     if layout.symmetric:
         extreme = np.where(-low > high, low, high)
         zeros = np.full(len(blocks), layout.middle, np.float32)
-        return _away_from_zero(extreme / np.float32(-layout.middle)), zeros
+        return _storable(extreme / np.float32(-layout.middle)), zeros
     low, high = np.minimum(low, 0), np.maximum(high, 0)
-    scales = _away_from_zero((high - low) / np.float32(layout.largest))
+    scales = _storable((high - low) / np.float32(layout.largest))
     return scales, np.clip(np.rint(-low / scales), 0, layout.largest)
 
 
@@ -86,7 +86,11 @@ def _gain(blocks: Array, integers: Array, zeros: Array) -> tuple[Array, Array]:
     return products * products / norms, products / norms
 
 
-def _away_from_zero(scales: Array) -> Array:
-    smallest = np.float32(SMALLEST_SCALE)
-    result: Array = np.where(np.abs(scales) < smallest, smallest, scales).astype(np.float32)
-    return result
+def _storable(scales: Array) -> Array:
+    """Away from 0, and rounded to 16 bits where those keep 11 binary digits."""
+    limits = np.finfo(np.float16)
+    least = limits.smallest_normal
+    scales = np.where(np.abs(scales) < SMALLEST_SCALE, least, scales).astype(np.float32)
+    fits = (np.abs(scales) >= least) & (np.abs(scales) <= limits.max)
+    scales[fits] = scales[fits].astype(np.float16)
+    return scales

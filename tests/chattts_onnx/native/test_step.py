@@ -99,11 +99,11 @@ def test_equals_float64(library: ctypes.CDLL, fused: Fused, whole: bool) -> None
     folder = fused("float", whole)
     bundle = open_bundle(folder, threads=1, step="native")
     gpt = read_gpt(read_graph(folder / "gpt.onnx", folder / "gpt.onnx.data"), bundle.model)
-    prompt = random_prompts(bundle, [200], 3)[0]
+    prompt = random_prompts(bundle, [POSITIONS], 3)[0]
     expected = reference.logits(gpt, prompt, bundle.model.num_key_value_heads)
-    decoder = NativeDecoder(native_model(library, folder), bundle.model, 1, 200)
+    decoder = NativeDecoder(native_model(library, folder), bundle.model, 1, POSITIONS)
     speaker = np.zeros((1, bundle.model.hidden_size), np.float32)
-    found = decoder.run(0, [prompt], speaker, np.arange(200))[1].reshape(expected.shape)
+    found = decoder.run(0, [prompt], speaker, np.arange(POSITIONS))[1].reshape(expected.shape)
     # A key that lies between two integers may be rounded either way.
     off = np.abs(found - expected).max(axis=1)
     assert np.median(off) < (1e-3 if whole else 1e-4)

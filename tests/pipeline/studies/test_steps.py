@@ -35,6 +35,9 @@ def test_a_swept_step_takes_turns_with_others(
     assert [(row["batch"], row["length"], row["swept"]) for row in rate] == [(1, 8, 2**16)]
     assert rate[0]["value"] > 0
     assert "step" in samples.descriptions["int8 ort"]
+    monkeypatch.setattr(steps, "PAIR", {"batch": 1, "length": 8})
+    (row,) = steps.pairs(ort, 2, rounds=1)
+    assert (row["variant"], row["processes"]) == ("int8 ort", 2) and row["value"] > 0
 
 
 def test_the_table_says_what_is_missing() -> None:
@@ -42,6 +45,7 @@ def test_the_table_says_what_is_missing() -> None:
     rows = [
         make_row("w4 native", "steps_per_second", 250.0, "steps/s", **place),
         make_row("w4 native", "steps_per_second", 200.0, "steps/s", **place, swept=steps.SWEPT),
+        make_row("w4 native", "steps_per_second", 190.0, "steps/s", **place, processes=2),
         make_row("w4 native", "bandwidth_share", 0.75, "", length=512),
     ]
     context = {"memory_bytes_per_second": 6e10, "load": 0.0, "machine": {"cores": 2}}
@@ -49,5 +53,5 @@ def test_the_table_says_what_is_missing() -> None:
     table = next(block for block in blocks if "| w4 native |" in block)
     line = next(line for line in table.splitlines() if line.startswith("| w4 native"))
     assert [cell.strip() for cell in line.split("|")[2:6]] == ["–", "250", "–", "–"]
-    assert "200" in line and "0.75" in line
+    assert "200" in line and "190" in line and "0.75" in line
     assert any("official" in block and "not measured" in block for block in blocks)

@@ -56,7 +56,9 @@ def test_zeros_stay_zero(layout: BlockFormat) -> None:
     weight = np.zeros((4, 40), np.float32)
     weight[0, :16] = 1
     made = rtn.quantize(weight, layout, 8)
-    assert np.abs(made.dequantized() - weight).max() < 1e-6
+    assert (made.dequantized()[weight == 0] == 0).all()
+    assert np.abs(made.dequantized() - weight).max() < 2**-11
+    assert (made.scales == made.scales.astype(np.float16)).all()
     assert np.isfinite(made.scales).all()
 
 

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from pipeline.graphs.files import load_graph
 from pipeline.graphs.layers import find_layers
+from pipeline.quantization.weight_only import rtn
 from pipeline.quantization.weight_only.blocks import BlockFormat, BlockWeight, to_blocks
 from pipeline.quantization.weight_only.matmul_nbits import replace_matmul
 from pipeline.report.machine import machine_context
@@ -76,6 +77,20 @@ def test_onnx_runtime_reads_the_layout(layout: BlockFormat, inputs: int) -> None
         replace_matmul(model, layer, weight, level)
         found = run(model, x)
         assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("smallest", "kind"), [(1e-3, np.float16), (1e-6, np.float32)])
+def test_scales_beyond_16_bits_stay_in_float(smallest: float, kind: type) -> None:
+    rows = np.random.default_rng(3).uniform(0.5, 1, (4, 64)).astype(np.float32)
+    rows[0] *= np.float32(smallest)
+    weight = rtn.quantize(rows, BlockFormat(4, 32, False), 0)
+    model = matmul_model(64, 4)
+    (layer,), _ = find_layers(model.graph, ("MatMul",), ())
+    replace_matmul(model, layer, weight, 0)
+    stored = model.graph.initializers["w/scales"].const_value
+    assert stored is not None and stored.numpy().dtype == kind
+    x = np.eye(64, dtype=np.float32)
+    np.testing.assert_allclose(run(model, x).T, weight.dequantized(), rtol=1e-5)
 
 
 def configured_formats() -> list[BlockFormat]:
