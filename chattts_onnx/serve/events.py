@@ -27,11 +27,7 @@ def done_event(speech: Speech, characters: int) -> dict[str, Any]:
     usage = {
         "input_tokens": characters, "output_tokens": speech.samples, "total_tokens": total
     }  # fmt: skip
-    takes = {
-        "pieces": speech.takes.pieces, "drawn": speech.takes.drawn,
-        "refused": speech.takes.refused, "faults": speech.takes.faults,
-    }  # fmt: skip
-    return {"type": "speech.audio.done", "usage": usage, "takes": takes}
+    return {"type": "speech.audio.done", "usage": usage, "takes": speech.takes.told()}
 
 
 def _frame(item: Item) -> bytes:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from .app import create_app
 from .connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
 from .files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
-from .jobs import jobs_folder
+from .job_folders import JobFolders
 from .memory import memory_given_back
 from .service import SpeechService
 from .settings import ServeSettings
@@ -95,8 +95,8 @@ def listen(settings: ServeSettings) -> socket.socket:
         raise InputError(
             f"cannot listen on {settings.host}:{settings.port} ({error}); choose another --port."
         ) from error
-    # asyncio does this for sockets that it makes itself. Without it the second answer of a connection
-    # waits 40 ms for the client's system to acknowledge its head. Accepted sockets inherit it.
+    # As asyncio does for sockets that it makes itself; accepted ones inherit it. Without it each answer
+    # of a kept connection waits 40 ms for the client's system to acknowledge its head.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A listener who stops reading without closing is let go, with what the kernel holds for it.
@@ -110,8 +110,7 @@ def serve(settings: ServeSettings, signals: Signals | None = None) -> None:
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
-    with contextlib.ExitStack() as tried:
-        jobs_folder(settings, tried)
+    JobFolders(settings.jobs_folder).close()
     with contextlib.ExitStack() as life:
         signals = signals or life.enter_context(Signals())
         life.enter_context(memory_given_back())
