@@ -72,6 +72,7 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
+            allow_private_network=True,  # a named page on the internet, a server on this network
         )
     return app
 

@@ -95,8 +95,8 @@ def listen(settings: ServeSettings) -> socket.socket:
         raise InputError(
             f"cannot listen on {settings.host}:{settings.port} ({error}); choose another --port."
         ) from error
-    # As asyncio does for sockets that it makes itself; accepted ones inherit it. Without it each answer
-    # of a kept connection waits 40 ms for the client's system to acknowledge its head.
+    # As asyncio does for sockets that it makes itself; accepted ones inherit it. Without it each
+    # answer of a kept connection waits 40 ms for the client's system to acknowledge its head.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A listener who stops reading without closing is let go, with what the kernel holds for it.

@@ -85,6 +85,9 @@ def test_pages_that_are_named_may_call(start_server: Callable[..., Running]) -> 
     }
     preflight = HTTP.options(f"{server.url}/v1/tts", headers=asked)
     assert preflight.status_code == 200
+    near = {**asked, "Access-Control-Request-Private-Network": "true"}
+    allowed = HTTP.options(f"{server.url}/v1/tts", headers=near)
+    assert allowed.headers["access-control-allow-private-network"] == "true"
     assert preflight.headers["access-control-allow-origin"] == page
     assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
     headers = {"origin": page, "x-api-key": "secret"}
