@@ -58,7 +58,7 @@ def test_foreign_pages_and_names_are_refused(headers: dict[str, str]) -> None:
 
 
 def test_what_is_named_is_let_in() -> None:
-    named = Origins("0.0.0.0", ("tts.example.org",), ("https://app.example.org/",))
+    named = Origins("0.0.0.0", ("tts.example.org",), ("https://app.example.org",))
     named.check({"host": "tts.example.org", "origin": "https://app.example.org"})
     named.check({"host": "TTS.example.org:443", "origin": "https://tts.example.org:443"})
     with pytest.raises(OriginError):
