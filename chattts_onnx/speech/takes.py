@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..decoding.params import GenerationParams
@@ -89,7 +89,8 @@ class Takes:
 
     def told(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self)
+        # asdict would count a Counter's pairs
+        return {**vars(self), "refused": dict(self.refused), "faults": dict(self.faults)}
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {fault}" for fault, count in sorted(self.refused.items()))

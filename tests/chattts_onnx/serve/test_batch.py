@@ -18,7 +18,7 @@ import pytest
 
 from chattts_onnx.bulk.job import locked
 from chattts_onnx.errors import InputError
-from chattts_onnx.serve.run import serve
+from chattts_onnx.serve.http.run import serve
 from tests.chattts_onnx.serve.conftest import (
     HTTP,
     STEPS,

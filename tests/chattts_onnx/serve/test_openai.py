@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from chattts_onnx import InputError
-from chattts_onnx.serve.routes.openai import VOICES, speed_level
+from chattts_onnx.serve.http.routes.openai import VOICES, speed_level
 from chattts_onnx.serve.settings import ServeSettings
 from tests.chattts_onnx.serve.conftest import HTTP, PATIENCE, STEPS, Running
 

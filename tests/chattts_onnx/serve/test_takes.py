@@ -9,7 +9,7 @@ import pytest
 
 from chattts_onnx.audio import sound
 from chattts_onnx.decoding.takes import Watch
-from chattts_onnx.serve.routes import openai
+from chattts_onnx.serve.http.routes import openai
 from chattts_onnx.serve.schemas import OpenAISpeechBody
 from chattts_onnx.speech import requests
 from tests.chattts_onnx.serve.clients import HELLO, get, post

@@ -11,15 +11,15 @@ from types import FrameType
 
 import uvicorn
 
-from ..errors import InputError
+from ...errors import InputError
+from ..connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
+from ..files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
+from ..job_folders import JobFolders
+from ..memory import memory_given_back
+from ..service import SpeechService
+from ..settings import ServeSettings
+from ..signals import Signals
 from .app import create_app
-from .connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
-from .files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
-from .job_folders import JobFolders
-from .memory import memory_given_back
-from .service import SpeechService
-from .settings import ServeSettings
-from .signals import Signals
 
 # What clients need to read the end of what was cancelled at the deadline.
 _GRACE = 5

@@ -8,16 +8,16 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from ...audio.encode import MEDIA_TYPES, make_encoder
-from ...audio.sound import stretches
-from ...errors import InputError
-from ...speech.options import SpeechOptions
-from ...voices.mixing import parse_mix
-from ..answers import SpeechResponse
-from ..events import event_stream
-from ..requests import SpeechRequest
-from ..schemas import OpenAISpeechBody, VoiceReference, audio, errors
-from ..service import SpeechService
+from ....audio.encode import MEDIA_TYPES, make_encoder
+from ....audio.sound import stretches
+from ....errors import InputError
+from ....speech.options import SpeechOptions
+from ....voices.mixing import parse_mix
+from ...answers import SpeechResponse
+from ...events import event_stream
+from ...requests import SpeechRequest
+from ...schemas import OpenAISpeechBody, VoiceReference, audio, errors
+from ...service import SpeechService
 from .context import Service, keys
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[keys])
