@@ -130,7 +130,7 @@ class Ear:
 
     def __init__(self, bundle: Bundle, check: Check | None) -> None:
         self._bundle, self.check = bundle, check
-        self._heard: dict[tuple[str, bytes], bool] = {}
+        self.heard: dict[tuple[str, bytes], bool] = {}
         self.seconds = 0.0
 
     def wrong(self, text: str, request: Request) -> bool:
@@ -140,15 +140,15 @@ class Ear:
         if self.check is None:
             return False
         take = text, request.codes.view().tobytes()
-        if take not in self._heard:
+        if take not in self.heard:
             bundle, rate = self._bundle, self._bundle.sample_rate
             hidden = request.result().hidden
             audio = decode_in_windows(bundle.decode_hidden, bundle.model, hidden)
             started = time.perf_counter()
             errors = self.check.errors(text, audio, rate)
             self.seconds += time.perf_counter() - started
-            self._heard[take] = level_fault(audio, rate) is not None or errors > self.check.limit
-        return self._heard[take]
+            self.heard[take] = level_fault(audio, rate) is not None or errors > self.check.limit
+        return self.heard[take]
 
 
 def measure(
@@ -181,6 +181,7 @@ def measure(
         "still_bad": (_left(condition, ear, texts, watched), ""),
         "steps_over_unwatched": (100.0 * (drawn / steps - 1), "%"),
         "looking": (100.0 * _looking(watches, plain) / spent, "%"),
+        "speaking": (spent / len(texts), "s"),
     }
     if check is not None:
         values |= _checked(bundle, ear, texts, watched, condition)
@@ -194,7 +195,6 @@ def _checked(
     bundle: Bundle, ear: Ear, texts: Sequence[str], watched: list[Request], condition: Condition
 ) -> dict[str, tuple[float, str]]:
     """What hearing finds of the takes that the watch let pass, and what drawing again leaves."""
-    before = ear.seconds
     wrong = [
         number
         for number, pair in enumerate(_pairs(texts, watched))
@@ -214,7 +214,7 @@ def _checked(
     return {
         "heard_wrong": (100.0 * len(wrong) / len(passed) if passed else float("nan"), "%"),
         "still_bad_checked": (_left(condition, ear, texts, kept), ""),
-        "hearing": (ear.seconds - before, "s"),
+        "hearing": (ear.seconds / max(1, len(ear.heard)), "s"),
     }
 
 
@@ -370,8 +370,8 @@ NOTES = """\
 - `still_bad`: what is wrong when each may be drawn as often as the context says. What drops words
   does so in every take until it is heard, since another take begins where the prompt ended.
 - `heard_wrong`: share of the takes which the watch let pass that `batch --check` draws again, and
-  `still_bad_checked` what is wrong after that; `hearing` is the time it took, on one core beside
-  others.
+  `still_bad_checked` what is wrong after that; `hearing` is the time that it took for a take,
+  beside that of the steps of one (`speaking`), eight of which are made at once.
 - `steps_over_unwatched`: steps of all takes together, over those of the single ones. Where takes
   never end, stopping them saves more than drawing them again costs.
 - `looking`: time of the looks over the time of the steps, on the machine as it was."""
