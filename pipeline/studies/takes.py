@@ -319,7 +319,7 @@ def main(arguments: list[str] | None = None) -> int:
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         takes=options.takes, seed=options.seed, listener=check is not None,
-        bundle=revision_of(options.bundle), code=str(read_source(Path(__file__).parent)),
+        bundle=revision_of(options.bundle), commit=str(read_source(Path(__file__).parent)),
     )  # fmt: skip
     rows = [] if options.anew else kept_rows(options.report, context, len(texts))
     for condition in conditions(bundle, options.seed):
@@ -338,7 +338,7 @@ def kept_rows(path: Path, context: Mapping[str, Any], count: int) -> list[Row]:
     report = read_report(path)
     same = all(
         report.context.get(key) == context[key]
-        for key in ("takes", "seed", "listener", "bundle", "code", "threads")
+        for key in ("takes", "seed", "listener", "bundle", "commit", "threads")
     )
     counted = {row["value"] for row in report.rows if row["metric"] == "takes"}
     return list(report.rows) if same and counted == {count} else []

@@ -73,11 +73,11 @@ def test_what_the_watch_lets_pass_is_heard_and_drawn_again(
 
 
 def test_a_report_of_the_same_settings_is_gone_on_with(tmp_path: Path) -> None:
-    context = {"takes": 3, "seed": 1, "listener": True, "bundle": "b", "code": "c", "threads": 1}
+    context = {"takes": 3, "seed": 1, "listener": True, "bundle": "b", "commit": "c", "threads": 1}
     rows = [make_row("int8", "takes", 24, "", condition="usual")]
     path = tmp_path / "takes.json"
     assert takes.kept_rows(path, context, 24) == []
     write_report(path, context, rows)
     assert [row["condition"] for row in takes.kept_rows(path, context, 24)] == ["usual"]
     assert takes.kept_rows(path, context, 60) == []
-    assert takes.kept_rows(path, context | {"code": "other"}, 24) == []
+    assert takes.kept_rows(path, context | {"commit": "other"}, 24) == []
