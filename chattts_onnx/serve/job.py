@@ -21,6 +21,7 @@ class Job:
 
     def __init__(self, upload: Upload, owner: str, held: contextlib.ExitStack) -> None:
         self.id = upload.output.name
+        self.shown = self.id[-6:]  # in logs; who knows all of it may fetch the job
         self.upload = upload
         self.owner = owner
         self.state = "queued"

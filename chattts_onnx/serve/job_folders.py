@@ -20,7 +20,7 @@ from ..bulk.job import locked
 from ..errors import InputError
 
 _PREFIX = "chattts-onnx-jobs-"
-_OURS = re.compile(r"[\w-]{22,24}")
+_OURS = re.compile(r"[\w-]{22,28}")
 # Folders that no process holds are looked for this often, and not before they are as old: one that
 # was made just now is not locked yet.
 _LOOK_SECONDS = 60.0
@@ -55,7 +55,7 @@ class JobFolders:
 
     def new(self, held: contextlib.ExitStack) -> Path:
         """A folder, whose name is the job's id; it goes with ``held``."""
-        folder = self._folder / (self._mark + secrets.token_urlsafe(12))
+        folder = self._folder / (self._mark + secrets.token_urlsafe(15))
         folder.mkdir(mode=0o700)
         self._hold(folder, held)
         return folder

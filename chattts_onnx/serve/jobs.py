@@ -105,7 +105,7 @@ class JobRoom:
                 self._waiting.setdefault(owner, deque()).append(job)
                 self._changed.notify_all()
             job._held = held.pop_all()
-        log.info("batch job %s: %d lines", job.id[:6], job.tally.total)
+        log.info("batch job %s: %d lines", job.shown, job.tally.total)
         return job
 
     def find(self, id: str, owner: str = "") -> Job:
@@ -197,7 +197,7 @@ class JobRoom:
             try:
                 self._speak(job)
             except Exception as error:
-                log.error("batch job %s failed: %s", job.id[:6], type(error).__name__)
+                log.error("batch job %s failed: %s", job.shown, type(error).__name__)
                 shown = isinstance(error, QueueFullError)
                 self._end(job, "failed", str(error) if shown else "the server could not go on.")
             finally:
@@ -272,7 +272,7 @@ class JobRoom:
             job.bytes = job.path.stat().st_size
             job.upload.corpus.paths[0].unlink()
             job.close("done")
-        log.info("batch job %s: done, %d lines", job.id[:6], job.tally.total)
+        log.info("batch job %s: done, %d lines", job.shown, job.tally.total)
 
     def _end(self, job: Job, state: str, error: str | None = None) -> None:
         with job.lock:
