@@ -260,8 +260,7 @@ def _run(bundle: Bundle, requests: list[Request]) -> int:
         return 0
     length = max(len(request.prompt) for request in requests) + MOST_STEPS
     batch = ProvokingBatch(bundle.decoder(SLOTS, length))
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
     return batch.steps
 
 
