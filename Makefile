@@ -148,7 +148,7 @@ lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra build --extra text \
 		pyproject.toml requirements/torch.in -o requirements/pipeline.txt
 	$(COMPILE) --constraints $(LOCK) --no-emit-package onnxruntime --extra serve --extra audio \
-		pyproject.toml -o requirements/serve.txt
+		--extra media pyproject.toml -o requirements/serve.txt
 	$(COMPILE) --no-deps requirements/cpu.in -o requirements/cpu.txt
 	$(COMPILE) requirements/site.in -o requirements/site.txt
 	$(COMPILE) --constraints $(LOCK) $(LEFT_OUT) requirements/gpu.in -o requirements/gpu.txt

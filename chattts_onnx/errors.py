@@ -106,6 +106,10 @@ class UnknownJobError(InputError):
     """There is no batch job of this id, or it belongs to another key."""
 
 
+class LostJobError(UnknownJobError):
+    """The batch job was of another server or of this one before it was started again."""
+
+
 class JobStateError(InputError):
     """A batch job is not in the state that was asked for."""
 

@@ -63,7 +63,7 @@ def _serve(parsed: argparse.Namespace, signals: Signals) -> int:
 
     settings = gather(parsed.bundle or [], vars(parsed), os.environ, parsed.api_key_file)
     try:
-        from ..serve.run import serve
+        from ..serve.http.run import serve
     except ModuleNotFoundError as error:
         raise InputError(f"serving needs {error.name}. Install chattts-onnx[serve].") from error
     logging.basicConfig(

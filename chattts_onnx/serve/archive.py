@@ -13,7 +13,7 @@ from .upload import Upload, UploadLine
 
 ARCHIVE = "speech.zip"
 MANIFEST = "manifest.json"
-_KEPT = ("seconds", "sample_rate", "variant", "voice", "seed")
+_KEPT = ("seconds", "sample_rate", "variant", "voice", "seed", "takes", "sentences")
 
 
 class ArchiveStore(Store):

@@ -11,6 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Receive, Scope
 
 from ..charset import declared, decode
+from ..errors import InputError
+from ..untrusted import brief
 
 _QUERY_HINT = "percent-encode UTF-8, or POST the text with its charset in Content-Type"
 _BODY_HINT = "send UTF-8, or name its charset, as in Content-Type: application/json; charset=gbk"
@@ -27,6 +29,11 @@ async def decoded(scope: Scope, receive: Receive) -> Receive:
     kind = Headers(scope=scope).get("content-type", "")
     if scope["method"] not in ("POST", "PUT", "PATCH") or kind.startswith("multipart/"):
         return receive
+    packed = Headers(scope=scope).get("content-encoding", "identity").lower()
+    if packed not in ("", "identity"):
+        raise InputError(
+            f"the body is packed (Content-Encoding: {brief(packed)}); send it as it is."
+        )
     body, more = b"", True
     while more:
         message = await receive()

@@ -22,12 +22,12 @@ def event_stream(speech: Speech, characters: int) -> SpeechResponse:
 
 
 def done_event(speech: Speech, characters: int) -> dict[str, Any]:
-    """The end of a speech; its usage counts what there is to count: characters and samples."""
+    """The end of a speech: characters and samples, and how often its pieces were drawn."""
     total = characters + speech.samples
     usage = {
         "input_tokens": characters, "output_tokens": speech.samples, "total_tokens": total
     }  # fmt: skip
-    return {"type": "speech.audio.done", "usage": usage}
+    return {"type": "speech.audio.done", "usage": usage, "takes": speech.takes.told()}
 
 
 def _frame(item: Item) -> bytes:

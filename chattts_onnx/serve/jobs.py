@@ -1,20 +1,13 @@
 """Batch jobs: a file of lines to a zip of audio files and a manifest, in the background.
 
 A job is a bulk job of one shard in a folder of its own, which this process locks; what differs is
-who speaks: the service, beside the requests that are waited for.
+who speaks: the service, beside the requests that are waited for.  Jobs end with their server.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import math
-import os
-import re
-import secrets
-import shutil
-import stat
-import tempfile
 import threading
 import time
 from collections import deque
@@ -22,94 +15,28 @@ from pathlib import Path
 from typing import IO, Any, get_args
 
 from ..audio.sinks import open_sink
-from ..bulk.errors import JobError
-from ..bulk.job import AudioFormat, locked
-from ..bulk.run import Work
-from ..bulk.summary import Tally
+from ..bulk.job import AudioFormat
 from ..bulk.utterance import Entry, Task, line_entry, status
 from ..errors import (
     ChatTTSError,
     InputError,
     JobStateError,
+    LostJobError,
     QueueFullError,
     RequestCancelledError,
     StoppingError,
     UnknownJobError,
 )
-from .archive import ArchiveStore
+from ..speech.timing import PieceTime, Timings, sentence_records
+from .job import Job
+from .job_folders import JobFolders
 from .requests import SpeechRequest
 from .service import SpeechService
-from .settings import ServeSettings
 from .speech import Speech
-from .upload import Upload, UploadLine, receive
+from .upload import UploadLine, receive
 
 log = logging.getLogger("chattts_onnx.serve")
 FORMATS = get_args(AudioFormat)
-_PREFIX = "chattts-onnx-jobs-"
-_OURS = re.compile(r"[\w-]{22}")
-# Folders that no process holds are looked for this often, and not before they are as old: one that
-# was made just now is not locked yet.
-_LOOK_SECONDS = 60.0
-
-
-class Job:
-    """One upload.  ``state``: queued, running, done, cancelled or failed, ``error`` says why."""
-
-    def __init__(self, upload: Upload, owner: str, held: contextlib.ExitStack) -> None:
-        self.id = upload.output.name
-        self.upload = upload
-        self.owner = owner
-        self.state = "queued"
-        self.error: str | None = None
-        self.created = time.time()
-        self.ended: float | None = None
-        # How long it is kept goes by a clock that nobody sets.
-        self.ended_monotonic = math.inf
-        self.tally = Tally(upload.scan.lines)
-        self.speeches: set[Speech] = set()
-        self.lock = threading.Lock()
-        self.taken = self.running = 0
-        store = ArchiveStore(upload)
-        self.path = store.target(0)
-        # On the disk: the file, then the audio of its lines as well.
-        self.bytes = sum(int(file["bytes"]) for file in upload.scan.files)
-        self.work = Work(store, self.tally, upload.line)
-        self._tasks = self.work.tasks([0])
-        self._held = held
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.ended is not None
-
-    def next_task(self) -> Task:
-        """The next line to be spoken, of those that were taken."""
-        with self.lock:
-            self.state = self.state if self.over else "running"
-            return next(self._tasks)
-
-    def close(self, state: str, error: str | None = None) -> None:
-        """Nothing more will happen."""
-        self.state, self.error = state, error
-        self.ended, self.ended_monotonic = time.time(), time.monotonic()
-
-    def remove(self) -> None:
-        """Remove its files, and let go of the folder."""
-        self._held.close()
-
-    def status(self) -> dict[str, Any]:
-        """What a client is told."""
-        return {
-            "id": self.id,
-            "state": self.state,
-            "total": self.tally.total,
-            "done": self.tally.lines,
-            "failed": self.tally.failed,
-            "progress": round(self.tally.lines / self.tally.total, 4),
-            "created": self.created,
-            "ended": self.ended,
-            "error": self.error,
-        }
 
 
 class JobRoom:
@@ -128,13 +55,11 @@ class JobRoom:
         self._waiting: dict[str, deque[Job]] = {}
         self._changed = threading.Condition()
         self._closed = False
-        self._looked = time.monotonic()
         owners = max(1, len(self._settings.api_keys))
         self._most_jobs = max(1, self._settings.batch_jobs // owners)
         self._most_bytes = self._settings.max_jobs_bytes // owners
-        self._held = contextlib.ExitStack()
-        self._folder = jobs_folder(self._settings, self._held)
-        self._remove_abandoned()
+        self._folders = JobFolders(self._settings.jobs_folder)
+        self._folders.sweep(now=True)
         self._workers = [
             threading.Thread(target=self._serve, name=f"chattts-job-{i}", daemon=True)
             for i in range(self._settings.batch_workers)
@@ -164,11 +89,8 @@ class JobRoom:
             raise InputError(f"no audio format {form!r}; expected one of {', '.join(FORMATS)}.")
         if not self._service.ready:
             raise StoppingError("the server is shutting down or not ready; ask again soon.")
-        folder = self._folder / secrets.token_urlsafe(16)
         with contextlib.ExitStack() as held:
-            folder.mkdir(mode=0o700)
-            held.enter_context(locked(folder))
-            held.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = self._folders.new(held)
             most, longest = settings.batch_lines, settings.max_chars
             upload = receive(
                 stream, name, folder, defaults, form, most=most, longest=longest, encoding=encoding
@@ -183,12 +105,17 @@ class JobRoom:
                 self._waiting.setdefault(owner, deque()).append(job)
                 self._changed.notify_all()
             job._held = held.pop_all()
-        log.info("batch job %s: %d lines", job.id[:6], job.tally.total)
+        log.info("batch job %s: %d lines", job.shown, job.tally.total)
         return job
 
     def find(self, id: str, owner: str = "") -> Job:
-        """A job of this owner; :class:`UnknownJobError`."""
+        """A job of this owner; :class:`UnknownJobError`, :class:`LostJobError`."""
         job = self._jobs.get(id)
+        if not self._folders.ours(id):
+            raise LostJobError(
+                "this server took no such job since it was started, and jobs end with the server "
+                "that took them; upload the file again."
+            )
         if job is None or job.owner != owner:
             raise UnknownJobError("there is no such job; finished ones are kept for a while only.")
         return job
@@ -230,9 +157,7 @@ class JobRoom:
             if now - job.ended_monotonic > self._settings.keep_seconds:
                 with self._changed:
                     self._drop(job)
-        if now - self._looked > _LOOK_SECONDS:
-            self._looked = now
-            self._remove_abandoned()
+        self._folders.sweep()
 
     def close(self) -> None:
         """Cancel what runs, remove the files."""
@@ -245,16 +170,7 @@ class JobRoom:
             worker.join(5)
         for job in list(self._jobs.values()):
             job.remove()
-        self._held.close()
-
-    def _remove_abandoned(self) -> None:
-        """Remove what servers left that were killed: their locks ended with them."""
-        if self._settings.jobs_folder:
-            left = [path for path in self._folder.iterdir() if _OURS.fullmatch(path.name)]
-        else:
-            left = list(self._folder.parent.glob(f"{_PREFIX}*"))
-        for path in left:
-            remove_abandoned(path)
+        self._folders.close()
 
     def _make_room(self, owner: str, more: int, jobs: int) -> None:
         """Drop this owner's oldest finished jobs until there is room; holds the lock."""
@@ -281,7 +197,7 @@ class JobRoom:
             try:
                 self._speak(job)
             except Exception as error:
-                log.error("batch job %s failed: %s", job.id[:6], type(error).__name__)
+                log.error("batch job %s failed: %s", job.shown, type(error).__name__)
                 shown = isinstance(error, QueueFullError)
                 self._end(job, "failed", str(error) if shown else "the server could not go on.")
             finally:
@@ -314,17 +230,19 @@ class JobRoom:
         assert isinstance(line, UploadLine)  # what the upload's lines are
         entry = {**line_entry(line), "file": None, "seconds": 0.0}
         try:
-            speech = self._service.submit(line.request, background=True)
+            speech = self._service.submit(line.request, background=True, timed=True)
             with job.lock:
                 job.speeches.add(speech)
             if job.over:
                 speech.cancel()
-            _write(speech, task.path, job.upload.settings.format)
+            sentences = _write(speech, task.path, job.upload.settings.format)
             entry |= {
                 "seconds": round(speech.samples / speech.sample_rate, 3),
                 "sample_rate": speech.sample_rate,
                 "variant": speech.variant,
                 "seed": speech.seed,
+                "takes": speech.takes.told(),
+                "sentences": sentences,
                 **status(None),
             }
         except RequestCancelledError:
@@ -354,7 +272,7 @@ class JobRoom:
             job.bytes = job.path.stat().st_size
             job.upload.corpus.paths[0].unlink()
             job.close("done")
-        log.info("batch job %s: done, %d lines", job.id[:6], job.tally.total)
+        log.info("batch job %s: done, %d lines", job.shown, job.tally.total)
 
     def _end(self, job: Job, state: str, error: str | None = None) -> None:
         with job.lock:
@@ -374,47 +292,17 @@ class JobRoom:
                 job.remove()
 
 
-def jobs_folder(settings: ServeSettings, held: contextlib.ExitStack) -> Path:
-    """Where jobs lie: the operator's folder, or a temporary one that goes with ``held``.
-
-    Raises :class:`InputError` for one that cannot be used.
-    """
+def _write(speech: Speech, path: Path, form: str) -> list[dict[str, Any]]:
+    """Write what comes of a speech; when its sentences are said."""
+    sink, timings = open_sink(str(path), form, speech.sample_rate), Timings()
     try:
-        if settings.jobs_folder:
-            folder = Path(settings.jobs_folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            # Seen now rather than in the first job.
-            tempfile.TemporaryFile(dir=folder).close()
-            return folder
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    except OSError as error:
-        raise InputError(
-            f"batch jobs cannot be kept in {settings.jobs_folder or tempfile.gettempdir()}: "
-            f"{error.strerror or error}; choose another --jobs-folder."
-        ) from error
-    held.enter_context(locked(folder))
-    held.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def remove_abandoned(folder: Path) -> None:
-    """Remove a folder that no living process holds, and leave it where that cannot be known."""
-    with contextlib.suppress(OSError, JobError):
-        seen = folder.lstat()
-        if not stat.S_ISDIR(seen.st_mode) or time.time() - seen.st_mtime < _LOOK_SECONDS:
-            return
-        # Without flock every folder could be locked.
-        if os.name == "posix" and seen.st_uid == os.getuid():
-            with locked(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(speech: Speech, path: Path, form: str) -> None:
-    sink = open_sink(str(path), form, speech.sample_rate)
-    try:
-        for chunk in speech:
-            sink.write(chunk)  # type: ignore[arg-type]
+        for item in speech.items():
+            if isinstance(item, PieceTime):
+                timings.add(item)
+            else:
+                sink.write(item)  # type: ignore[arg-type]
     except BaseException:
         sink.abort()
         raise
     sink.close()
+    return sentence_records(timings.sentences)

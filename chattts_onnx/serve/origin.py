@@ -36,7 +36,7 @@ class Origins:
 
     def __init__(self, listens: str, hosts: Sequence[str], origins: Sequence[str]) -> None:
         self._hosts = {host.lower() for host in hosts}
-        self._origins = {origin.rstrip("/").lower() for origin in origins}
+        self._origins = {origin.lower() for origin in origins}
         self._watched = is_loopback(listens) or bool(hosts)
 
     def check(self, headers: Mapping[str, str]) -> None:

@@ -32,16 +32,26 @@ def _annotation(option: Option) -> Any:
     return Annotated[kind | None, Field(alias=option.shown, description=option.help, **bounds)]
 
 
+_FORMATS = ("format", "response_format", "stream_format")
+
+
 class Optioned(BaseModel):
     """A body that :func:`with_options` has completed."""
 
     @model_validator(mode="before")
     @classmethod
-    def _few_fields(cls, data: Any) -> Any:
-        """An error for each of 50,000 unknown fields would hold up everybody for seconds."""
-        if isinstance(data, dict) and len(data) > (most := 2 * len(cls.model_fields)):
+    def _as_clients_send_it(cls, data: Any) -> Any:
+        """Null is a field that was left out, and a format is told in any case.
+
+        An error for each of 50,000 unknown fields would hold up everybody for seconds.
+        """
+        if not isinstance(data, dict):
+            return data
+        if len(data) > (most := 2 * len(cls.model_fields)):
             raise ValueError(f"{len(data)} fields; expected at most {most}")
-        return data
+        known = {n: v for n, v in data.items() if v is not None or n not in cls.model_fields}
+        formats = [n for n in _FORMATS if isinstance(known.get(n), str)]
+        return known | {name: known[name].lower() for name in formats}
 
     def options(self) -> SpeechOptions:
         """The options that were given."""
@@ -144,24 +154,14 @@ class OpenAISpeechBody(Optioned):
 
     model: str = Field("tts-1", description="A variant's name; OpenAI's mean the default one.")
     input: str
-    voice: str | VoiceReference = Field(description="An OpenAI name, or any voice of /v1/tts.")
+    voice: str | int | VoiceReference = Field(
+        "alloy", description="An OpenAI name, or any voice of /v1/tts."
+    )
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float = Field(1.0, ge=0.25, le=4.0)
     stream_format: Literal["audio", "sse"] = "audio"
     timings: bool = Field(False, description="With sse: events with the times of words, too.")
     instructions: str | None = Field(None, description="Accepted and not used.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_clients_send_it(cls, data: Any) -> Any:
-        """Null is a field that was left out; formats are told in any case."""
-        if not isinstance(data, dict):
-            return data
-        known = {name: value for name, value in data.items() if value is not None}
-        for name in ("response_format", "stream_format"):
-            if isinstance(known.get(name), str):
-                known[name] = known[name].lower()
-        return known
 
 
 class ErrorDetail(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..format.installed import find_bundle, installed_bundles
+from ..untrusted import brief
 from .origin import is_loopback
 
 if TYPE_CHECKING:
@@ -30,8 +32,20 @@ def _flag(text: str) -> bool:
     raise ValueError(f"{text!r} is neither true nor false")
 
 
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s?#*@]+", re.IGNORECASE)
+_HOST = re.compile(r"[^\s/:?#*@]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(name.rstrip("/") for name in _names(text))
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(name.strip("[]") for name in _names(text))
 
 
 @dataclass(frozen=True)
@@ -84,10 +98,10 @@ class ServeSettings:
     max_jobs_bytes: int = _option(8 << 30, "bytes that batch jobs hold on the disk, all together")
     keep_seconds: float = _option(3600.0, "how long a finished batch job is kept", float)
     cors_origins: tuple[str, ...] = _option(
-        (), "pages that may call, such as http://localhost:3000, comma-separated; *: all", _names
+        (), "pages that may call, such as http://localhost:3000, comma-separated; *: all", _origins
     )
     allowed_hosts: tuple[str, ...] = _option(
-        (), "names this server answers to beside its own machine's, comma-separated", _names
+        (), "names this server answers to beside its own machine's, comma-separated", _hosts
     )
     models: tuple[str, ...] = _option(
         (),
@@ -122,6 +136,10 @@ class ServeSettings:
         wrong = [entry for entry in self.models if not all(entry.partition("=")[::2])]
         if wrong:
             raise InputError(f"models has {wrong[0]!r}; expected NAME=VARIANT.")
+        # What no browser ever sends would never be let in, and nobody would be told.
+        expected = "a page's scheme and host, such as https://app.example:3000, or *"
+        _all_match("cors_origins", self.cors_origins, _ORIGIN, expected)
+        _all_match("allowed_hosts", self.allowed_hosts, _HOST, "a name or address, without a port")
         if self.published and not is_loopback(self.published) and not self.api_keys:
             raise InputError(
                 f"published on {self.published} without keys, anyone may use the server; set "
@@ -219,6 +237,12 @@ def _parse(entry: Field[Any], text: str) -> Any:
         return entry.metadata["parse"](text)
     except ValueError as error:
         raise InputError(f"${variable(entry.name)} is {text!r}: {error}.") from error
+
+
+def _all_match(name: str, values: Sequence[str], pattern: re.Pattern[str], expected: str) -> None:
+    for value in values:
+        if not pattern.fullmatch(value):
+            raise InputError(f"{name} has {brief(value)}; expected {expected}.")
 
 
 def _at_least(name: str, value: float, least: int) -> None:

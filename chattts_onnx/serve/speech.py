@@ -61,13 +61,16 @@ class Speech:
         """The next item, None at the end; raises the request's error."""
         return await self.buffer.next()
 
-    def __iter__(self) -> Iterator[bytes | Floats]:
+    def items(self) -> Iterator[Item]:
+        """All of it, times included; leaving the loop early cancels the request."""
         try:
             while (item := self.buffer.get()) is not None:
-                if not isinstance(item, PieceTime):
-                    yield item
+                yield item
         finally:
             self.cancel()
+
+    def __iter__(self) -> Iterator[bytes | Floats]:
+        return (item for item in self.items() if not isinstance(item, PieceTime))
 
     def cancel(self, error: BaseException | None = None) -> None:
         """End it before the next step; harmless when it is done."""

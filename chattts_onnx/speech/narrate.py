@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding.request import Request
-from ..errors import ChatTTSError
+from ..errors import ChatTTSError, InputError
 from ..model import Model
 from ..text.core.report import Report
 from ..voices.vectors import Voice
@@ -48,6 +48,8 @@ def narrate(
     said.  A text with nothing to say gives a short silence.  Raises what :class:`.Script` does, at
     once.
     """
+    if not isinstance(timings, Timings | None):
+        raise InputError(f"timings is {type(timings).__name__}; expected Timings, or None.")
     script = Script(bundle, text, voice, options, on_step, report, live=live)
     takes = Takes() if drawn is None else drawn
     return _speak(script, Joiner(script, timings), stream, takes)

@@ -58,6 +58,13 @@ class Options(SpeechOptions, total=False):
     text_options: TextOptions | None
 
 
+_KINDS: dict[str, type] = {
+    "params": GenerationParams,
+    "refine_params": GenerationParams,
+    "sample": Sample,
+    "text_options": TextOptions,
+}
+
 # More rows than this at once gain little on a CPU and cost cache memory.
 MAX_BATCH = 8
 
@@ -179,8 +186,13 @@ def plan(
 
 
 def check(options: Options) -> None:
-    """:class:`InputError` naming an option that is unknown or out of its bounds."""
+    """:class:`InputError` naming an option that is unknown, of another type or out of bounds."""
     check_options(options, Options.__annotations__)
+    for name, kind in _KINDS.items():
+        given = options.get(name)
+        if not isinstance(given, kind | None):
+            found = type(given).__name__
+            raise InputError(f"{name} is {found}; expected {kind.__name__}, or None.")
 
 
 def code_params(bundle: Model, options: Options) -> GenerationParams:

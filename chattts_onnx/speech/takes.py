@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..decoding.params import GenerationParams
 from ..decoding.request import Generation, Request
@@ -85,6 +86,11 @@ class Takes:
         self.refused.update(str(fault) for fault in spoken.refused)
         if spoken.fault is not None:
             self.faults[str(spoken.fault)] += 1
+
+    def told(self) -> dict[str, Any]:
+        """As JSON has it."""
+        # asdict would count a Counter's pairs
+        return {**vars(self), "refused": dict(self.refused), "faults": dict(self.faults)}
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {fault}" for fault, count in sorted(self.refused.items()))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.serve.app import create_app
+from chattts_onnx.serve.http.app import create_app
 from chattts_onnx.serve.metrics import Metrics
 from chattts_onnx.serve.settings import ServeSettings, options, variable
 from pipeline.docs.markdown import code, summary, table

@@ -22,6 +22,7 @@ NOTES = {
     "sensitivity": "pipeline.sensitivity.report",
     "speech": "pipeline.speech.report",
     "streaming": "pipeline.studies.streaming.report",
+    "takes": "pipeline.studies.takes",
     "validation": "pipeline.fidelity.validation_report",
 }
 _ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the

@@ -3,8 +3,9 @@
 A bundle says held-out sentences as it would, at a high temperature, and with faults that are forced
 on the first take: loops (exact and rough), silence, an end that does not come, words that are
 dropped.  What is bad of the first two a recogniser says (the extra ``check``); the others are bad
-by construction.  Each is said once without a watch, whose codes are then judged, and once with it.
-Writes ``reports/takes.{json,md}``.
+by construction.  Each is said once without a watch, whose codes are then judged, once with it, and
+what passed is heard as ``batch --check`` does.  Writes ``reports/takes.{json,md}`` after each
+condition; started again with the same settings it goes on with those that are missing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,8 @@ from chattts_onnx.bulk.hearing import Check
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.decoding.request import Request
-from chattts_onnx.decoding.takes import Watch
+from chattts_onnx.decoding.takes import Fault, Watch
+from chattts_onnx.serve.variants import revision_of
 from chattts_onnx.speech.requests import make_prompt
 from chattts_onnx.speech.takes import level_fault, watch_over
 from chattts_onnx.speech.windows import decode_in_windows
@@ -33,8 +36,9 @@ from chattts_onnx.text import normalize
 from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
 from pipeline.core.sentences import load_sentences
-from pipeline.report.rows import Row, make_row
-from pipeline.report.write import report_context, write_report
+from pipeline.core.source import read_source
+from pipeline.report.rows import Row, make_row, read_report
+from pipeline.report.write import format_value, markdown_table, report_context, write_report
 
 Ints = npt.NDArray[np.int64]
 Provoke = Callable[[Ints, int, Ints], Ints]
@@ -118,54 +122,110 @@ def conditions(bundle: Bundle, seed: int) -> list[Condition]:
     ]
 
 
+class Ear:
+    """Whether takes are wrong by a recogniser and their level; nobody listens without ``check``.
+
+    The same take is heard once; ``seconds`` is what hearing took.
+    """
+
+    def __init__(self, bundle: Bundle, check: Check | None) -> None:
+        self._bundle, self.check = bundle, check
+        self.heard: dict[tuple[str, bytes], bool] = {}
+        self.seconds = 0.0
+
+    def wrong(self, text: str, request: Request) -> bool:
+        """Whether ``text`` is not what the take says."""
+        if request.error is not None:
+            return True
+        if self.check is None:
+            return False
+        take = text, request.codes.view().tobytes()
+        if take not in self.heard:
+            bundle, rate = self._bundle, self._bundle.sample_rate
+            hidden = request.result().hidden
+            audio = decode_in_windows(bundle.decode_hidden, bundle.model, hidden)
+            started = time.perf_counter()
+            errors = self.check.errors(text, audio, rate)
+            self.seconds += time.perf_counter() - started
+            self.heard[take] = level_fault(audio, rate) is not None or errors > self.check.limit
+        return self.heard[take]
+
+
 def measure(
-    bundle: Bundle,
-    texts: Sequence[str],
-    check: Check | None,
-    takes: int,
+    bundle: Bundle, texts: Sequence[str], check: Check | None, takes: int, condition: Condition,
     seed: int,
-    only: Sequence[str] = (),
-) -> list[Row]:
-    """Rows for each condition, or for ``only`` these; without ``check`` nobody hears bad takes.
+) -> list[Row]:  # fmt: skip
+    """Rows of one condition; without ``check`` nobody hears bad takes.
 
     Raises:
         BenchmarkError: the bundle's takes are not watched.
     """
     if watch_over(bundle, texts[0], GenerationParams()) is None:
         raise BenchmarkError("this bundle's takes are not watched; expected a trained checkpoint.")
-    rows: list[Row] = []
-    for condition in conditions(bundle, seed):
-        if only and condition.name not in only:
-            continue
-        started = time.perf_counter()
-        plain, steps = _speak(bundle, texts, condition, seed, 1)
-        spent = time.perf_counter() - started
-        watched, drawn = _speak(bundle, texts, condition, seed, takes)
-        watches = [_watch(bundle, text) for text in texts]
-        found = [_found(watch, request) for watch, request in zip(watches, plain, strict=True)]
-        bad = [condition.provoked or _bad(bundle, check, *pair) for pair in _pairs(texts, plain)]
-        left = [
-            request.fault is not None or _bad(bundle, check, text, request)
-            for text, request in _pairs(texts, watched)
-        ]
-        good = [at for at, is_bad in zip(found, bad, strict=True) if not is_bad]
-        caught = [at for at, is_bad in zip(found, bad, strict=True) if is_bad]
-        late = [at for at in caught if at is not None]
-        values = {
-            "takes": (len(texts), ""),
-            "bad": (sum(bad), ""),
-            "bad_caught": (_share(caught), "%"),
-            "good_refused": (_share(good), "%"),
-            "noticed_at": (median(late) * _step(bundle) if late else float("nan"), "s"),
-            "still_bad": (sum(left), ""),
-            "steps_over_unwatched": (100.0 * (drawn / steps - 1), "%"),
-            "looking": (100.0 * _looking(watches, plain) / spent, "%"),
-        }
-        rows += [
-            make_row(bundle.manifest.variant, name, value, unit, condition=condition.name)
-            for name, (value, unit) in values.items()
-        ]
-    return rows
+    ear, started = Ear(bundle, check), time.perf_counter()
+    plain, steps = _speak(bundle, texts, condition, seed, 1)
+    spent = time.perf_counter() - started
+    watched, drawn = _speak(bundle, texts, condition, seed, takes)
+    watches = [_watch(bundle, text) for text in texts]
+    found = [_found(watch, request) for watch, request in zip(watches, plain, strict=True)]
+    bad = [condition.provoked or ear.wrong(*pair) for pair in _pairs(texts, plain)]
+    good = [at for at, is_bad in zip(found, bad, strict=True) if not is_bad]
+    caught = [at for at, is_bad in zip(found, bad, strict=True) if is_bad]
+    late = [at for at in caught if at is not None]
+    values = {
+        "takes": (len(texts), ""),
+        "bad": (sum(bad), ""),
+        "bad_caught": (_share(caught), "%"),
+        "good_refused": (_share(good), "%"),
+        "noticed_at": (median(late) * _step(bundle) if late else float("nan"), "s"),
+        "still_bad": (_left(condition, ear, texts, watched), ""),
+        "steps_over_unwatched": (100.0 * (drawn / steps - 1), "%"),
+        "looking": (100.0 * _looking(watches, plain) / spent, "%"),
+        "speaking": (spent / len(texts), "s"),
+    }
+    if check is not None:
+        values |= _checked(bundle, ear, texts, watched, condition)
+    return [
+        make_row(bundle.manifest.variant, name, value, unit, condition=condition.name)
+        for name, (value, unit) in values.items()
+    ]
+
+
+def _checked(
+    bundle: Bundle, ear: Ear, texts: Sequence[str], watched: list[Request], condition: Condition
+) -> dict[str, tuple[float, str]]:
+    """What hearing finds of the takes that the watch let pass, and what drawing again leaves."""
+    wrong = [
+        number
+        for number, pair in enumerate(_pairs(texts, watched))
+        if pair[1].fault is None and ear.wrong(*pair)
+    ]
+    passed = [number for number, request in enumerate(watched) if request.fault is None]
+    kept, refused = list(watched), wrong
+    while refused:
+        again = {n: kept[n].another(Fault.UNHEARD) for n in refused}
+        drawn = {n: request for n, request in again.items() if request is not None}
+        for number, request in drawn.items():
+            # A take of all the words, where the first one dropped some.
+            request.prompt = make_prompt(bundle, texts[number], None, True)
+            kept[number] = request
+        _run(bundle, list(drawn.values()))
+        refused = [n for n in drawn if ear.wrong(texts[n], kept[n])]
+    return {
+        "heard_wrong": (100.0 * len(wrong) / len(passed) if passed else float("nan"), "%"),
+        "still_bad_checked": (_left(condition, ear, texts, kept), ""),
+        "hearing": (ear.seconds / max(1, len(ear.heard)), "s"),
+    }
+
+
+def _left(condition: Condition, ear: Ear, texts: Sequence[str], requests: Sequence[Request]) -> int:
+    """Takes that are wrong in the end; those that drop words do so until they are heard."""
+    return sum(
+        request.fault is not None
+        or (condition.dropped and Fault.UNHEARD not in request.refused)
+        or ear.wrong(text, request)
+        for text, request in _pairs(texts, requests)
+    )
 
 
 def _pairs(texts: Sequence[str], requests: Sequence[Request]) -> list[tuple[str, Request]]:
@@ -191,10 +251,17 @@ def _speak(
                 condition=condition,
             )
         )
+    return requests, _run(bundle, requests)
+
+
+def _run(bundle: Bundle, requests: list[Request]) -> int:
+    """Speak them all; the steps that it took."""
+    if not requests:
+        return 0
     length = max(len(request.prompt) for request in requests) + MOST_STEPS
     batch = ProvokingBatch(bundle.decoder(SLOTS, length))
     batch.run(requests)
-    return requests, batch.steps
+    return batch.steps
 
 
 def _watch(bundle: Bundle, text: str) -> Watch:
@@ -222,17 +289,6 @@ def _looking(watches: Sequence[Watch], requests: Sequence[Request]) -> float:
     return time.perf_counter() - started
 
 
-def _bad(bundle: Bundle, check: Check | None, text: str, request: Request) -> bool:
-    if request.error is not None:
-        return True
-    if check is None:
-        return False
-    hidden = request.result().hidden
-    audio = decode_in_windows(bundle.decode_hidden, bundle.model, hidden)
-    silent = level_fault(audio, bundle.sample_rate) is not None
-    return silent or check.errors(text, audio, bundle.sample_rate) > check.limit
-
-
 def _share(found: Sequence[int | None]) -> float:
     return 100.0 * sum(at is not None for at in found) / len(found) if found else float("nan")
 
@@ -250,22 +306,59 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sentences", type=Path, default=Path("calibration_data/mini_heldout.jsonl")
     )
-    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--takes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", default=[], help="names of conditions")
+    parser.add_argument("--anew", action="store_true", help="measure all conditions again")
     parser.add_argument("--no-check", action="store_true", help="no recogniser")
     options = parser.parse_args(arguments)
     bundle = open_bundle(options.bundle)
     texts = [normalize(s.text).text for s in load_sentences(options.sentences)[: options.count]]
     check = None if options.no_check else Check(LIMIT)
-    rows = measure(bundle, texts, check, options.takes, options.seed, options.only)
     context = report_context(
         bundle.manifest.checkpoint, bundle.providers[0], threads=bundle.config.threads,
         takes=options.takes, seed=options.seed, listener=check is not None,
+        bundle=revision_of(options.bundle), commit=str(read_source(Path(__file__).parent)),
     )  # fmt: skip
-    write_report(options.report, context, rows, title="Takes that went wrong", sections=[NOTES])
+    rows = [] if options.anew else kept_rows(options.report, context, len(texts))
+    for condition in conditions(bundle, options.seed):
+        if condition.name in {row["condition"] for row in rows}:
+            continue
+        print(f"{condition.name} …", file=sys.stderr, flush=True)
+        rows += measure(bundle, texts, check, options.takes, condition, options.seed)
+        write_report(options.report, context, rows, title=TITLE, sections=[_table(rows), NOTES])
     return 0
+
+
+def kept_rows(path: Path, context: Mapping[str, Any], count: int) -> list[Row]:
+    """Rows of a report of the same settings, bundle and code; none of another."""
+    if not path.is_file():
+        return []
+    report = read_report(path)
+    same = all(
+        report.context.get(key) == context[key]
+        for key in ("takes", "seed", "listener", "bundle", "commit", "threads")
+    )
+    counted = {row["value"] for row in report.rows if row["metric"] == "takes"}
+    return list(report.rows) if same and counted == {count} else []
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """A line for each condition."""
+    metrics = list(dict.fromkeys(str(row["metric"]) for row in rows))
+    units = {row["metric"]: row["unit"] for row in rows}
+    header = [
+        "condition",
+        *(f"{name}{f', {units[name]}' if units[name] else ''}" for name in metrics),
+    ]
+    lines = []
+    for condition in dict.fromkeys(row["condition"] for row in rows):
+        own = {row["metric"]: row["value"] for row in rows if row["condition"] == condition}
+        lines.append([condition, *(format_value(own.get(name)) for name in metrics)])
+    return markdown_table(header, lines)
+
+
+TITLE = "Takes that went wrong"
 
 
 NOTES = """\
@@ -273,7 +366,11 @@ NOTES = """\
   not heard, or silence), or by construction. `bad_caught` and `good_refused` are shares of them and
   of the others.
 - `noticed_at`: median second of the take at which it is stopped; what is forced begins at 1.0 s.
-- `still_bad`: what is wrong when each may be drawn as often as the context says.
+- `still_bad`: what is wrong when each may be drawn as often as the context says. What drops words
+  does so in every take until it is heard, since another take begins where the prompt ended.
+- `heard_wrong`: share of the takes which the watch let pass that `batch --check` draws again, and
+  `still_bad_checked` what is wrong after that; `hearing` is the time that it took for a take,
+  beside that of the steps of one (`speaking`), eight of which are made at once.
 - `steps_over_unwatched`: steps of all takes together, over those of the single ones. Where takes
   never end, stopping them saves more than drawing them again costs.
 - `looking`: time of the looks over the time of the steps, on the machine as it was."""

@@ -196,7 +196,7 @@ def test_the_network_is_closed_but_for_the_port() -> None:
 
 
 def test_probes_and_metrics_are_paths_of_the_server(container: dict[str, Any]) -> None:
-    source = (ROOT / "chattts_onnx/serve/routes/state.py").read_text(encoding="utf-8")
+    source = (ROOT / "chattts_onnx/serve/http/routes/state.py").read_text(encoding="utf-8")
     served = set(re.findall(r'@router\.get\(\s*"(/\w+)"', source))
     probed = {
         container[f"{kind}Probe"]["httpGet"]["path"]

@@ -1,7 +1,7 @@
 """The load test: locust's users against the product's server and a naive one.
 
-``python -m pipeline.studies.load`` runs all of it; ``ramp``, ``soak`` or ``report`` run a part,
-since each run is kept in ``build/load/`` and the report is made of those that are there.
+``python -m pipeline.studies.load`` runs all of it; ``ramp``, ``talk``, ``soak`` or ``report`` run a
+part, since each run is kept in ``build/load/`` and the report is made of those that are there.
 """
 
 from __future__ import annotations
@@ -18,19 +18,29 @@ from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.report.gates import enforce
 from pipeline.studies.load.analysis import CONFIG
 from pipeline.studies.load.config import LoadConfig
-from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, SOAK, load_runs, measure
+from pipeline.studies.load.measure import (
+    CONTINUOUS,
+    NAIVE,
+    RAMP,
+    SOAK,
+    TALK,
+    load_runs,
+    measure,
+)
 from pipeline.studies.load.report import report
 
-PARTS = ("all", RAMP, SOAK, "report")
+PARTS = ("all", RAMP, TALK, SOAK, "report")
 SYSTEMS = {"both": "", "continuous": CONTINUOUS, "naive": NAIVE}
 
 
 def plan(
     config: LoadConfig, part: str, targets: list[str], only: str = ""
 ) -> list[tuple[str, str, str]]:
-    """Runs as (target, system, kind): each target by both servers in turn, then the soak.
+    """Runs as (target, system, kind): each target by both servers in turn, then one that
+    talks to each, then the soak.
 
-    ``targets`` and ``only`` (a system) leave out the other ramps where they are not empty.
+    ``targets`` and ``only`` (a system) leave out the others but for the soak where they are not
+    empty.
 
     Raises:
         LoadError: a name is none of the targets.
@@ -39,11 +49,13 @@ def plan(
     if unknown := set(targets) - set(known):
         raise LoadError(f"--target {min(unknown)!r}: expected one of {', '.join(known)}")
     runs = []
+    chosen = [target for target in config.targets if not targets or target.name in targets]
     if part in ("all", RAMP):
-        for target in config.targets:
-            if not targets or target.name in targets:
-                systems = (CONTINUOUS, NAIVE) if target.naive else (CONTINUOUS,)
-                runs += [(target.name, system, RAMP) for system in systems if only in ("", system)]
+        for target in chosen:
+            systems = (CONTINUOUS, NAIVE) if target.naive else (CONTINUOUS,)
+            runs += [(target.name, system, RAMP) for system in systems if only in ("", system)]
+    if part in ("all", TALK) and only != NAIVE:
+        runs += [(target.name, CONTINUOUS, TALK) for target in chosen]
     if part in ("all", SOAK) and config.soak_seconds:
         runs.append((config.gates.target, CONTINUOUS, SOAK))
     return runs
@@ -74,7 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Load the server with users and report.")
     parser.add_argument("part", nargs="?", choices=PARTS, default="all")
-    parser.add_argument("--target", action="append", default=[], help="only this one's ramps")
+    parser.add_argument(
+        "--target", action="append", default=[], help="only this one's ramps and talks"
+    )
     parser.add_argument("--system", choices=SYSTEMS, default="both", help="of the ramps")
     parser.add_argument("--soak-seconds", type=float, help="0 leaves the soak out")
     parser.add_argument("--config", type=Path, default=Path("conf/load/default.yaml"))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 import numpy as np
 
 from pipeline.report.gates import GateConfig, GateResult, judge
 from pipeline.report.rows import Row, make_row
 from pipeline.studies.load.config import LoadConfig
-from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, Run
+from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, TALK, Run
+from pipeline.studies.load.talking import BARGE_IN, CLAUSE_HTTP, CLAUSE_WEBSOCKET
 
 CONFIG = "conf/load"
 PERCENTILES = (50, 95, 99)
 WEBSOCKET = "websocket"
+TALKS = {CLAUSE_WEBSOCKET: "clause_websocket", CLAUSE_HTTP: "clause_http", BARGE_IN: "barge_in"}
+"""Kinds of records of a talk: beginnings of metrics' names."""
 
 
 def percentile(values: Sequence[float], share: int) -> float | None:
@@ -25,6 +29,8 @@ def percentile(values: Sequence[float], share: int) -> float | None:
 
 def run_rows(run: Run) -> list[Row]:
     """Rows of one run; the variant is target and system."""
+    if run.kind == TALK:
+        return _talk_rows(run)
     good = [request for request in run.requests if request["error"] is None]
     where = {"run": run.kind}
     rows: list[Row] = []
@@ -55,6 +61,28 @@ def run_rows(run: Run) -> list[Row]:
             add(f"memory_{name}_minute_bytes", memory_of_minute(run, minute), "B")
         add("memory_growth", memory_growth(run), "")
     return rows
+
+
+def _talk_rows(run: Run) -> list[Row]:
+    taken: dict[str, list[float]] = {}
+    for request in run.requests:
+        taken.setdefault(request["kind"], []).append(request["first_audio"])
+    pairs = zip(taken[CLAUSE_WEBSOCKET], taken[CLAUSE_HTTP], strict=True)
+    steps = [request["step"] for request in run.requests if "step" in request]
+    values = [
+        (f"{name}_p{share}_seconds", percentile(taken[kind], share), "s")
+        for kind, name in TALKS.items()
+        for share in PERCENTILES
+    ]
+    values += [
+        ("clause_over_http", median(live / alone for live, alone in pairs), ""),
+        ("step_seconds", median(steps), "s"),
+    ]
+    return [
+        make_row(variant_name(run), metric, value, unit, run=run.kind)
+        for metric, value, unit in values
+        if value is not None
+    ]
 
 
 def variant_name(run: Run) -> str:
@@ -96,6 +124,7 @@ def verdicts(runs: Iterable[Run], config: LoadConfig) -> list[GateResult]:
     limits = [
         GateConfig("failures", "max", gates.failures),
         GateConfig("first_audio_p99_seconds", "max", gates.first_audio_p99_seconds, {"run": RAMP}),
+        GateConfig("clause_over_http", "max", gates.clause_over_http, {"run": TALK}),
         GateConfig("memory_growth", "max", gates.memory_growth, {"run": SOAK}),
     ]
     rows = [row for run in runs for row in run_rows(run)]

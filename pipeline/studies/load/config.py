@@ -35,12 +35,15 @@ class LoadGates:
         failures: failed requests at most, in all runs of it.
         first_audio_p99_seconds: at most, in the run of ``seconds``.
         memory_growth: at most, from the soak's second minute to its last, as a share.
+        clause_over_http: first audio after the first clause of a text that is still being written,
+            over that of the same clause alone over HTTP, at most; the median of all rounds.
     """
 
     target: str
     failures: int
     first_audio_p99_seconds: float
     memory_growth: float
+    clause_over_http: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ class LoadConfig:
         ready_seconds: time a server may take to start.
         targets: what is served, one after the other.
         gates: what must hold.
+        talk_rounds: how often a clause is compared over HTTP and over a WebSocket, without others.
         texts: what users ask for.
+        clauses: what is compared: a clause, a comma, and the rest of a sentence.
     """
 
     users: int
@@ -73,7 +78,9 @@ class LoadConfig:
     ready_seconds: float
     targets: list[TargetConfig]
     gates: LoadGates
+    talk_rounds: int
     texts: list[str] = field(default_factory=list)
+    clauses: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.users < 1 or self.spawn_rate <= 0 or self.seconds <= 0 or self.voices < 1:
@@ -91,7 +98,9 @@ class LoadConfig:
         low, high = self.pause_seconds
         if not 0 <= low <= high:
             raise ConfigError(f"pause_seconds is {self.pause_seconds}, expected low to high.")
-        if not self.texts or not self.targets:
-            raise ConfigError("texts and targets are to be named.")
+        if not self.texts or not self.targets or not self.clauses:
+            raise ConfigError("texts, clauses and targets are to be named.")
+        if any("," not in text for text in self.clauses) or self.talk_rounds < 1:
+            raise ConfigError("each of clauses needs a comma, and talk_rounds is to be at least 1.")
         if self.gates.target not in [target.name for target in self.targets]:
             raise ConfigError(f"gates.target {self.gates.target!r} is none of the targets.")

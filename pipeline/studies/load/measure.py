@@ -19,9 +19,10 @@ from pipeline.core.source import read_source
 from pipeline.core.strict import parse_strictly
 from pipeline.studies.load.config import LoadConfig, TargetConfig
 from pipeline.studies.load.process import ServerProcess, continuous, locked
+from pipeline.studies.load.talking import OPTIONS, talk
 
 CONTINUOUS, NAIVE = "continuous batching", "lock per request"
-RAMP, SOAK = "ramp", "soak"
+RAMP, SOAK, TALK = "ramp", "soak", "talk"
 USERS = Path(__file__).with_name("users.py")
 
 
@@ -32,11 +33,11 @@ class Run:
     Attributes:
         target: name of what was served.
         system: :data:`CONTINUOUS` or :data:`NAIVE`.
-        kind: :data:`RAMP` or :data:`SOAK`.
-        seconds: how long users came.
+        kind: :data:`RAMP`, :data:`SOAK` or :data:`TALK`.
+        seconds: how long users came; 0 of a talk, which has its number of rounds.
         checkpoint: of the bundle's manifest.
-        requests: user, kind (http, websocket), at (since the epoch), first_audio, total, stall (s),
-            bytes and error.
+        requests: user, kind (http, websocket; those of :mod:`.talking`), at (since the epoch),
+            first_audio, total, stall (s), bytes and error.
         server: (seconds, resident bytes, CPU seconds used) through the run.
         sample_rate: of the sound, in Hz.
         metrics: the server's own counters at the end.
@@ -73,7 +74,8 @@ def load_runs(folder: Path) -> list[Run]:
 
 
 def measure(config: LoadConfig, target: TargetConfig, system: str, kind: str) -> Run:
-    """Serve ``target`` by ``system`` to the users for a :data:`RAMP` or a :data:`SOAK`.
+    """Serve ``target`` by ``system`` to the users for a :data:`RAMP` or a :data:`SOAK`, or to one
+    that talks (:data:`TALK`).
 
     Raises:
         LoadError: the bundle is missing, or server or users ended by an error of their own.
@@ -82,12 +84,17 @@ def measure(config: LoadConfig, target: TargetConfig, system: str, kind: str) ->
     if not (bundle / "manifest.json").is_file():
         raise LoadError(f"{bundle}: found no bundle, expected the one of target {target.name}")
     manifest = Manifest.load(bundle, verify=False)
-    command = continuous(bundle, target.server_options) if system == CONTINUOUS else locked(bundle)
-    seconds = config.soak_seconds if kind == SOAK else config.seconds
-    rate = manifest.model.sample_rate
+    options = [*target.server_options, *(OPTIONS if kind == TALK else ())]
+    command = continuous(bundle, options) if system == CONTINUOUS else locked(bundle)
+    seconds = {RAMP: config.seconds, SOAK: config.soak_seconds, TALK: 0.0}[kind]
+    rate, steps = manifest.model.sample_rate, target.max_new_tokens
     with ServerProcess(command, config.ready_seconds) as server:
-        talkers = config.websocket_users if system == CONTINUOUS else 0
-        requests = drive(config, target, server.address, seconds, rate, talkers)
+        if kind == TALK:
+            samples = manifest.model.samples_per_step
+            requests = talk(server.address, config.clauses, config.talk_rounds, steps, samples)
+        else:
+            talkers = config.websocket_users if system == CONTINUOUS else 0
+            requests = drive(config, target, server.address, seconds, rate, talkers)
         server.check_alive()
         metrics = _metrics(server) if system == CONTINUOUS else {}
     return Run(

@@ -22,6 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     """GET ``/ready`` and ``/v1/tts``, which answers with 16-bit PCM."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     bundle: Bundle
     lock: threading.Lock
 

@@ -16,9 +16,9 @@ from pipeline.report.write import (
     report_context,
     write_report,
 )
-from pipeline.studies.load.analysis import run_rows, variant_name, verdicts
+from pipeline.studies.load.analysis import PERCENTILES, TALKS, run_rows, variant_name, verdicts
 from pipeline.studies.load.config import LoadConfig
-from pipeline.studies.load.measure import NAIVE, RAMP, SOAK, Run
+from pipeline.studies.load.measure import NAIVE, RAMP, SOAK, TALK, Run
 from pipeline.studies.load.picture import draw_load
 
 NOTES = """\
@@ -28,6 +28,12 @@ NOTES = """\
   kernel; the whole answer is the time to its last byte.
 - Of the users some write their texts over a WebSocket, 20 words a second, and hear them while they
   write: their first audio is counted from the word that ends the first clause.
+- Under "Talking" one client alone talks to a server of one slot. The clause over HTTP and over the
+  WebSocket is the same, of one seed, on open connections, and sounds the same byte for byte; over
+  the WebSocket it counts from the sending of the word that ends it, while the rest is still being
+  written. The ratio is the median of the rounds' own. A barge-in lasts from the sending of `cancel`
+  until `/metrics` says that no slot is in use, which is asked without a pause, so it holds the time
+  of an answer as well; a step is that of the clause over HTTP, its audio's decoding included.
 - A stall is the time a player that starts at the first byte would stand still because sound comes
   later than it is played.
 - `lock per request` is a naive server of the same bundle that streams, one request at a time.
@@ -68,10 +74,10 @@ def report(path: Path, runs: Sequence[Run], config: LoadConfig) -> list[GateResu
     return judged
 
 
-def _place(run: Run, config: LoadConfig) -> tuple[int, int, int]:
+def _place(run: Run, config: LoadConfig) -> tuple[int, int, bool]:
     names = [target.name for target in config.targets]
     known = names.index(run.target) if run.target in names else len(names)
-    return (run.kind == SOAK, known, run.system == NAIVE)
+    return ((RAMP, TALK, SOAK).index(run.kind), known, run.system == NAIVE)
 
 
 def _served(run: Run, config: LoadConfig) -> dict[str, Any]:
@@ -104,6 +110,8 @@ def _sections(
         if chosen:
             length = f"{chosen[0].seconds:g} s."
             blocks.append(f"## {title}\n\n{length}\n\n{_table(chosen, rows)}")
+    if talks := [run for run in runs if run.kind == TALK]:
+        blocks.append(f"## Talking\n\n{_talking(talks, rows)}")
     blocks.append(f"## What was run\n\n{_origins(runs)}")
     blocks.append(f"![the load test]({picture})")
     blocks.append(f"## How it is measured\n\n{NOTES}")
@@ -155,6 +163,20 @@ def _table(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> str:
             cells.append("–" if growth is None else f"{growth:+.1%}")
         lines.append(cells)
     return markdown_table(header, lines)
+
+
+def _talking(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]]) -> str:
+    header = ["server", "rounds"]
+    header += [f"{kind} P{share}, ms" for kind in TALKS for share in PERCENTILES]
+    metrics = [f"{name}_p{share}_seconds" for name in TALKS.values() for share in PERCENTILES]
+    lines = []
+    for run in runs:
+        own = select(rows, variant=variant_name(run), run=run.kind)
+        found = {row["metric"]: row["value"] for row in own}
+        cells = [variant_name(run), str(len(run.requests) // len(TALKS))]
+        cells += [f"{1000 * found[metric]:.1f}" for metric in [*metrics, "step_seconds"]]
+        lines.append([*cells, f"{found['clause_over_http']:.2f}"])
+    return markdown_table([*header, "a step, ms", "over a WebSocket / over HTTP"], lines)
 
 
 def _megabytes(value: float | None) -> str:

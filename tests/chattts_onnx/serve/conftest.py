@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from chattts_onnx.format.manifest import Manifest
-from chattts_onnx.serve.run import Server, listen, make_server
+from chattts_onnx.serve.http.run import Server, listen, make_server
 from chattts_onnx.serve.service import SpeechService
 from chattts_onnx.serve.settings import ServeSettings
 from tests.chattts_onnx import tiny_bundle

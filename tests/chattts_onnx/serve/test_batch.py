@@ -18,7 +18,7 @@ import pytest
 
 from chattts_onnx.bulk.job import locked
 from chattts_onnx.errors import InputError
-from chattts_onnx.serve.run import serve
+from chattts_onnx.serve.http.run import serve
 from tests.chattts_onnx.serve.conftest import (
     HTTP,
     STEPS,
@@ -78,6 +78,9 @@ def test_a_table_becomes_wavs_and_a_manifest(server: Running) -> None:
                 spoken[entry["file"]] = audio.readframes(SAMPLES)
         first, _, last = manifest["lines"]
     assert (first["id"], first["voice"], first["seed"]) == ("first", "anna", 1)
+    assert first["takes"] == {"pieces": 1, "drawn": 1, "refused": {}, "faults": {}}
+    [sentence] = first["sentences"]
+    assert (sentence["text"], sentence["end"]) == ("hello world", pytest.approx(SAMPLES / 8000))
     assert (last["voice"], last["text"]) == ("7", "one") and last["seed"] is not None
     # The seed that was drawn repeats the line.
     body = {"text": "one", "voice": "7", "seed": last["seed"]}
@@ -195,6 +198,27 @@ def test_jobs_go_by_no_clock_that_is_set(
     for tick in server.service.ticks:
         tick()
     assert [status(server, job).status_code for job in (id, other)] == [200, 200]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["folder", "temporary"])
+def test_a_job_ends_with_its_server_and_the_next_one_says_so(
+    start_server: Start, steady_path: Path, tmp_path: Path, kept: bool
+) -> None:
+    folder = str(tmp_path) if kept else ""
+    with running(settings_for(steady_path, jobs_folder=folder)) as before:
+        gate = Gate(before.service)
+        lost = upload(before, "hello\n" * 9).json()["id"]
+        until(lambda: sum(before.service.load()["tiny"]) > 0, "a line runs")
+        gate.open()
+    assert list(tmp_path.iterdir()) == []
+    after = start_server(jobs_folder=folder)
+    for path in ("", "/result"):
+        answer = HTTP.get(f"{after.url}/v1/batch/{lost}{path}")
+        assert answer.status_code == 404 and answer.json()["error"]["type"] == "LostJobError"
+        assert "upload the file again" in answer.json()["error"]["message"]
+    never = upload(after, "hello\n").json()["id"]
+    HTTP.delete(f"{after.url}/v1/batch/{never[:-1]}")
+    assert status(after, never[:-1]).json()["error"]["type"] == "UnknownJobError"
 
 
 def test_what_a_killed_server_left_is_removed(start_server: Start, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from urllib.parse import quote_from_bytes
 
@@ -95,3 +96,11 @@ def test_what_is_no_json_is_told_with_what_it_came_as(
     message = answer.json()["error"]["message"]
     assert f"Content-Type: {kind or 'none'}" in message
     assert "application/json" in message and "UTF-8" in message and "charset" in message
+
+
+def test_a_packed_body_is_named(server: Running) -> None:
+    packed = gzip.compress(body("utf-8"))
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = HTTP.post(f"{server.url}/v1/tts", content=packed, headers=headers)
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 422 and "Content-Encoding: 'gzip'" in message

@@ -42,6 +42,15 @@ def test_the_second_request_of_a_connection_is_waited_for_no_longer(start_server
             pass
 
 
+def test_no_part_of_an_answer_waits_for_an_acknowledgement(server: Running) -> None:
+    with connect(server):
+        connections = server.server.server_state.connections
+        until(lambda: connections, "it is connected")
+        [connection] = connections
+        accepted = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_speech_may_take_longer_than_its_request(start_server: Start) -> None:
     server = start_server(receive_seconds=0.05)
     body = {"text": "hello world. " * 100, "format": "pcm"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from chattts_onnx import InputError
-from chattts_onnx.serve.routes.openai import VOICES, speed_level
+from chattts_onnx.serve.http.routes.openai import VOICES, speed_level
 from chattts_onnx.serve.settings import ServeSettings
 from tests.chattts_onnx.serve.conftest import HTTP, PATIENCE, STEPS, Running
 
@@ -94,7 +94,9 @@ def test_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["tiny", "second"]
 
 
-@pytest.mark.parametrize("name", ["tts-1", "gpt-4o-mini-tts-2025-12-15", "tts-1-hd-1106", "tiny"])
+@pytest.mark.parametrize(
+    "name", ["tts-1", "TTS-1-HD", "gpt-4o-mini-tts-2025-12-15", "tts-1-hd-1106", "tiny"]
+)
 def test_models_may_be_asked_for_by_the_names_that_clients_send(
     client: openai.OpenAI, name: str
 ) -> None:
@@ -132,6 +134,20 @@ def test_voices_and_models_where_clients_look_for_them(server: Running) -> None:
 def test_nulls_case_and_unknown_fields_are_taken(server: Running, further: dict[str, Any]) -> None:
     body = {"model": "tts-1", "input": "hello", "voice": "alloy"} | further
     assert HTTP.post(f"{server.url}/v1/audio/speech", json=body).status_code == 200
+    body = {"text": "hello", "format": "PCM", "voice": None, "stream_format": None, "seed": None}
+    assert HTTP.post(f"{server.url}/v1/tts", json=body).status_code == 200
+    assert HTTP.post(f"{server.url}/v1/tts", json={**body, "unknown": None}).status_code == 422
+
+
+@pytest.mark.parametrize("voice", ["ALLOY", "Alloy(2)", {"id": "alloy"}, 1, None, ""])
+def test_a_voice_in_another_case_or_none_is_theirs(server: Running, voice: Any) -> None:
+    body = {"input": "hello", "voice": "alloy", "seed": 1, "response_format": "pcm"}
+    answers = [
+        HTTP.post(f"{server.url}/v1/audio/speech", json=body | changed)
+        for changed in ({}, {"voice": voice})
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].content == answers[1].content
 
 
 def test_errors_are_those_that_the_client_knows(client: openai.OpenAI) -> None:

@@ -58,7 +58,7 @@ def test_foreign_pages_and_names_are_refused(headers: dict[str, str]) -> None:
 
 
 def test_what_is_named_is_let_in() -> None:
-    named = Origins("0.0.0.0", ("tts.example.org",), ("https://app.example.org/",))
+    named = Origins("0.0.0.0", ("tts.example.org",), ("https://app.example.org",))
     named.check({"host": "tts.example.org", "origin": "https://app.example.org"})
     named.check({"host": "TTS.example.org:443", "origin": "https://tts.example.org:443"})
     with pytest.raises(OriginError):
@@ -85,6 +85,9 @@ def test_pages_that_are_named_may_call(start_server: Callable[..., Running]) -> 
     }
     preflight = HTTP.options(f"{server.url}/v1/tts", headers=asked)
     assert preflight.status_code == 200
+    near = {**asked, "Access-Control-Request-Private-Network": "true"}
+    allowed = HTTP.options(f"{server.url}/v1/tts", headers=near)
+    assert allowed.headers["access-control-allow-private-network"] == "true"
     assert preflight.headers["access-control-allow-origin"] == page
     assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
     headers = {"origin": page, "x-api-key": "secret"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -212,7 +213,25 @@ def test_a_failing_engine_is_told_and_the_next_request_works(start_service: Star
     until(lambda: tally.outcomes == ["failed", "ok"], "both are counted")
 
 
-def test_a_bundle_is_exchanged_under_requests(start_service: Start, tmp_path: Path) -> None:
+def point(link: Path, new: Path) -> None:
+    """The documented way: a link to the new folder, after which the old one may go."""
+    old = link.resolve()
+    (link.parent / "next").symlink_to(new)
+    (link.parent / "next").replace(link)
+    shutil.rmtree(old)
+
+
+def rename(link: Path, new: Path) -> None:
+    """The other one: each file of the new folder renamed into the place of the old one."""
+    for path in sorted(new.rglob("*")):
+        if path.is_file():
+            path.replace(link / path.relative_to(new))
+
+
+@pytest.mark.parametrize("replace", [point, rename])
+def test_a_bundle_is_exchanged_under_requests(
+    start_service: Start, tmp_path: Path, replace: Callable[[Path, Path], None]
+) -> None:
     link = tmp_path / "current"
     old, new = build_steady(tmp_path / "old"), build_steady(tmp_path / "new", steps=30)
     link.symlink_to(old)
@@ -222,8 +241,7 @@ def test_a_bundle_is_exchanged_under_requests(start_service: Start, tmp_path: Pa
     before = [service.submit(HELLO) for _ in range(4)]
     until(lambda: sum(service.load()["tiny"]) == 4, "all are submitted")
     gate.allow(2)
-    link.unlink()
-    link.symlink_to(new)
+    replace(link, new)
     assert service.variants.changed() == ["tiny"]
     revisions = service.reload()
     assert service.variants.changed() == [] and revisions["tiny"] != ""

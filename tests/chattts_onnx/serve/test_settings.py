@@ -44,11 +44,24 @@ def test_keys_come_from_a_file(tmp_path: Path) -> None:
         ("log_texts", "maybe", "neither true nor false"),
         ("max_chunk", "3", "expected first_chunk"),
         ("watch_seconds", "-1", "watch_seconds"),
+        ("cors_origins", "http://a.example, b.example", "cors_origins has 'b.example'"),
+        ("cors_origins", "https://a.example/page", "a page's scheme and host"),
+        ("cors_origins", "*://a.example", "cors_origins has"),
+        ("allowed_hosts", "tts.example:8000", "without a port"),
+        ("allowed_hosts", "http://tts.example", "allowed_hosts has"),
     ],
 )
 def test_mistakes_are_named(name: str, value: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         gather(["b"], {}, {variable(name): value})
+
+
+def test_pages_and_names_are_taken_as_people_write_them() -> None:
+    given = {"CHATTTS_CORS_ORIGINS": "https://A.example:1/, tauri://localhost,*",
+             "CHATTTS_ALLOWED_HOSTS": "tts.example,[fd00::1],10.0.0.1"}  # fmt: skip
+    settings = gather(["b"], {}, given)
+    assert settings.cors_origins == ("https://A.example:1", "tauri://localhost", "*")
+    assert settings.allowed_hosts == ("tts.example", "fd00::1", "10.0.0.1")
 
 
 def test_every_setting_is_an_option_and_a_variable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from chattts_onnx.audio import sound
 from chattts_onnx.decoding.takes import Watch
-from chattts_onnx.serve.routes import openai
+from chattts_onnx.serve.http.routes import openai
 from chattts_onnx.serve.schemas import OpenAISpeechBody
 from chattts_onnx.speech import requests
 from tests.chattts_onnx.serve.clients import HELLO, get, post
@@ -23,8 +25,11 @@ def test_takes_are_told(server: Running, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(requests, "watch_over", lambda *_: Watch(most=5))
     answer = post(server, json={**HELLO, "takes": 3})
     assert answer.status_code == 200 and answer.headers["x-takes"] == "3"
+    events = post(server, json={**HELLO, "takes": 3, "stream_format": "sse"}).text.split("\n\n")
+    takes = {"pieces": 1, "drawn": 3, "refused": {"long": 2}, "faults": {"long": 1}}
+    assert json.loads(events[-2].removeprefix("data: "))["takes"] == takes
     lines = get(server, "/metrics").text.splitlines()
-    for outcome, count in (("again", 2), ("kept", 1)):
+    for outcome, count in (("again", 4), ("kept", 2)):
         labels = f'fault="long",outcome="{outcome}",variant="tiny"'
         assert f"chattts_takes_refused_total{{{labels}}} {count}.0" in lines
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,22 @@ def test_codes_decode_by_the_dvae(bundle: Bundle) -> None:
         bundle.decode_codes(codes + bundle.model.end_token)
     with pytest.raises(InputError, match="hidden has shape"):
         bundle.decode_hidden(np.zeros((1, 0, bundle.model.hidden_size)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"params": 7}, "params is int; expected GenerationParams"),
+        ({"refine_params": {}}, "refine_params is dict"),
+        ({"sample": "hello"}, "sample is str; expected Sample"),
+        ({"text_options": {"erhua": True}}, "text_options is dict; expected TextOptions"),
+    ],
+)
+def test_options_of_another_type_are_named(
+    bundle: Bundle, options: dict[str, Any], message: str
+) -> None:
+    for speak in (bundle.say, bundle.generate, bundle.stream):
+        with pytest.raises(InputError, match=message):
+            speak("hello", **options)
+    with pytest.raises(InputError, match="timings is int; expected Timings"):
+        bundle.say("hello", timings=5)  # type: ignore[arg-type]

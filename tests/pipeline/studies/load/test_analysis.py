@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipeline.report.gates import UNMEASURED
 from pipeline.studies.load.analysis import memory_growth, percentile, run_rows, verdicts
-from pipeline.studies.load.measure import NAIVE, SOAK
+from pipeline.studies.load.measure import NAIVE, SOAK, TALK
+from pipeline.studies.load.talking import BARGE_IN, CLAUSE_HTTP, CLAUSE_WEBSOCKET
 from tests.pipeline.studies.load.runs import made, request
 from tests.pipeline.studies.load.test_config import default
 
@@ -47,12 +50,15 @@ def test_gates_judge_the_products_runs_of_their_target() -> None:
         made([request(9, 9), request(0, 1, "status 500")], system=NAIVE),
         made([request(9, 9), request(0, 1, "status 500")], target="seeded_full"),
     ]
-    assert [v.verdict for v in verdicts([good, flat, *others], config)] == ["kept"] * 3
+    prompt = made(talked(0.105, 0.1), kind=TALK, seconds=0)
+    assert [v.verdict for v in verdicts([good, flat, prompt, *others], config)] == ["kept"] * 4
     slow = made([request(0.3, 1) for _ in range(50)] + [request(0.6, 1)] * 2)
     growing = made([request(0, 1, "status 500")], soak(1.04e8), SOAK, seconds=300)
-    assert [v.verdict for v in verdicts([slow, growing], config)] == ["broken"] * 3
-    assert [v.verdict for v in verdicts([good], config)] == ["kept", "kept", UNMEASURED]
-    assert [v.verdict for v in verdicts(others, config)] == [UNMEASURED] * 3
+    late = made(talked(0.12, 0.1), kind=TALK, seconds=0)
+    assert [v.verdict for v in verdicts([slow, growing, late], config)] == ["broken"] * 4
+    unmeasured = [UNMEASURED] * 2
+    assert [v.verdict for v in verdicts([good], config)] == ["kept", "kept", *unmeasured]
+    assert [v.verdict for v in verdicts(others, config)] == [UNMEASURED] * 4
 
 
 def test_those_who_write_as_they_go_have_rows_of_their_own() -> None:
@@ -61,3 +67,20 @@ def test_those_who_write_as_they_go_have_rows_of_their_own() -> None:
     assert found["websocket_first_audio_p99_seconds"] == 0.3
     assert found["websocket_requests"] == 1 and found["requests"] == 2
     assert "websocket_requests" not in {row["metric"] for row in run_rows(made(requests[:1]))}
+
+
+def talked(live: float, alone: float) -> list[dict[str, Any]]:
+    """A round in which the first audio of a clause took so long either way."""
+    kinds = {CLAUSE_HTTP: alone, CLAUSE_WEBSOCKET: live, BARGE_IN: 0.004}
+    found = [request(seconds, 1.0) | {"kind": kind} for kind, seconds in kinds.items()]
+    found[0]["step"] = 0.003
+    return found
+
+
+def test_a_clause_is_compared_round_by_round() -> None:
+    run = made([*talked(0.1, 0.1), *talked(0.6, 0.5), *talked(0.3, 0.2)], kind=TALK, seconds=0)
+    rows = {row["metric"]: row["value"] for row in run_rows(run)}
+    assert rows["clause_over_http"] == pytest.approx(1.2)
+    assert rows["clause_websocket_p50_seconds"] == 0.3
+    assert rows["clause_http_p99_seconds"] == 0.5
+    assert (rows["barge_in_p99_seconds"], rows["step_seconds"]) == (0.004, 0.003)

@@ -33,6 +33,9 @@ def test_the_default_is_the_issues_load() -> None:
         ({"soak_seconds": 100.0}, "at least 180"),
         ({"pause_seconds": (3.0, 1.0)}, "low to high"),
         ({"texts": []}, "are to be named"),
+        ({"clauses": []}, "are to be named"),
+        ({"clauses": ["Good morning."]}, "needs a comma"),
+        ({"talk_rounds": 0}, "at least 1"),
         ({"targets": []}, "are to be named"),
     ],
 )

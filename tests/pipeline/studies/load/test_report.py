@@ -7,15 +7,17 @@ import pytest
 
 from pipeline.core.errors import GateError, LoadError
 from pipeline.studies.load.__main__ import main, plan, run
-from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, SOAK, load_runs
+from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, SOAK, TALK, load_runs
 from pipeline.studies.load.report import report
 from tests.pipeline.studies.load.runs import made, request
+from tests.pipeline.studies.load.test_analysis import talked
 from tests.pipeline.studies.load.test_config import default
 
 RUNS = [
     made([request(0.1 * i, 1.0, at=i) for i in range(1, 5)]),
     made([request(2.0 * i, 5.0, at=i) for i in range(1, 5)], system=NAIVE),
     made([request(0.2, 1.0, at=i) for i in range(300)], [1e8] * 300, SOAK, seconds=300),
+    made(talked(0.09, 0.1), kind=TALK, seconds=0),
 ]
 
 
@@ -30,6 +32,8 @@ def test_report_has_json_tables_and_a_picture(tmp_path: Path) -> None:
     assert {gate["verdict"] for gate in written["context"]["gates"]} == {"kept"}
     text = path.with_suffix(".md").read_text()
     assert "**Random weights** (mini)" in text and "## Soak" in text
+    talk = text.partition("## Talking")[2].partition("##")[0]
+    assert "| mini | 1 | 90.0 | 90.0 | 90.0 | 100.0 |" in talk and talk.rstrip().endswith("0.90 |")
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     before = path.with_suffix(".png").read_bytes()
     report(path, list(reversed(RUNS)), default())
@@ -76,7 +80,10 @@ def test_what_is_run() -> None:
     assert plan(config, "ramp", ["mini"]) == mini
     assert plan(config, "ramp", ["mini"], NAIVE) == mini[1:]
     assert plan(config, "all", [])[:2] == mini
-    assert plan(config, "all", ["mini"]) == [*mini, ("mini", CONTINUOUS, SOAK)]
+    rest = [("mini", CONTINUOUS, TALK), ("mini", CONTINUOUS, SOAK)]
+    assert plan(config, "all", ["mini"]) == [*mini, *rest]
+    assert plan(config, "talk", ["mini"]) == rest[:1]
+    assert plan(config, "talk", ["mini"], NAIVE) == []
     with pytest.raises(LoadError, match="--target 'big': expected one of mini, "):
         plan(config, "all", ["big"])
     assert plan(config, "all", [])[-1] == ("mini", CONTINUOUS, SOAK)

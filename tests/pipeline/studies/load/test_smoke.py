@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.core.errors import LoadError
 from pipeline.studies.load.config import LoadConfig, TargetConfig
-from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, measure
+from pipeline.studies.load.measure import CONTINUOUS, NAIVE, RAMP, TALK, measure
 from pipeline.studies.load.process import ServerProcess
+from pipeline.studies.load.talking import BARGE_IN, CLAUSE_HTTP, CLAUSE_WEBSOCKET
 from tests.chattts_onnx import tiny_bundle
 from tests.pipeline.studies.load.test_config import default
 
@@ -57,6 +58,17 @@ def test_users_are_answered(config: LoadConfig, system: str) -> None:
     assert {request["kind"] for request in run.requests} == kinds
     if system == CONTINUOUS:
         assert any("requests_total" in name for name in run.metrics)
+
+
+@pytest.mark.slow
+def test_a_clause_is_heard_alone_and_while_it_is_written(config: LoadConfig) -> None:
+    pytest.importorskip("fastapi")
+    once = dataclasses.replace(config, talk_rounds=2, clauses=["hello world, good morning world"])
+    run = measure(once, once.targets[0], CONTINUOUS, TALK)
+    kinds = [CLAUSE_HTTP, CLAUSE_WEBSOCKET, BARGE_IN]
+    assert [request["kind"] for request in run.requests] == kinds * 2
+    for request in run.requests:
+        assert 0 < request["first_audio"] <= request["total"]
 
 
 def test_a_server_that_ends_is_told_with_its_last_words() -> None:

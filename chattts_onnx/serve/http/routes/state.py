@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from ...errors import ChatTTSError
-from .. import metrics as metrics_
-from ..answers import error_body, error_response
-from ..errors import status_of
-from ..schemas import errors
+from ....errors import ChatTTSError
+from ... import metrics as metrics_
+from ...answers import error_body, error_response
+from ...errors import status_of
+from ...schemas import errors
 from .context import Counted, Service
 
 router = APIRouter()

@@ -11,15 +11,15 @@ from types import FrameType
 
 import uvicorn
 
-from ..errors import InputError
+from ...errors import InputError
+from ..connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
+from ..files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
+from ..job_folders import JobFolders
+from ..memory import memory_given_back
+from ..service import SpeechService
+from ..settings import ServeSettings
+from ..signals import Signals
 from .app import create_app
-from .connection import LONGEST_MESSAGE, QuietWebSocket, patient_for
-from .files import ACCEPTED_AT_ONCE, LoopErrors, connections_allowed
-from .jobs import jobs_folder
-from .memory import memory_given_back
-from .service import SpeechService
-from .settings import ServeSettings
-from .signals import Signals
 
 # What clients need to read the end of what was cancelled at the deadline.
 _GRACE = 5
@@ -95,6 +95,9 @@ def listen(settings: ServeSettings) -> socket.socket:
         raise InputError(
             f"cannot listen on {settings.host}:{settings.port} ({error}); choose another --port."
         ) from error
+    # As asyncio does for sockets that it makes itself; accepted ones inherit it. Without it each
+    # answer of a kept connection waits 40 ms for the client's system to acknowledge its head.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A listener who stops reading without closing is let go, with what the kernel holds for it.
         patience = int(1000 * settings.stall_seconds)
@@ -107,8 +110,7 @@ def serve(settings: ServeSettings, signals: Signals | None = None) -> None:
 
     Raises what :func:`chattts_onnx.open_bundle` does, and :class:`InputError` for the address.
     """
-    with contextlib.ExitStack() as tried:
-        jobs_folder(settings, tried)
+    JobFolders(settings.jobs_folder).close()
     with contextlib.ExitStack() as life:
         signals = signals or life.enter_context(Signals())
         life.enter_context(memory_given_back())

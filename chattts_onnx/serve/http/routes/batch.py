@@ -8,8 +8,8 @@ from fastapi import APIRouter, File
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
-from ...charset import declared as charset_of
-from ..schemas import JobBody, JobStatus, errors
+from ....charset import declared as charset_of
+from ...schemas import JobBody, JobStatus, errors
 from .context import Jobs, Owner, keys
 
 router = APIRouter(prefix="/v1/batch", tags=["batch"], dependencies=[keys])

@@ -7,10 +7,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ...audio.encode import MEDIA_TYPES
-from ...format.abilities import Abilities
-from ...format.manifest import Manifest
-from ..schemas import errors
+from ....audio.encode import MEDIA_TYPES
+from ....format.abilities import Abilities
+from ....format.manifest import Manifest
+from ...schemas import errors
 from .context import Service, keys
 from .openai import VOICES
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from ...audio.encode import MEDIA_TYPES, make_encoder
-from ..answers import SpeechResponse
-from ..events import event_stream
-from ..schemas import SpeechBody, audio, errors
-from ..service import SpeechService
+from ....audio.encode import MEDIA_TYPES, make_encoder
+from ...answers import SpeechResponse
+from ...events import event_stream
+from ...schemas import SpeechBody, audio, errors
+from ...service import SpeechService
 from .context import Service, keys
 
 router = APIRouter(prefix="/v1/tts", tags=["speech"], dependencies=[keys])

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 router = APIRouter(include_in_schema=False)
-_FOLDER = Path(__file__).parents[1] / "page"
+_FOLDER = Path(__file__).parents[2] / "page"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; media-src blob:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'",

@@ -8,22 +8,24 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from ...audio.encode import MEDIA_TYPES, make_encoder
-from ...audio.sound import stretches
-from ...errors import InputError
-from ...speech.options import SpeechOptions
-from ...voices.mixing import parse_mix
-from ..answers import SpeechResponse
-from ..events import event_stream
-from ..requests import SpeechRequest
-from ..schemas import OpenAISpeechBody, audio, errors
-from ..service import SpeechService
+from ....audio.encode import MEDIA_TYPES, make_encoder
+from ....audio.sound import stretches
+from ....errors import InputError
+from ....speech.options import SpeechOptions
+from ....voices.mixing import parse_mix
+from ...answers import SpeechResponse
+from ...events import event_stream
+from ...requests import SpeechRequest
+from ...schemas import OpenAISpeechBody, VoiceReference, audio, errors
+from ...service import SpeechService
 from .context import Service, keys
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], dependencies=[keys])
 
 # What clients of OpenAI send without being told, dated ones too: they mean the default bundle.
-MODELS = re.compile(r"(tts-1(-hd)?(-\d+)?|gpt-4o(-mini)?-tts(-\d{4}-\d\d-\d\d)?|chattts|kokoro)")
+MODELS = re.compile(
+    r"(tts-1(-hd)?(-\d+)?|gpt-4o(-mini)?-tts(-\d{4}-\d\d-\d\d)?|chattts|kokoro)", re.IGNORECASE
+)
 # Each of OpenAI's voices is a voice of this checkpoint, always the same one: a seed.
 VOICES = {
     name: seed
@@ -121,12 +123,13 @@ def _variant(service: SpeechService, model: str) -> str | None:
 
 
 def _voice(service: SpeechService, body: OpenAISpeechBody) -> str | int:
-    name = body.voice if isinstance(body.voice, str) else body.voice.id
+    given = body.voice.id if isinstance(body.voice, VoiceReference) else str(body.voice or "alloy")
     own = service.variants.find(_variant(service, body.model)).bundle.shelf.names
-    if name in own:
-        return name
-    terms = parse_mix(name)
+
+    def known(name: str) -> str | int:
+        return name if name in own else VOICES.get(name.lower(), name)
+
+    terms = None if given in own else parse_mix(given)
     if terms is None:
-        return VOICES.get(name, name)
-    known = {name: name if name in own else VOICES.get(name, name) for name, _ in terms}
-    return "+".join(f"{known[name]}({weight})" for name, weight in terms)
+        return known(given)
+    return "+".join(f"{known(name)}({weight})" for name, weight in terms)

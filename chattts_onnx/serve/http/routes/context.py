@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from ..jobs import JobRoom
-from ..metrics import Metrics
-from ..service import SpeechService
+from ...jobs import JobRoom
+from ...metrics import Metrics
+from ...service import SpeechService
 
 # Declares the scheme in OpenAPI; the guard has checked the key before.
 keys = Depends(HTTPBearer(auto_error=False, description="An API key, where the server wants one."))

@@ -13,15 +13,15 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from .. import __version__
-from ..errors import ChatTTSError
-from .answers import error_body, error_response, mistakes
-from .guard import Guard
-from .jobs import JobRoom
-from .metrics import Metrics
+from ... import __version__
+from ...errors import ChatTTSError
+from ..answers import error_body, error_response, mistakes
+from ..guard import Guard
+from ..jobs import JobRoom
+from ..metrics import Metrics
+from ..service import SpeechService
+from ..settings import ServeSettings
 from .routes import batch, live, openai, page, state, tts, voices
-from .service import SpeechService
-from .settings import ServeSettings
 
 _LONGEST_KIND = 80
 _ABOUT = "ChatTTS from ONNX bundles: speech is sent while it is made."
@@ -72,6 +72,7 @@ def create_app(settings: ServeSettings, service: SpeechService | None = None) ->
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
+            allow_private_network=True,  # a named page on the internet, a server on this network
         )
     return app
 
