@@ -50,16 +50,6 @@ def write_report(workspace: Path, name: str, rows: list[dict[str, Any]], **conte
     path.write_text(json.dumps({"context": whole, "rows": rows}), encoding="utf-8")
 
 
-def edit_report(workspace: Path, name: str, **values: float) -> None:
-    """Give int8's rows of a metric another value."""
-    path = workspace / "reports" / f"{name}.json"
-    report = json.loads(path.read_text(encoding="utf-8"))
-    for entry in report["rows"]:
-        if entry["variant"] == "int8" and entry["metric"] in values:
-            entry["value"] = values[entry["metric"]]
-    path.write_text(json.dumps(report), encoding="utf-8")
-
-
 def edit_checkpoint(bundle: Path, **values: str) -> None:
     """Change what a bundle says of its checkpoint."""
     path = bundle / "manifest.json"
