@@ -16,10 +16,8 @@ def number(value: Any) -> float:
 
 def draw_point(axes: Any, x: float, row: Mapping[str, Any], variant: str, place: int) -> None:
     """A row's value at ``x``, with its interval as a bar where it has one."""
-    value, ends = number(row["value"]), [row.get("low"), row.get("high")]
-    known = not math.isnan(value) and None not in ends
-    bar = (
-        [[max(0.0, value - float(ends[0]))], [max(0.0, float(ends[1]) - value)]] if known else None
-    )
+    value, low, high = (number(row.get(name)) for name in ("value", "low", "high"))
+    known = not math.isnan(value + low + high)
+    bar = [[max(0.0, value - low)], [max(0.0, high - value)]] if known else None
     shade = colour(variant, place)
     axes.errorbar([x], [value], yerr=bar, fmt="o", capsize=4, color=shade)
