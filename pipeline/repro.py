@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -46,35 +47,48 @@ def main(arguments: list[str]) -> int:
 
 
 def mend(folder: Path) -> list[str]:
-    """Replace what a kill left half-written of DVC's own files.
-
-    Args:
-        folder: of ``dvc.yaml``.
-
-    Returns:
-        a line for each file that was mended.
+    """Replace what a kill left half-written of DVC's own files; a line for each.
 
     Raises:
-        ConcurrencyError: DVC is at work here.
+        ConcurrencyError: DVC is at work in ``folder``, that of ``dvc.yaml``.
     """
     place = Path(Repo.find_root(str(folder))) / ".dvc" / "tmp"
     place.mkdir(exist_ok=True)
+    rwlock, stages, told = place / RWLOCK_FILE, folder / STAGES_LOCK, []
     # Who writes either holds its lock, so that a file in the making is not taken for a torn one.
     with Lock(str(place / "lock"), wait=True), Lock(str(place / RWLOCK_LOCK), wait=True):
-        return [*_mend_rwlock(place / RWLOCK_FILE), *_mend_stages_lock(folder / STAGES_LOCK)]
+        if _torn(rwlock, lambda text: RWLOCK_SCHEMA(json.loads(text))):
+            _refuse_if_at_work(rwlock.read_text(encoding="utf-8", errors="replace"))
+            rwlock.unlink()
+            told.append(f"{rwlock}: a kill cut it short; none of its processes is alive, removed")
+        if _torn(stages, lambda text: COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))):
+            told.append(f"{stages}: a kill cut it short; {_restored(stages)}")
+    return told
 
 
-def _mend_rwlock(path: Path) -> list[str]:
+def _torn(path: Path, read: Callable[[str], object]) -> bool:
     if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
+        return False
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    # Both sides of a merge are for people to choose from.
+    if "\n<<<<<<< " in f"\n{text}":
+        return False
     try:
-        RWLOCK_SCHEMA(json.loads(text))
-    except (ValueError, Invalid):
-        _refuse_if_at_work(text)
+        read(text)
+    except (ValueError, yaml.YAMLError, Invalid):
+        return True
+    return False
+
+
+def _restored(path: Path) -> str:
+    committed = subprocess.run(
+        ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True
+    )
+    if committed.returncode:
         path.unlink()
-        return [f"{path}: a kill cut it short; removed, for none of its processes is alive"]
-    return []
+        return "removed, none is committed"
+    write_text(path, committed.stdout)
+    return "the committed one is taken"
 
 
 def _refuse_if_at_work(rwlock: str) -> None:
@@ -89,24 +103,6 @@ def _refuse_if_at_work(rwlock: str) -> None:
             raise ConcurrencyError(
                 f"{RWLOCK_FILE} is damaged while process {number} runs {command}"
             )
-
-
-def _mend_stages_lock(path: Path) -> list[str]:
-    # Both sides of a merge are for people to choose from.
-    if not path.is_file() or b"\n<<<<<<< " in b"\n" + path.read_bytes():
-        return []
-    try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))
-    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
-        committed = subprocess.run(
-            ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, text=True
-        )
-        if committed.returncode == 0:
-            write_text(path, committed.stdout)
-            return [f"{path}: a kill cut it short; the committed one is taken"]
-        path.unlink()
-        return [f"{path}: a kill cut it short; removed, none is committed"]
-    return []
 
 
 if __name__ == "__main__":

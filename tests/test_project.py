@@ -32,7 +32,7 @@ def test_every_kind_of_pin_moves() -> None:
     assert set(updates) == {"github-actions", "docker", "docker-compose", "pip"}
     for entry in updates.values():
         assert (ROOT / entry["directory"].lstrip("/")).is_dir()
-    # What bundles are made with goes by `pipeline.studies.release.upgrade`, which knows conf/ too.
+    # What bundles are made with goes by `pipeline.release.upgrade`, which knows conf/ too.
     left_out = {entry["dependency-name"] for entry in updates["pip"]["ignore"]}
     assert left_out == set(load("conf/tools/default.yaml")) | {"onnxruntime-gpu"}
 

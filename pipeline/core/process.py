@@ -139,14 +139,19 @@ class Process:
         self._popen.wait()
 
     def end(self) -> None:
-        """Ask it to end, by closing a pipe or by SIGTERM, and kill it where it does not."""
+        """Ask it to end, by closing a pipe or by SIGTERM, and kill what is left of it."""
+        ran = self.status is None
         if self._popen.stdin is not None:
             with suppress(OSError):
                 self._popen.stdin.close()
-        elif self.status is None:
+        elif ran:
             self.ask_to_end()
         self.wait(self._grace)
-        self.kill()
+        # Also where it ended when it was asked to: what it started may not have.
+        if ran:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
         if self._popen.stdout is not None:
             self._popen.stdout.close()
         for file in self._files:

@@ -8,19 +8,10 @@ from typing import Any
 
 from chattts_onnx.untrusted import brief, parse_json, read_limited
 from pipeline.core.errors import ConfigError
+from pipeline.core.strict import parse_strictly
 
 _MAX_BYTES = 64 << 20
 LANGUAGES = ("zh", "en", "mixed")
-FIELDS = ("text", "language", "voice_seed", "tags", "origin", "licence")
-_TYPES: dict[str, type] = {
-    "text": str,
-    "language": str,
-    "voice_seed": int,
-    "tags": list,
-    "origin": str,
-    "licence": str,
-    "set": str,
-}
 
 
 @dataclass(frozen=True)
@@ -45,9 +36,17 @@ class Sentence:
     licence: str
     set: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ConfigError("text: found nothing to say")
+        if self.language not in LANGUAGES:
+            raise ConfigError(
+                f"language: found {brief(self.language)}, expected one of {', '.join(LANGUAGES)}"
+            )
+
 
 def load_sentences(path: Path, minimum: int = 1) -> list[Sentence]:
-    """Read ``path``; every line must hold all of :data:`FIELDS`, and nothing else but ``set``.
+    """Read ``path``; every line must hold a :class:`Sentence`, and nothing else.
 
     Raises:
         ConfigError: the file is missing, empty or shorter than ``minimum`` sentences, or a line
@@ -79,32 +78,7 @@ def _parse(path: Path, number: int, line: str) -> Sentence:
         value: Any = parse_json(line)
     except ValueError as error:
         raise ConfigError(f"{place}: not a JSON object ({error}).") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{place}: found {type(value).__name__}, expected a JSON object.")
-    value.setdefault("set", "")
-    if set(value) != {*FIELDS, "set"}:
-        raise ConfigError(
-            f"{place}: found fields {brief(sorted(value))}, expected exactly {sorted(FIELDS)} and "
-            "at most set."
-        )
-    for name, kind in _TYPES.items():
-        if not isinstance(value[name], kind) or isinstance(value[name], bool):
-            raise ConfigError(
-                f"{place}: field {name} is {brief(value[name])}, expected {kind.__name__}."
-            )
-    if not value["text"].strip():
-        raise ConfigError(f"{place}: the text is empty.")
-    if value["language"] not in LANGUAGES:
-        raise ConfigError(
-            f"{place}: language is {brief(value['language'])}, expected one of "
-            f"{', '.join(LANGUAGES)}."
-        )
-    return Sentence(
-        text=value["text"],
-        language=value["language"],
-        voice_seed=value["voice_seed"],
-        tags=tuple(str(tag) for tag in value["tags"]),
-        origin=value["origin"],
-        licence=value["licence"],
-        set=value["set"],
-    )
+    try:
+        return parse_strictly(value, Sentence, "all of it", "correct the line")
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None

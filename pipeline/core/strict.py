@@ -49,14 +49,20 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path}: found no valid YAML ({brief_text(error)}); {HINT}") from error
 
 
-def parse_strictly(value: Any, kind: type[T]) -> T:
+def parse_strictly(value: Any, kind: type[T], name: str = "params", hint: str = HINT) -> T:
     """Turn plain mappings, lists and scalars into the dataclass ``kind``.
+
+    ``name`` of the whole and ``hint`` are for the message of an error.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value has another type than its dataclass
             says; the message names the key's path, what was found and what was expected.
     """
-    return cast(T, _parse(value, kind, ""))
+    try:
+        return cast(T, _parse(value, kind, ""))
+    except ConfigError as error:
+        whole = name if str(error).startswith(":") else ""
+        raise ConfigError(f"{whole}{error}; {hint}") from error
 
 
 def _parse(value: Any, kind: Any, where: str) -> Any:
@@ -90,16 +96,16 @@ def _parse_dataclass(value: Any, kind: type, where: str) -> Any:
     known = f"expected one of {', '.join(fields)}"
     for key in value:
         if key not in fields:
-            raise ConfigError(f"{_join(where, key)}: found an unknown key, {known}; {HINT}")
+            raise ConfigError(f"{_join(where, key)}: found an unknown key, {known}")
     for name, field in fields.items():
         if name not in value and _required(field):
             expected = _describe(hints[name])
-            raise ConfigError(f"{_join(where, name)}: found nothing, expected {expected}; {HINT}")
+            raise ConfigError(f"{_join(where, name)}: found nothing, expected {expected}")
     parsed = {name: _parse(entry, hints[name], _join(where, name)) for name, entry in value.items()}
     try:
         return kind(**parsed)
     except ConfigError as error:
-        raise ConfigError(f"{where or 'params'}: {brief_text(error, 1000)}") from error
+        raise ConfigError(f"{where}: {brief_text(error, 1000)}") from error
 
 
 def _parse_union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
@@ -159,4 +165,4 @@ def _describe(kind: Any) -> str:
 
 def _mismatch(where: str, value: Any, expected: str) -> ConfigError:
     found = f"{brief(value)} ({type(value).__name__})"
-    return ConfigError(f"{where or 'params'}: found {found}, expected {expected}; {HINT}")
+    return ConfigError(f"{where}: found {found}, expected {expected}")

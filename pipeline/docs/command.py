@@ -46,15 +46,13 @@ def made(root: Path = ROOT) -> dict[str, Callable[[], str]]:
 
 
 @command("docs")
-def main(
-    arguments: Sequence[str] | None = None, prog: str = COMMAND, only: Sequence[str] = ()
-) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; exit status 1 when ``--check`` finds a stale file, 2 for an error."""
     about = "Write docs/reference and the figures of README.md from code, conf/ and reports/."
-    parser = argparse.ArgumentParser(prog=prog, description=about)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=about)
     parser.add_argument("--check", action="store_true", help="write nothing, name what is stale")
     check = parser.parse_args(arguments).check
-    texts = {path: make() for path, make in made().items() if not only or path in only}
+    texts = {path: make() for path, make in made().items()}
     stale = [path for path, text in texts.items() if _text(ROOT / path) != text]
     for path in stale:
         print(f"stale: {path}" if check else path)

@@ -168,7 +168,7 @@ def fill(text: str, root: Path, parts: Sequence[str] = tuple(PARTS)) -> str:
         PipelineError: a figure of it has no row in a report.
     """
     for name in parts:
-        before, mark, rest = text.partition(f"<!-- {name}: python -m pipeline.readme -->\n")
+        before, mark, rest = text.partition(f"<!-- {name}: python -m pipeline.docs -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not (mark and end):
             raise ConfigError(f"README.md: found no place for {name!r}, expected its two comments")

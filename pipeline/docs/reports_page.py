@@ -28,9 +28,8 @@ NOTES = {
 _ABOUT = """Each report is `reports/NAME.json`, `{"context": …, "rows": …}`, with a Markdown of the
 same name for people. A row has `variant`, `metric`, `value`, `unit` and its conditions; `min` and
 `max` span the repeats, `low` and `high` a 95 % interval. `reports/metrics.json` holds one value
-for each variant and rule of `conf/release`, in the units of the tables, for `dvc metrics diff`;
-`reports/release.json` is the last accepted release. In MLflow unit and conditions are part of the
-name: `kl_divergence_nat/head_all`."""
+for each variant and rule of `conf/release`, in the units of the tables, for `dvc metrics diff`.
+In MLflow unit and conditions are part of the name: `kl_divergence_nat/head_all`."""
 
 
 def render(root: Path) -> str:

@@ -96,70 +96,50 @@ def _copy(conv: nn.Module) -> nn.Conv1d:
 
 def specs(modules: Modules) -> list[GraphSpec]:
     """Describe the five graphs for export."""
+    dims = modules.dims
+    mel = ("batch", dims.num_mels, "frames")
+    codes = ("batch", "steps", dims.num_vq)
     return [
-        _text_head(modules),
-        _decoder(modules),
-        _dvae_decode(modules),
-        _dvae_encode(modules),
-        _vocos(modules),
+        GraphSpec(
+            name="text_head",
+            doc="ChatTTS text head: last hidden states to text logits, for the refine pass.",
+            module=TextHead(modules.text_head),
+            inputs={"hidden": torch.randn(ROWS, dims.hidden_size)},
+            shapes={"hidden": ("selected", dims.hidden_size)},
+            outputs={"text_logits": ("selected", dims.num_text_tokens)},
+        ),
+        GraphSpec(
+            name="decoder",
+            doc="ChatTTS Decoder: GPT hidden states to log-mel, two frames a step.",
+            module=MelDecoder(modules.decoder),
+            inputs={"hidden": torch.randn(BATCH, STEPS, dims.hidden_size)},
+            shapes={"hidden": ("batch", "steps", dims.hidden_size)},
+            outputs={"mel": mel},
+        ),
+        GraphSpec(
+            name="dvae_decode",
+            doc="ChatTTS DVAE: audio codes to log-mel, two frames a step.",
+            module=DvaeDecode(modules.dvae),
+            inputs={
+                "codes": torch.randint(0, dims.num_audio_tokens - 1, (BATCH, STEPS, dims.num_vq))
+            },
+            shapes={"codes": codes},
+            outputs={"mel": mel},
+        ),
+        GraphSpec(
+            name="dvae_encode",
+            doc="ChatTTS DVAE encoder: waveform at 24 kHz to audio codes, for voice cloning.",
+            module=DvaeEncode(modules.dvae),
+            inputs={"waveform": torch.randn(BATCH, 2 * STEPS * dims.hop_length + 7) * 0.1},
+            shapes={"waveform": ("batch", "samples")},
+            outputs={"codes": codes},
+        ),
+        GraphSpec(
+            name="vocos",
+            doc="Vocos: log-mel to waveform at 24 kHz, inverse STFT included.",
+            module=modules.vocos,
+            inputs={"mel": torch.randn(BATCH, dims.num_mels, 2 * STEPS)},
+            shapes={"mel": mel},
+            outputs={"waveform": ("batch", "samples")},
+        ),
     ]
-
-
-def _text_head(modules: Modules) -> GraphSpec:
-    dims = modules.dims
-    return GraphSpec(
-        name="text_head",
-        doc="ChatTTS text head: last hidden states to text logits, for the refine pass.",
-        module=TextHead(modules.text_head),
-        inputs={"hidden": torch.randn(ROWS, dims.hidden_size)},
-        shapes={"hidden": ("selected", dims.hidden_size)},
-        outputs={"text_logits": ("selected", dims.num_text_tokens)},
-    )
-
-
-def _decoder(modules: Modules) -> GraphSpec:
-    dims = modules.dims
-    return GraphSpec(
-        name="decoder",
-        doc="ChatTTS Decoder: GPT hidden states to log-mel, two frames a step.",
-        module=MelDecoder(modules.decoder),
-        inputs={"hidden": torch.randn(BATCH, STEPS, dims.hidden_size)},
-        shapes={"hidden": ("batch", "steps", dims.hidden_size)},
-        outputs={"mel": ("batch", dims.num_mels, "frames")},
-    )
-
-
-def _dvae_decode(modules: Modules) -> GraphSpec:
-    dims = modules.dims
-    return GraphSpec(
-        name="dvae_decode",
-        doc="ChatTTS DVAE: audio codes to log-mel, two frames a step.",
-        module=DvaeDecode(modules.dvae),
-        inputs={"codes": torch.randint(0, dims.num_audio_tokens - 1, (BATCH, STEPS, dims.num_vq))},
-        shapes={"codes": ("batch", "steps", dims.num_vq)},
-        outputs={"mel": ("batch", dims.num_mels, "frames")},
-    )
-
-
-def _dvae_encode(modules: Modules) -> GraphSpec:
-    dims = modules.dims
-    return GraphSpec(
-        name="dvae_encode",
-        doc="ChatTTS DVAE encoder: waveform at 24 kHz to audio codes, for voice cloning.",
-        module=DvaeEncode(modules.dvae),
-        inputs={"waveform": torch.randn(BATCH, 2 * STEPS * dims.hop_length + 7) * 0.1},
-        shapes={"waveform": ("batch", "samples")},
-        outputs={"codes": ("batch", "steps", dims.num_vq)},
-    )
-
-
-def _vocos(modules: Modules) -> GraphSpec:
-    dims = modules.dims
-    return GraphSpec(
-        name="vocos",
-        doc="Vocos: log-mel to waveform at 24 kHz, inverse STFT included.",
-        module=modules.vocos,
-        inputs={"mel": torch.randn(BATCH, dims.num_mels, 2 * STEPS)},
-        shapes={"mel": ("batch", dims.num_mels, "frames")},
-        outputs={"waveform": ("batch", "samples")},
-    )

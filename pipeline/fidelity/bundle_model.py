@@ -14,7 +14,7 @@ from chattts_onnx.bundle import Bundle
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.request import Request
 from chattts_onnx.text import Prompt
-from pipeline.fidelity.models import Array, Spoken, SpokenPrompt
+from pipeline.fidelity.models import Spoken, SpokenPrompt
 
 
 class BundleModel:
@@ -22,40 +22,10 @@ class BundleModel:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-
-    def forced(
-        self, text_ids: Array, attention_mask: Array, codes: Array, speaker: Array | None
-    ) -> tuple[Array, Array]:
-        """See the protocol."""
-        return self.bundle.forced(text_ids, attention_mask, codes, speaker)
-
-    def decode_hidden(self, hidden: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.decode_hidden(hidden)
-
-    def decode_codes(self, codes: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.decode_codes(codes)
-
-    def text_logits(self, hidden: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.text_logits(hidden)
-
-    def encode(self, waveform: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.encode_audio(waveform)
-
-    def decoder_mel(self, hidden: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.hidden_to_mel(hidden)
-
-    def dvae_mel(self, codes: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.codes_to_mel(codes)
-
-    def vocode(self, mel: Array) -> Array:
-        """See the protocol."""
-        return self.bundle.vocode(mel)
+        self.forced, self.text_logits = bundle.forced, bundle.text_logits
+        self.decode_hidden, self.decode_codes = bundle.decode_hidden, bundle.decode_codes
+        self.decoder_mel, self.dvae_mel = bundle.hidden_to_mel, bundle.codes_to_mel
+        self.vocode, self.encode = bundle.vocode, bundle.encode_audio
 
     def speak(self, prompt: SpokenPrompt, steps: int, min_steps: int, seed: int) -> Spoken:
         """See the protocol.
@@ -87,6 +57,4 @@ def opened_bundle(path: Path, threads: int | None) -> Iterator[BundleModel]:
 
     CUDA where ONNX Runtime offers it, CPU otherwise.
     """
-    bundle = open_bundle(path, threads=threads, record_assignment=True)
-    model = BundleModel(bundle)
-    yield model
+    yield BundleModel(open_bundle(path, threads=threads, record_assignment=True))

@@ -21,8 +21,10 @@ class ReferenceModel:
     """See :class:`pipeline.fidelity.models.Candidate`."""
 
     def __init__(self, reference: Reference, tokenizer: TextTokenizer) -> None:
-        self.reference = reference
-        self.tokenizer = tokenizer
+        self.reference, self.tokenizer = reference, tokenizer
+        self.forced, self.text_logits = reference.forced, reference.text_logits
+        self.decode_hidden, self.decode_codes = reference.decode_hidden, reference.decode_codes
+        self.encode = reference.encode
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> ReferenceModel:
@@ -52,28 +54,6 @@ class ReferenceModel:
         return SpokenPrompt(
             sentence.text, ids, random_speaker(sentence.voice_seed, dims.hidden_size)
         )
-
-    def forced(
-        self, text_ids: Array, attention_mask: Array, codes: Array, speaker: Array | None
-    ) -> tuple[Array, Array]:
-        """See the protocol."""
-        return self.reference.forced(text_ids, attention_mask, codes, speaker)
-
-    def decode_hidden(self, hidden: Array) -> Array:
-        """See the protocol."""
-        return self.reference.decode_hidden(hidden)
-
-    def decode_codes(self, codes: Array) -> Array:
-        """See the protocol."""
-        return self.reference.decode_codes(codes)
-
-    def text_logits(self, hidden: Array) -> Array:
-        """See the protocol."""
-        return self.reference.text_logits(hidden)
-
-    def encode(self, waveform: Array) -> Array:
-        """See the protocol."""
-        return self.reference.encode(waveform)
 
     def decoder_mel(self, hidden: Array) -> Array:
         """See the protocol."""

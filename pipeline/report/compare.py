@@ -1,15 +1,12 @@
-"""Two measurements of a variant, compared by rules: what got better, what got worse.
-
-The same rules judge a new release against the last one and a candidate against the champion.
-"""
+"""Two measurements of a variant, compared by rules: what got better, what got worse."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.report.rows import select, variants_of
+from pipeline.report.rows import select
 
 Figures = Mapping[str, float]
 """Value of each rule's :attr:`Rule.key`, for one variant."""
@@ -47,37 +44,6 @@ class Rule:
         conditions = ",".join(f"{name}={value}" for name, value in self.where.items())
         return f"{self.metric}[{conditions}]" if conditions else self.metric
 
-    def as_dict(self) -> dict[str, Any]:
-        """For a baseline."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A rule's verdict on one variant; ``share`` is (after - before) / before."""
-
-    variant: str
-    rule: Rule
-    before: float | None
-    after: float | None
-    verdict: Verdict
-
-    @property
-    def share(self) -> float | None:
-        """Relative change, None where there is nothing to relate."""
-        if not self.before or self.after is None:
-            return None
-        return (self.after - self.before) / abs(self.before)
-
-    def describe(self) -> str:
-        """One line that names what got worse, and what was allowed."""
-        found = "no longer measured" if self.after is None else f"{self.after:.6g}"
-        bound = "lower" if self.rule.better == "higher" else "higher"
-        return (
-            f"{self.variant}: {self.rule.key} is {found}, was {self.before:.6g}; at most "
-            f"{self.rule.tolerance:.1%} {bound} is allowed"
-        )
-
 
 def figures(rows: Iterable[Mapping[str, Any]], variant: str, rules: Sequence[Rule]) -> Figures:
     """The worst value of each rule among a variant's rows; rules without a row are left out."""
@@ -90,25 +56,16 @@ def figures(rows: Iterable[Mapping[str, Any]], variant: str, rules: Sequence[Rul
     return found
 
 
-def flat_figures(
-    rows: Sequence[Mapping[str, Any]], rules: Sequence[Rule]
-) -> dict[str, dict[str, float]]:
-    """The figures of every variant, the reference included; variants without any are left out."""
-    found = {variant: dict(figures(rows, variant, rules)) for variant in variants_of(rows)}
-    return {variant: values for variant, values in found.items() if values}
-
-
-def compare(
-    variant: str, before: Figures, after: Figures, rules: Sequence[Rule], same_machine: bool
-) -> list[Change]:
-    """Verdicts in the order of ``rules``; rules that neither side measured are left out."""
-    changes = []
-    for rule in rules:
-        old, new = before.get(rule.key), after.get(rule.key)
-        if old is None and new is None:
-            continue
-        changes.append(Change(variant, rule, old, new, _verdict(rule, old, new, same_machine)))
-    return changes
+def verdicts(
+    before: Figures, after: Figures, rules: Sequence[Rule], same_machine: bool
+) -> dict[str, Verdict]:
+    """By the keys of ``rules``; those that neither side measured are left out."""
+    found = {rule.key: (rule, before.get(rule.key), after.get(rule.key)) for rule in rules}
+    return {
+        key: _verdict(rule, old, new, same_machine)
+        for key, (rule, old, new) in found.items()
+        if old is not None or new is not None
+    }
 
 
 def same_machine(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:

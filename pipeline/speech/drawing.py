@@ -1,4 +1,4 @@
-"""Values with their intervals, as text and as points of a picture."""
+"""Values with their intervals as points of a picture."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.figure import colour
+
 
 def number(value: Any) -> float:
     """A row's value to draw; NaN leaves a gap."""
     return math.nan if value is None else float(value)
 
 
-def error_bar(row: Mapping[str, Any]) -> list[list[float]] | None:
-    """Distances from the value to the interval's ends, as matplotlib takes them."""
-    if row.get("low") is None or row.get("high") is None or row["value"] is None:
-        return None
-    value = float(row["value"])
-    return [[max(0.0, value - float(row["low"]))], [max(0.0, float(row["high"]) - value)]]
+def draw_point(axes: Any, x: float, row: Mapping[str, Any], variant: str, place: int) -> None:
+    """A row's value at ``x``, with its interval as a bar where it has one."""
+    value, low, high = (number(row.get(name)) for name in ("value", "low", "high"))
+    known = not math.isnan(value + low + high)
+    bar = [[max(0.0, value - low)], [max(0.0, high - value)]] if known else None
+    shade = colour(variant, place)
+    axes.errorbar([x], [value], yerr=bar, fmt="o", capsize=4, color=shade)

@@ -128,13 +128,8 @@ def _package(name: str) -> Path:
     """Folder of an installed package, without running its code."""
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
-        raise _missing(name.replace("_", "-"))
+        raise SpeechError(
+            f"{name} is not installed; expected the judges of speech: "
+            "pip install 'chattts-onnx[speech]'."
+        )
     return Path(found.origin).parent
-
-
-def _missing(name: str, error: Exception | None = None) -> SpeechError:
-    detail = f" ({error})" if error else ""
-    return SpeechError(
-        f"{name} is not installed{detail}; expected the judges of speech: "
-        "pip install 'chattts-onnx[speech]'."
-    )

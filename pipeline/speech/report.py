@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.figure import colour, new_figure, save_figure, style, three
+from pipeline.report.figure import new_figure, save_figure, style, three
 from pipeline.report.gates import GateResult, gates_section, verdict_line
 from pipeline.report.metrics import Metric
 from pipeline.report.rows import find, select, variants_of
 from pipeline.report.write import markdown_table, with_interval
-from pipeline.speech.drawing import error_bar, number
+from pipeline.speech.drawing import draw_point
 from pipeline.speech.figures import ALL, CHANGES, MEASURES, OVER_TEACHERS, overall
 
 CONTROL_SUFFIX = "_other_seeds"
@@ -95,10 +95,7 @@ def draw_speech(path: Path, title: str, rows: Sequence[Mapping[str, Any]]) -> No
         chosen = select(overall(rows), measure.name)
         axes = figure.add_subplot(2, math.ceil(max(2, len(measured)) / 2), index)
         for place, row in enumerate(chosen):
-            axes.errorbar(
-                [place], [number(row["value"])], yerr=error_bar(row), fmt="o", capsize=4,
-                color=colour(str(row["variant"]), place),
-            )  # fmt: skip
+            draw_point(axes, place, row, str(row["variant"]), place)
         names = [str(row["variant"]).replace("_", "\n") for row in chosen]
         axes.set_xticks(range(len(chosen)), names, fontsize=7)
         for place, row in enumerate(chosen):

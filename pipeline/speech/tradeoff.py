@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.report.figure import colour, new_figure, save_figure, style
 from pipeline.report.rows import select, variants_of
 from pipeline.report.write import format_value, markdown_table, with_interval
-from pipeline.speech.drawing import error_bar, number
+from pipeline.speech.drawing import draw_point, number
 from pipeline.speech.figures import MEASURES, overall
 
 Row = Mapping[str, Any]
@@ -118,10 +118,7 @@ def draw_tradeoff(path: Path, points: Sequence[Point], baseline: str, title: str
         axes = figure.add_subplot(1, len(chosen), index)
         for place, point in enumerate(points):
             row = point.rows[metric]
-            axes.errorbar(
-                [point.speed], [number(row["value"])], yerr=error_bar(row), fmt="o", capsize=4,
-                color=colour(point.variant, place),
-            )  # fmt: skip
+            draw_point(axes, point.speed, row, point.variant, place)
             axes.annotate(
                 point.variant, (point.speed, number(row.get("high") or row["value"])), (0, 4),
                 textcoords="offset points", fontsize=8, ha="center",

@@ -15,7 +15,7 @@ from pipeline.config import Params
 from pipeline.core.atomic import output_directory, write_json, write_text
 from pipeline.headline import HEADLINES, METRICS, headlines
 from pipeline.release.build import build_release
-from pipeline.report.compare import flat_figures
+from pipeline.report.compare import figures
 from pipeline.report.measured import read_measured
 from pipeline.report.metrics import Metric
 from pipeline.report.rows import Rows, variants_of
@@ -37,15 +37,14 @@ def run(params: Params, workspace: Path) -> None:
     with output_directory(workspace / DIST) as folder:
         build_release(workspace, params.release, params.tools, folder)
     write_text(workspace / TABLE, variants_csv(rows))
-    found = flat_figures(rows, params.release.rules)
-    named = {rule.key: METRICS.get(rule.metric) for rule in params.release.rules}
-    write_json(
-        workspace / FLAT,
-        {
-            variant: dict(_shown(key, value, named[key]) for key, value in figures.items())
-            for variant, figures in found.items()
-        },
-    )
+    rules = params.release.rules
+    named = {rule.key: METRICS.get(rule.metric) for rule in rules}
+    flat = {
+        variant: dict(_shown(key, value, named[key]) for key, value in found.items())
+        for variant in variants_of(rows)
+        if (found := figures(rows, variant, rules))
+    }
+    write_json(workspace / FLAT, flat)
 
 
 def variants_csv(rows: Rows) -> str:

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from pipeline.report.compare import Figures, compare, figures, same_machine
+from pipeline.report.compare import Figures, figures, same_machine, verdicts
 from pipeline.report.gates import BROKEN
 from pipeline.tracking.config import RegistryConfig
 
@@ -99,9 +99,9 @@ def decide(
         return Decision(True, f"all {len(judged.gates)} gates hold, and there was no champion")
     before = json.loads(present.tags.get(FIGURES_TAG, "{}"))
     alike = same_machine(json.loads(present.tags.get(MACHINE_TAG, "{}")), judged.machine)
-    changes = compare(judged.variant, before, now, config.rules, alike)
-    worse = [c.rule.key for c in changes if c.verdict in ("worse", "gone")]
-    better = [c.rule.key for c in changes if c.verdict == "better"]
+    found = verdicts(before, now, config.rules, alike)
+    worse = [key for key, verdict in found.items() if verdict in ("worse", "gone")]
+    better = [key for key, verdict in found.items() if verdict == "better"]
     against = f"champion {present.version}"
     if worse:
         return Decision(False, f"worse than {against}: {', '.join(worse)}")

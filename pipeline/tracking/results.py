@@ -18,8 +18,6 @@ from pipeline.report.rows import Row
 
 REPORT_SUFFIXES = (".json", ".md", ".png")
 LISTENING_PAGE = "listen.html"
-# The last release's figures are no result of this run.
-BASELINE = "release.json"
 # The track stage writes its own entry after it has run, so a hash with it would never repeat.
 OWN_STAGE = "track"
 
@@ -127,9 +125,7 @@ def _reports(workspace: Path) -> Iterable[Path]:
     return (
         path
         for path in folder.iterdir()
-        if path.suffix in REPORT_SUFFIXES
-        and path.name != BASELINE
-        and (path.name in made or not made)
+        if path.suffix in REPORT_SUFFIXES and (path.name in made or not made)
     )
 
 

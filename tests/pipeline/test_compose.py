@@ -8,6 +8,7 @@ import yaml
 
 from pipeline import params
 from pipeline.compose import main
+from pipeline.config import load_params
 from pipeline.core.errors import ConfigError
 from pipeline.params import compose_params, render
 
@@ -18,6 +19,9 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf/experiment").glob("*.ya
 
 def test_params_yaml_is_what_conf_composes_to() -> None:
     assert main(["--check", "--output", str(ROOT / "params.yaml")]) == 0, "run `make params`"
+    params = load_params(ROOT / "params.yaml")
+    assert params.checkpoint.name == "mini"
+    assert params.precision.int8.calibrator in ("minmax", "percentile", "mse")
 
 
 def test_composing_is_deterministic_and_reads_back() -> None:
@@ -60,6 +64,8 @@ def test_stale_and_missing_files_are_told_and_written(
         ("+precision.int8.calibrater=percentile", "calibrater: found an unknown key"),
         ("~checkpoint", "does not compose with ~checkpoint"),
         ("checkpoint.path=5", r"checkpoint.path: found 5 \(int\)"),
+        ("precision.int8.calibrator=guess", r"precision\.int8: calibrator: found 'guess'"),
+        ("~export", "export: found nothing"),
         ("precision.int8.calibrater=x", "no key .*, expected precision.int8.calibrator"),
         ("checkpoint=local", "CHECKPOINT_DIR=folder"),
         ("seed=" + "[" * 400, "expected int"),

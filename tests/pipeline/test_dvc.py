@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
+import random
 import re
-import signal
-import sqlite3
 import subprocess
-import sys
-import time
-from collections.abc import Callable
-from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -23,23 +16,15 @@ from tests.pipeline.project import (
     ROOT,
     descendants,
     dvc,
-    environment,
-    locked,
     marked,
     outputs,
     stages,
 )
-from tools.drills.project import forget
+from tools.drills.kill_rounds import kill_round
+from tools.drills.project import digest
+from tools.drills.reference import Reference
 
 STAGES = stages()
-# Timings and run ids differ from run to run; so do reports that hold them.
-REPEATABLE_OUTPUTS = {
-    "checkpoint": ["build/checkpoint"],
-    "fuse": ["bundles/fp32"],
-    "calibrate": ["build/calibration"],
-    **{f"quantize@{name}": [f"bundles/{name}"] for name in ("fp16", "int8", "w8", "w4")},
-    "validate": ["samples"],
-}
 # Plumbing of every stage, and other groups' dataclasses that pipeline.config puts together.
 PLUMBING = frozenset(
     {
@@ -57,9 +42,6 @@ PLUMBING = frozenset(
         "chattts_onnx/errors.py",
     }
 )
-
-# No stage of the smoke pipeline takes as long on any machine.
-GENEROUS_SECONDS = 600.0
 
 # Programs that a stage starts as processes.
 STARTED_BY_NAME = {"benchmark": ["pipeline/benchmark/worker.py"]}
@@ -150,85 +132,12 @@ def test_an_experiment_reruns_only_what_it_must(project: Path) -> None:
 
 
 @marked
-@pytest.mark.parametrize("name", [name for name in STAGES if name != "track"])
+@pytest.mark.parametrize("name", STAGES)
 def test_a_killed_stage_resumes(
     project: Path, finished: tuple[Path, dict[str, float]], name: str
 ) -> None:
-    before = locked(project)[name]
-    kill_midway(project, name, finished[1][name], has_scratch)
-    assert name not in locked(project)
-
-    dvc(project, "repro", "--single-item", name)
-    again = locked(project)[name]
-    for path in REPEATABLE_OUTPUTS.get(name, []):
-        assert digest(again, path) == digest(before, path), path
-    assert all((project / path).exists() for path in outputs(STAGES[name]))
-    assert not list(project.rglob("*.partial"))
+    made = {path.as_posix(): str(digest(project / path)) for path in outputs(STAGES[name])}
+    late = partial(random.Random(name).uniform, 0.4, 0.9)
+    found = kill_round(project, name, Reference(finished[1][name], made), late)
+    assert found["broken"] == []
     assert "Running stage" not in dvc(project, "repro", "--single-item", name)
-
-
-@marked
-def test_a_killed_record_is_replaced(project: Path) -> None:
-    kill_midway(project, "track", GENEROUS_SECONDS, has_artifacts)
-    assert runs(project, "RUNNING")
-
-    dvc(project, "repro", "--single-item", "track")
-    assert not runs(project, "RUNNING")
-    marker = json.loads((project / "build/tracking.json").read_text(encoding="utf-8"))
-    assert len(runs(project, "FINISHED")) == 1 + len(marker["variants"])
-
-
-def kill_midway(
-    project: Path, name: str, usual_seconds: float, writes: Callable[[Path], bool]
-) -> None:
-    """Undo a stage, run it again, and kill DVC and the stage with SIGKILL while it writes.
-
-    Where nothing is seen being written, that is after part of the usual time.  A stage that ended
-    before, or whose end DVC had already written down, is undone and tried again with less time.
-    """
-    for share in (0.7, 0.5, 0.3, 0.2, 0.1):
-        forget(project, name, STAGES[name])
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro", "--single-item", name],
-            cwd=project,
-            env=environment(project),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + share * usual_seconds
-        while process.poll() is None and time.monotonic() < deadline and not writes(project):
-            time.sleep(0.002)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.returncode == -signal.SIGKILL and name not in locked(project):
-            return
-    pytest.fail(f"{name} ended before it could be killed")
-
-
-def has_scratch(project: Path) -> bool:
-    """Whether a stage has written a part of an output (see pipeline.core.atomic)."""
-    folders = [project / "build", project / "bundles", project / "reports", project]
-    found = (path for folder in folders for path in folder.glob(".*.partial"))
-    try:
-        return any(path.is_file() or any(path.iterdir()) for path in found)
-    except FileNotFoundError:  # renamed between the two looks
-        return False
-
-
-def has_artifacts(project: Path) -> bool:
-    """Whether the track stage has begun to copy files."""
-    return any((project / "mlruns").glob("*/artifacts/*"))
-
-
-def runs(project: Path, status: str) -> list[str]:
-    """Ids of the MLflow runs of a status that are not deleted."""
-    query = "SELECT run_uuid FROM runs WHERE status = ? AND lifecycle_stage = 'active'"
-    with closing(sqlite3.connect(project / "mlflow.db")) as database:
-        return [run for (run,) in database.execute(query, (status,))]
-
-
-def digest(entry: dict[str, Any], path: str) -> str:
-    """Hash of an output in a stage's entry of ``dvc.lock``."""
-    return next(str(out["md5"]) for out in entry["outs"] if out["path"] == path)

@@ -112,7 +112,7 @@ def test_errors_are_named_and_status_is_dvc_s(
 ) -> None:
     monkeypatch.chdir(project)
     assert main(["no-such-stage"]) not in (0, 2)
-    monkeypatch.setattr("pipeline.repro._mend_rwlock", _at_work)
+    monkeypatch.setattr("pipeline.repro.mend", _at_work)
     assert main([]) == 2
     assert "ConcurrencyError: busy" in capfd.readouterr().err
 

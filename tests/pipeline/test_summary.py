@@ -6,28 +6,23 @@ from pathlib import Path
 import pytest
 
 from pipeline.report.measured import read_measured
+from pipeline.report.rows import make_row
 from pipeline.summary import main
 
 VALIDATION = [
-    {"variant": "int8", "metric": "top1_agreement", "value": 0.25, "unit": "share", "head": "0"},
-    {
-        "variant": "int8",
-        "metric": "top1_agreement",
-        "value": 0.9876,
-        "unit": "share",
-        "head": "all",
-    },
-    {"variant": "int8", "metric": "mel_l1", "value": None, "unit": "neper"},
+    make_row("int8", "top1_agreement", 0.25, "share", head="0"),
+    make_row("int8", "top1_agreement", 0.9876, "share", head="all"),
+    make_row("int8", "mel_l1", None, "neper"),  # type: ignore[arg-type]
 ]
 BENCHMARK = [
-    {"variant": "reference", "metric": "steps_per_second", "value": 9.5, "unit": "1/s", "batch": 1},
-    {"variant": "int8", "metric": "steps_per_second", "value": 77.0, "unit": "1/s", "batch": 4},
-    {"variant": "int8", "metric": "steps_per_second", "value": 54.25, "unit": "1/s", "batch": 1},
-    {"variant": "int8", "metric": "size_bytes", "value": 2_500_000, "unit": "B"},
+    make_row("reference", "steps_per_second", 9.5, "1/s", batch=1),
+    make_row("int8", "steps_per_second", 77.0, "1/s", batch=4),
+    make_row("int8", "steps_per_second", 54.25, "1/s", batch=1),
+    make_row("int8", "size_bytes", 2_500_000, "B"),
 ]
 SPEECH = [
-    {"variant": "int8", "metric": "word_error_rate", "value": 4.26, "unit": "%", "low": 2.0},
-    {"variant": "int8", "metric": "dnsmos_p808", "value": 3.414, "unit": "MOS"},
+    make_row("int8", "word_error_rate", 4.26, "%", low=2.0),
+    make_row("int8", "dnsmos_p808", 3.414, "MOS"),
 ]
 
 

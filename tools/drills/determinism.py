@@ -16,7 +16,7 @@ from chattts_onnx.format.manifest import Manifest
 from pipeline.core.command import command
 from tools.drills.attempts import Attempts
 from tools.drills.project import clone, commit_of, cores_only, stages
-from tools.drills.record import FOLDER, write_record
+from tools.drills.record import conclude
 from tools.drills.reference import references
 
 SCRATCH = Path("workspaces/drills")
@@ -32,10 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     attempts = drill(options.scratch.absolute(), options.overrides)
     command = " ".join(["python -m tools.drills.determinism", *options.overrides])
-    print(write_record("determinism", [attempts.row(command)], FOLDER))
-    for problem in attempts.broken:
-        print(problem, file=sys.stderr)
-    return int(bool(attempts.broken))
+    return conclude("determinism", [attempts.row(command)])
 
 
 def drill(scratch: Path, overrides: Sequence[str]) -> Attempts:

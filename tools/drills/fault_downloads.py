@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from chattts_onnx.format.files import hash_file
 from pipeline.core.process import Process
 from tools.drills.attempts import Attempts
 from tools.drills.loopback import Faults, serving
-from tools.drills.project import digest, environment, remove
+from tools.drills.project import call, digest, environment, remove
 
 _REVISION = "0" * 40
 _PATIENCE = 600
@@ -47,7 +46,7 @@ def cut_archives(clone: Path, place: Path, count: int, seed: int) -> Attempts:
             problems = [] if not killed else _absent(place / "bundle", wanted)
             faults.pause_seconds = 0.0
             if killed:
-                done = _run(command, place, clone)
+                done = call(clone, command, place, seconds=_PATIENCE)
                 if done.returncode:
                     problems.append(done.stderr.strip()[-300:])
         if digest(place / "bundle") != wanted:
@@ -89,7 +88,7 @@ def cut_checkpoints(clone: Path, place: Path, count: int, seed: int) -> Attempts
                 problems += _other_files(place / "build/checkpoint", wanted)
             faults.cuts.clear()
             faults.pause_seconds = 0.0
-            done = _run(command, place, clone, extra)
+            done = call(clone, command, place, extra, _PATIENCE)
         if done.returncode:
             problems.append(done.stderr.strip()[-300:])
         problems += _other_files(place / "build/checkpoint", wanted)
@@ -110,15 +109,6 @@ def _killed(
         status = process.wait(seconds)
         process.kill()
     return status is None
-
-
-def _run(
-    command: list[str], place: Path, clone: Path, extra: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    environ = {**environment(clone), **(extra or {})}
-    return subprocess.run(
-        command, cwd=place, env=environ, capture_output=True, text=True, timeout=_PATIENCE
-    )
 
 
 def _absent(folder: Path, wanted: str | None) -> list[str]:

@@ -14,15 +14,26 @@ import yaml
 
 from tools.drills.attempts import Attempts
 from tools.drills.loopback import Faults, serving
-from tools.drills.outcomes import run_tests
-from tools.drills.project import dvc, environment, forget, locked, remove, stage_command, stages
+from tools.drills.outcomes import tested
+from tools.drills.project import (
+    DrillError,
+    call,
+    dvc,
+    environment,
+    forget,
+    locked,
+    remove,
+    stage_command,
+    stages,
+)
+from tools.drills.record import Promise
 from tools.drills.reference import Reference, differences, temporary
 
 _USER_ERROR = 2
-_LOST = ("tests/chattts_onnx/serve/test_http_load.py", "lost_device")
 # MLflow's own limits would keep a stage for hours.
 _PATIENCE = 300
 _UNREACHABLE = "http://127.0.0.1:9"
+_TRACK = [sys.executable, "-m", "pipeline.stages.track"]
 
 
 def mlflow_down(clone: Path, place: Path) -> Attempts:
@@ -48,24 +59,18 @@ def mlflow_down(clone: Path, place: Path) -> Attempts:
         for case, (uri, prepare) in cases.items():
             _track_place(clone, place, uri)
             prepare(place)
-            done, seconds = _track(clone, place)
-            problems = []
-            if (
-                done is None
-                or done.returncode != _USER_ERROR
-                or "TrackingError" not in done.stderr
-                or "Traceback" in done.stderr
-            ):
-                said = done.stderr.strip()[-300:] if done else f"no end within {_PATIENCE} s"
-                problems.append(f"{case}: {said}")
+            started = time.monotonic()
+            problems = _refusal(clone, place)
+            seconds = time.monotonic() - started
             if (place / "build/tracking.json").exists():
-                problems.append(f"{case}: a record is claimed")
+                problems.append("a record is claimed")
             remove(place / "mlflow.db")
             _set_uri(place, "sqlite:///mlflow.db")
-            done, _ = _track(clone, place)
-            if done is None or done.returncode:
-                problems.append(f"{case}: no record afterwards")
-            attempts.add(f"{case} (ended after {seconds:.0f} s)", problems)
+            if call(clone, _TRACK, place, seconds=_PATIENCE).returncode:
+                problems.append("no record afterwards")
+            attempts.add(
+                f"{case} (ended after {seconds:.0f} s)", [f"{case}: {told}" for told in problems]
+            )
     remove(place)
     return attempts
 
@@ -140,13 +145,7 @@ def no_gpu(clone: Path) -> Attempts:
         command = [sys.executable, "-m", "chattts_onnx", "say", "Hello.", "-b", "bundles/fp32"]
         command += ["-o", os.devnull if provider else ".dvc/tmp/gpu.wav", "--seed", "1"]
         command += ["--max-new-tokens", "16", *(["--provider", provider] if provider else [])]
-        done = subprocess.run(
-            command,
-            cwd=clone,
-            env={**environment(clone), "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True,
-            text=True,
-        )
+        done = call(clone, command, extra={"CUDA_VISIBLE_DEVICES": ""})
         problems = []
         if done.returncode != status or "Traceback" in done.stderr:
             problems.append(f"{provider}: status {done.returncode}: {done.stderr.strip()[-200:]}")
@@ -154,20 +153,17 @@ def no_gpu(clone: Path) -> Attempts:
     return attempts
 
 
-def lost_gpu() -> Attempts:
+def lost_gpu() -> Promise:
     """A device that fails in the midst of a step, as the driver tells it."""
-    attempts = Attempts(
+    return tested(
+        "faults",
         "A server that loses its GPU fails what is under way by name, and its health says so to "
         "what restarts it.",
-        f"`{_LOST[0]} -k {_LOST[1]}`: the error of a lost device in a step",
-        "tests",
+        "tests/chattts_onnx/serve/test_http_load.py",
+        "lost_device",
+        "the error of a lost device in a step",
+        "all hold",
     )
-    passed, failed = run_tests(*_LOST)
-    for _ in range(passed):
-        attempts.add("told", [])
-    for _ in range(failed):
-        attempts.add("failed", ["the test fails"])
-    return attempts
 
 
 def _track_place(clone: Path, place: Path, uri: str) -> None:
@@ -190,17 +186,11 @@ def _set_uri(place: Path, uri: str) -> None:
     path.write_text(yaml.safe_dump(params))
 
 
-def _track(clone: Path, place: Path) -> tuple[subprocess.CompletedProcess[str] | None, float]:
-    started = time.monotonic()
+def _refusal(clone: Path, place: Path) -> list[str]:
+    """What is wrong with how stage ``track`` ends, which is to name its error."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline.stages.track"],
-            cwd=place,
-            env=environment(clone),
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        return None, time.monotonic() - started
-    return done, time.monotonic() - started
+        done = call(clone, _TRACK, place, seconds=_PATIENCE)
+    except DrillError as error:
+        return [str(error)]
+    named = "TrackingError" in done.stderr and "Traceback" not in done.stderr
+    return [] if named and done.returncode == _USER_ERROR else [done.stderr.strip()[-300:]]

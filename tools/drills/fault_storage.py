@@ -6,15 +6,15 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tools.drills.attempts import Attempts
 from tools.drills.project import (
     DrillError,
+    call,
     digest,
-    environment,
     outputs,
     remove,
     stage_command,
@@ -68,19 +68,16 @@ def full_disk(
         "a tmpfs with room for a random part of the outputs",
         "stages",
     )
-    rng = random.Random(seed)
-    with small_disk(clone, place):
-        for name in names:
-            room = int(rng.random() * sum(_size(clone / path) for path in known[name].hashes))
-            _undo(place, clone, name)
-            filler = place / "filler"
-            _fill(filler, room)
-            done = run_stage(clone, place, name)
-            problems = judged(name, done, place, known[name], PLACE_ERRORS)
-            filler.unlink()
-            problems += _again(clone, place, name, known[name])
-            attempts.add(_seen(done), problems)
-    return attempts
+    rng, filler = random.Random(seed), place / "filler"
+
+    @contextmanager
+    def spoilt(name: str) -> Iterator[None]:
+        room = int(rng.random() * sum(_size(clone / path) for path in known[name].hashes))
+        _fill(filler, room)
+        yield
+        filler.unlink()
+
+    return _try_each(attempts, clone, place, known, names, spoilt)
 
 
 def read_only(
@@ -93,15 +90,32 @@ def read_only(
         "a tmpfs mounted read-only",
         "stages",
     )
+
+    @contextmanager
+    def spoilt(name: str) -> Iterator[None]:
+        _sudo(["mount", "-o", "remount,ro", str(place)])
+        yield
+        _sudo(["mount", "-o", "remount,rw", str(place)])
+
+    return _try_each(attempts, clone, place, known, names, spoilt)
+
+
+def _try_each(
+    attempts: Attempts,
+    clone: Path,
+    place: Path,
+    known: Mapping[str, Reference],
+    names: Sequence[str],
+    spoilt: Callable[[str], AbstractContextManager[None]],
+) -> Attempts:
+    """Each stage on a disk that is ``spoilt``, then on one that is sound again."""
     with small_disk(clone, place):
         for name in names:
             _undo(place, clone, name)
-            _sudo(["mount", "-o", "remount,ro", str(place)])
-            done = run_stage(clone, place, name)
-            problems = judged(name, done, place, known[name], PLACE_ERRORS)
-            _sudo(["mount", "-o", "remount,rw", str(place)])
-            problems += _again(clone, place, name, known[name])
-            attempts.add(_seen(done), problems)
+            with spoilt(name):
+                done = run_stage(clone, place, name)
+                problems = judged(name, done, place, known[name], PLACE_ERRORS)
+            attempts.add(_seen(done), problems + _again(clone, place, name, known[name]))
     return attempts
 
 
@@ -137,13 +151,9 @@ def run_stage(
     command = stage_command(clone, name)
     with _group(memory) as group:
         inside = f'echo $$ > {group}/cgroup.procs 2>/dev/null; exec "$@"'
-        return subprocess.run(
-            ["sh", "-c", inside, "sh", *command],
-            cwd=place,
-            env={**environment(clone), **_source(clone), "COLUMNS": "400"},
-            capture_output=True,
-            text=True,
-        )
+        # Releases name the commit that they were made by.
+        source = {"GIT_DIR": str(clone / ".git"), "GIT_WORK_TREE": str(clone), "COLUMNS": "400"}
+        return call(clone, ["sh", "-c", inside, "sh", *command], place, source)
 
 
 def judged(
@@ -176,11 +186,6 @@ def _again(clone: Path, place: Path, name: str, reference: Reference) -> list[st
         # Other timings would change what later stages make of them.
         shutil.copy(clone / path, place / path)
     return problems + [f"{name}: {path.name} is left over" for path in scratch_of(place)]
-
-
-def _source(clone: Path) -> dict[str, str]:
-    """Releases name the commit that they were made by."""
-    return {"GIT_DIR": str(clone / ".git"), "GIT_WORK_TREE": str(clone)}
 
 
 def _seen(done: subprocess.CompletedProcess[str]) -> str:

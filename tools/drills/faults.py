@@ -23,7 +23,7 @@ from tools.drills import fault_clock, fault_downloads, fault_services, fault_sto
 from tools.drills.attempts import Attempts
 from tools.drills.kills import CORES
 from tools.drills.project import clone, cores_only, stages
-from tools.drills.record import FOLDER, Promise, write_record
+from tools.drills.record import Promise, conclude
 from tools.drills.reference import mend, references
 from tools.drills.serving_kills import serving_reference
 
@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faketime", type=Path, default=fault_clock.LIBRARY)
     options = parser.parse_args(arguments)
     with cores_only(CORES):
-        rows = drill(options.scratch.absolute(), options)
-    print(write_record("faults", rows, FOLDER))
-    return int(any(row.broken for row in rows))
+        return conclude("faults", drill(options.scratch.absolute(), options))
 
 
 def drill(scratch: Path, options: argparse.Namespace) -> list[Promise]:
@@ -60,7 +58,7 @@ def drill(scratch: Path, options: argparse.Namespace) -> list[Promise]:
     known = references(folder, names)
     mend(folder, known)
     place, seed = scratch / "place", options.seed
-    faults: dict[str, Callable[[], Attempts]] = {
+    faults: dict[str, Callable[[], Attempts | Promise]] = {
         "full_disk": partial(fault_storage.full_disk, folder, place, known, names, seed),
         "read_only": partial(fault_storage.read_only, folder, place, known, WAYS),
         "memory": partial(fault_storage.little_memory, folder, place, known, WAYS, seed),
@@ -81,7 +79,7 @@ def drill(scratch: Path, options: argparse.Namespace) -> list[Promise]:
 
 
 def _found(
-    name: str, attempt: Callable[[], Attempts], scratch: Path, only: Sequence[str]
+    name: str, attempt: Callable[[], Attempts | Promise], scratch: Path, only: Sequence[str]
 ) -> Promise | None:
     """The row of a fault, or None where it was neither tried nor is to be tried now."""
     path = scratch / f"fault-{name}.json"
@@ -90,7 +88,8 @@ def _found(
     if only and name not in only:
         return None
     print(name, flush=True)
-    row = attempt().row(COMMAND)
+    found = attempt()
+    row = found if isinstance(found, Promise) else found.row(COMMAND)
     print(f"{name}: {row.count} {row.unit}, {row.broken} broken: {row.result}", flush=True)
     write_json(path, asdict(row))
     return row

@@ -22,7 +22,7 @@ from pipeline.core.command import command
 from pipeline.search.journal import Journal
 from tools.drills.kill_rounds import kill_round
 from tools.drills.project import clone, commit_of, cores_only, stages
-from tools.drills.record import FOLDER, Promise, write_record
+from tools.drills.record import Promise, conclude
 from tools.drills.reference import mend, references
 from tools.drills.serving_kills import SERVER, serving_reference, serving_round
 
@@ -55,9 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with cores_only(options.cores):
         entries = drill(options.scratch.absolute(), options.rounds, options.seed)
-    rows = promises(entries, options.rounds, options.seed)
-    print(write_record("kills", rows, FOLDER))
-    return int(any(row.broken for row in rows))
+    return conclude("kills", promises(entries, options.rounds, options.seed))
 
 
 def drill(scratch: Path, rounds: int, seed: int) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.drills.record import FOLDER, Promise, write_record
+from tools.drills.record import FOLDER, Promise, conclude
 
 SOURCE = Path(__file__).resolve().parents[2] / "native"
 SUMMARY = re.compile(r"(\d+) models, (\d+) steps, every position as alone; (.*)")
@@ -101,10 +101,7 @@ def main() -> int:
     parser.add_argument("--records", type=Path, default=FOLDER)
     options = parser.parse_args()
     rows = [run(build, options.seconds, options.seed) for build in builds()]
-    for row in rows:
-        print(f"{row.tried}: {row.count:,} {row.unit}, {row.result}")
-    print(write_record("native", rows, options.records))
-    return int(any(row.broken for row in rows))
+    return conclude("native", rows, options.records)
 
 
 if __name__ == "__main__":

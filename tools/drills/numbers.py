@@ -21,8 +21,8 @@ from chattts_onnx.decoding.finite import finite_rows
 from chattts_onnx.decoding.params import GenerationParams
 from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, sample
 from chattts_onnx.format.manifest import ModelInfo, ReceptiveField
-from tools.drills.outcomes import run_tests
-from tools.drills.record import FOLDER, Promise, write_record
+from tools.drills.outcomes import tested
+from tools.drills.record import FOLDER, Promise, conclude
 
 Wide = npt.NDArray[np.longdouble]
 Ints = npt.NDArray[np.int64]
@@ -191,35 +191,27 @@ def promises(draws: int, seed: int) -> list[Promise]:
                 result=f"{wrong:,} outside",
             )
         )
-    passed, failed = run_tests("tests/chattts_onnx/decoding/test_finite.py")
-    rows.append(
-        Promise(
-            area="numbers",
-            promise="NaN or infinity in a graph's output fails the request concerned at that step, "
-            "by graph, output, step and seed; its neighbours in the batch go on",
-            tried="`tests/chattts_onnx/decoding/test_finite.py`: planted in each graph, on host "
-            "and device",
-            count=passed + failed,
-            unit="tests",
-            broken=failed,
-            result=f"the check takes {1e6 * check_seconds():.0f} µs a step of one row",
-        )
-    )
-    passed, failed = run_tests("tests/pipeline/fidelity/test_validate.py", "overflow")
-    rows.append(
-        Promise(
-            area="numbers",
-            promise="an overflow in a bundle's FP16 graph stops validation by graph and output, "
-            "also on a CPU, whose arithmetic would hide it",
-            tried="`tests/pipeline/fidelity/test_validate.py -k overflow`: planted in the vocoder, "
-            "which the `fp16` stage had seen with quiet inputs only",
-            count=passed + failed,
-            unit="tests",
-            broken=failed,
-            result="`not_finite` in the report, and the pipeline stops",
-        )
-    )
-    return rows
+    return [
+        *rows,
+        tested(
+            "numbers",
+            "NaN or infinity in a graph's output fails the request concerned at that step, by "
+            "graph, output, step and seed; its neighbours in the batch go on",
+            "tests/chattts_onnx/decoding/test_finite.py",
+            "",
+            "planted in each graph, on host and device",
+            f"the check takes {1e6 * check_seconds():.0f} µs a step of one row",
+        ),
+        tested(
+            "numbers",
+            "an overflow in a bundle's FP16 graph stops validation by graph and output, also on a "
+            "CPU, whose arithmetic would hide it",
+            "tests/pipeline/fidelity/test_validate.py",
+            "overflow",
+            "planted in the vocoder, which the `fp16` stage had seen with quiet inputs only",
+            "`not_finite` in the report, and the pipeline stops",
+        ),
+    ]
 
 
 def main() -> int:
@@ -229,11 +221,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--records", type=Path, default=FOLDER)
     options = parser.parse_args()
-    rows = promises(options.draws, options.seed)
-    for row in rows:
-        print(f"{row.promise}: {row.count:,} {row.unit}, {row.result}")
-    print(write_record("numbers", rows, options.records))
-    return int(any(row.broken for row in rows))
+    return conclude("numbers", promises(options.draws, options.seed), options.records)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tools.drills.record import Promise
+
 
 class _Outcomes:
     """Counts tests by what became of them."""
@@ -16,9 +18,11 @@ class _Outcomes:
         self.passed += report.passed and report.when == "call"
 
 
-def run_tests(path: str, names: str = "") -> tuple[int, int]:
-    """Tests of a file that (pass, fail); ``names`` chooses some as ``-k`` does."""
-    outcomes = _Outcomes()
-    options = ["-q", "-p", "no:cacheprovider", *(["-k", names] if names else [])]
-    pytest.main([path, *options], plugins=[outcomes])
-    return outcomes.passed, outcomes.failed
+def tested(area: str, promise: str, path: str, names: str, how: str, result: str) -> Promise:
+    """The row of a promise that tests of a file hold; ``names`` chooses some as ``-k`` does."""
+    outcomes, chosen = _Outcomes(), ["-k", names] if names else []
+    pytest.main([path, "-q", "-p", "no:cacheprovider", *chosen], plugins=[outcomes])
+    shown = " ".join([path, *chosen])
+    count = outcomes.passed + outcomes.failed
+    seen = "fails" if outcomes.failed else result
+    return Promise(area, promise, f"`{shown}`: {how}", count, "tests", outcomes.failed, seen)

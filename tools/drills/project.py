@@ -71,6 +71,27 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def call(
+    clone: Path,
+    command: Sequence[str],
+    place: Path | None = None,
+    extra: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with the code of ``clone``, there or in ``place``, to its end.
+
+    Raises:
+        DrillError: it has none within ``seconds``.
+    """
+    try:
+        return subprocess.run(
+            command, cwd=place or clone, env={**environment(clone), **(extra or {})},
+            capture_output=True, text=True, timeout=seconds,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise DrillError(f"{command[-1]} has not ended after {seconds:g} s") from error
+
+
 @contextmanager
 def cores_only(count: int | None) -> Iterator[None]:
     """Let this process and those it starts use so many cores; None leaves all."""

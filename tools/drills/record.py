@@ -76,4 +76,12 @@ def read_record(path: Path) -> list[Promise]:
         found = json.loads(path.read_text(encoding="utf-8"))["rows"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: found {error!r}, expected a drill's record") from error
-    return [parse_strictly(row, Promise) for row in found]
+    return [parse_strictly(row, Promise, "a row", f"see {path}") for row in found]
+
+
+def conclude(name: str, promises: Sequence[Promise], folder: Path = FOLDER) -> int:
+    """Write a drill's rows, tell them; exit status 1 where a promise was broken."""
+    for row in promises:
+        print(f"{row.promise}: {row.count:,} {row.unit}, {row.broken} broken: {row.result}")
+    print(write_record(name, promises, folder))
+    return int(any(row.broken for row in promises))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import sys
 import threading
 import time
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from pipeline.core.process import Process
 from tools.drills.project import DrillError, digest, environment, remove
@@ -24,18 +23,7 @@ from tools.drills.project import DrillError, digest, environment, remove
 SERVER = "server"
 BUNDLE = Path("bundles/int8")
 JOBS = Path(".dvc/tmp/jobs")
-_FORM = b"""--cut\r
-Content-Disposition: form-data; name="seed"\r
-\r
-1\r
---cut\r
-Content-Disposition: form-data; name="file"; filename="lines.txt"\r
-\r
-The first train is late.
-The second train is late.
-The third train is on time.\r
---cut--\r
-"""
+_LINES = b"The first train is late.\nThe second train is late.\nThe third train is on time."
 _BODY = {"text": "The next train leaves from platform four.", "format": "pcm", "seed": 1}
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _PATIENCE = 600.0
@@ -126,8 +114,8 @@ def _address(process: Process) -> str:
     while time.monotonic() < deadline and process.status is None:
         if found := _ADDRESS.search(process.errors + process.output):
             address = f"http://127.0.0.1:{int(found[1])}"
-            with suppress(OSError):
-                _ask(f"{address}/ready")
+            with suppress(httpx.HTTPError):
+                httpx.get(f"{address}/ready", trust_env=False).raise_for_status()
                 return address
         time.sleep(0.05)
     raise DrillError(f"the server is not ready: {process.last_words}")
@@ -135,40 +123,30 @@ def _address(process: Process) -> str:
 
 def _work(process: Process) -> None:
     """Keep a server busy until it is gone."""
-    with suppress(OSError, HTTPException, DrillError, ValueError):
+    with suppress(httpx.HTTPError, DrillError, ValueError):
         speak_and_work(_address(process))
-
-
-def _ask(url: str, body: bytes | None = None, kind: str = "") -> bytes:
-    """The body of an answer; with a ``body`` of its own the request is a POST."""
-    request = urllib.request.Request(url, body, {"Content-Type": kind} if kind else {})
-    with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
-        return bytes(answer.read())
 
 
 def speak_and_work(address: str) -> tuple[str, str]:
     """Let a server say a sentence and do a job of three lines; sha256 of either."""
-    return _speech(address), _job(address)
+    with httpx.Client(base_url=address, timeout=_PATIENCE, trust_env=False) as client:
+        speech = client.post("/v1/tts", json=_BODY).raise_for_status().content
+        return sha256(speech).hexdigest(), _job(client)
 
 
-def _speech(address: str) -> str:
-    """sha256 of what the server says."""
-    return sha256(
-        _ask(f"{address}/v1/tts", json.dumps(_BODY).encode(), "application/json")
-    ).hexdigest()
-
-
-def _job(address: str) -> str:
+def _job(client: httpx.Client) -> str:
     """sha256 of the names and contents that a job gives."""
-    job = json.loads(_ask(f"{address}/v1/batch", _FORM, "multipart/form-data; boundary=cut"))
+    files = {"file": ("lines.txt", _LINES)}
+    made = client.post("/v1/batch", data={"seed": "1"}, files=files).raise_for_status()
+    job = f"/v1/batch/{made.json()['id']}"
     deadline = time.monotonic() + _PATIENCE
-    while json.loads(_ask(f"{address}/v1/batch/{job['id']}"))["state"] != "done":
+    while client.get(job).json()["state"] != "done":
         if time.monotonic() > deadline:
             raise DrillError("a batch job does not end")
         time.sleep(0.05)
     digests = sha256()
-    data = _ask(f"{address}/v1/batch/{job['id']}/result")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    result = client.get(f"{job}/result").raise_for_status().content
+    with zipfile.ZipFile(io.BytesIO(result)) as archive:
         for name in sorted(archive.namelist()):
             digests.update(name.encode() + sha256(archive.read(name)).digest())
     return digests.hexdigest()

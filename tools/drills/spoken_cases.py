@@ -64,39 +64,14 @@ def sign(draw: Draw) -> Case:
     return Case(typed, language, lambda s: word in s and numbers(s, language) == [_value(written)])
 
 
-_PREFIXES = {
-    "": 0,
-    "k": 3,
-    "M": 6,
-    "G": 9,
-    "m": -3,
-    "μ": -6,
-    "n": -9,
-    "u": -6,
-    "c": -2,
-    "p": -12,
-    "T": 12,
-}
+_PREFIXES = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "c": -2, "m": -3, "μ": -6, "u": -6, "n": -9,
+             "p": -12}  # fmt: skip
+# Units, each with the prefixes it is drawn with.
 _UNITS = {
-    "m": "kcmμn",
-    "W": "mkMGμn",
-    "Hz": "kMGT",
-    "V": "mkMμ",
-    "A": "mkμn",
-    "Pa": "kMGm",
-    "J": "mkMG",
-    "g": "mμn",
-    "mol": "mμnk",
-    "L": "mμn",
-    "F": "μnpm",
-    "Ω": "kMGm",
-    "s": "mμn",
-    "eV": "kMG",
-    "N": "kMm",
-    "Sv": "mμ",
-    "Bq": "kMG",
-    "Wh": "kMG",
-}
+    "m": "kcmμn", "W": "mkMGμn", "Hz": "kMGT", "V": "mkMμ", "A": "mkμn", "Pa": "kMGm", "J": "mkMG",
+    "g": "mμn", "mol": "mμnk", "L": "mμn", "F": "μnpm", "Ω": "kMGm", "s": "mμn", "eV": "kMG",
+    "N": "kMm", "Sv": "mμ", "Bq": "kMG", "Wh": "kMG",
+}  # fmt: skip
 
 
 def unit(draw: Draw) -> Case:

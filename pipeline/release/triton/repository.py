@@ -22,7 +22,6 @@ import chattts_onnx
 from chattts_onnx.format.files import verify_files
 from chattts_onnx.format.manifest import Manifest
 from pipeline.core.atomic import output_directory, write_text
-from pipeline.release.triton.check import check_repository
 from pipeline.release.triton.config import TritonConfig
 from pipeline.release.triton.model.inputs import FIELDS
 from pipeline.release.triton.readme import readme
@@ -44,18 +43,17 @@ _LEFT_OUT = ("__pycache__", "*.pyc", "cli", "serve", "bulk", "doctor", "__main__
 
 
 def write_repository(bundle: Path, destination: Path, config: TritonConfig) -> None:
-    """Write the model repository of a bundle and check it; an earlier one is replaced.
+    """Write the model repository of a bundle; an earlier one is replaced.
 
     Raises:
         BundleError: the bundle is missing or damaged.
-        ReleaseError: its graphs can't be served, or the result fails the check.
+        ReleaseError: its graphs can't be served.
     """
     manifest = Manifest.load(bundle)
     with output_directory(destination) as folder:
         _write_speech(folder / SPEECH, bundle, manifest, config)
         _write_vocoder(folder / VOCODER, bundle, manifest, config)
         write_text(folder / "README.md", readme(manifest, config))
-        check_repository(folder, manifest)
         verify_files(folder / SPEECH / VERSION / "bundle", manifest.files)
 
 

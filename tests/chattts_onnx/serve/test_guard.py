@@ -122,8 +122,8 @@ def test_bodies_that_are_not_answered_have_a_budget_of_which_each_key_has_its_sh
         return task, sent
 
     async def main() -> None:
-        held, first = await start("one", 15)
-        _, second = await start("one", 15)
+        held, first = await start("one", 16)  # its whole share
+        _, second = await start("one", 2)
         assert second == [429] and not first
         # A short body has its place, and so has another key's.
         for key, pieces in (("one", 1), ("two", 15)):

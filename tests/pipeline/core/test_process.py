@@ -58,17 +58,18 @@ def test_a_log_is_appended_to(tmp_path: Path) -> None:
     assert log.read_text() == "before\nnow\n"
 
 
-def test_the_end_takes_along_what_it_started() -> None:
-    code = """
+@pytest.mark.parametrize("handler", ["SIG_IGN", "SIG_DFL"])
+def test_the_end_takes_along_what_it_started(handler: str) -> None:
+    code = f"""
 import subprocess, sys, time, signal
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.{handler})
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
 time.sleep(600)"""
     with Process(python(code), grace=0.1) as process:
         assert within(lambda: process.output.endswith("\n"))
         child, pid = int(process.output), process.pid
-    assert process.status == -signal.SIGKILL
+    assert process.status == -(signal.SIGKILL if handler == "SIG_IGN" else signal.SIGTERM)
     assert within(lambda: gone(child)) and gone(pid)
 
 

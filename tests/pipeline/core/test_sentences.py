@@ -38,15 +38,15 @@ def test_reads_fields_and_skips_blank_lines(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "line 1: not a JSON object"),
-        ("[1]", "found list"),
+        ("[1]", "line 1: all of it: found [1] (list), expected a mapping"),
         ("[" * 100_000, "nested too deeply"),
         ("9" * 5000, "line 1: not a JSON object"),
-        (json.dumps({**GOOD, "speaker": 1}), "expected exactly"),
-        (json.dumps({k: v for k, v in GOOD.items() if k != "origin"}), "expected exactly"),
-        (json.dumps({**GOOD, "voice_seed": "3"}), "field voice_seed is '3', expected int"),
-        (json.dumps({**GOOD, "voice_seed": True}), "field voice_seed is True"),
-        (json.dumps({**GOOD, "text": "  "}), "the text is empty"),
-        (json.dumps({**GOOD, "language": "fr"}), "language is 'fr'"),
+        (json.dumps({**GOOD, "speaker": 1}), "speaker: found an unknown key"),
+        (json.dumps({k: v for k, v in GOOD.items() if k != "origin"}), "origin: found nothing"),
+        (json.dumps({**GOOD, "voice_seed": "3"}), "voice_seed: found '3' (str), expected int"),
+        (json.dumps({**GOOD, "voice_seed": True}), "voice_seed: found True (bool)"),
+        (json.dumps({**GOOD, "text": "  "}), "text: found nothing to say"),
+        (json.dumps({**GOOD, "language": "fr"}), "language: found 'fr'"),
     ],
 )
 def test_says_which_line_is_wrong(tmp_path: Path, line: str, message: str) -> None:

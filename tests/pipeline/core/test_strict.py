@@ -70,7 +70,7 @@ def test_values_keep_their_types_and_defaults() -> None:
         ({"inner": 3}, r"inner: found 3 \(int\), expected a mapping \(Inner\)"),
         ({"inner": {"rate": -1, "names": []}}, r"inner: rate: found -1.0, expected 0 or more"),
         ({"inner": {"rate": 10**2000, "names": []}}, r"inner\.rate: found 10.*that a float holds"),
-        ({"worded": {"word": "x" * 9000}}, r"^worded: word: found x{,1000}\.\.\.$"),
+        ({"worded": {"word": "x" * 9000}}, r"^worded: word: found x{,1000}\.\.\.; edit conf/"),
         ({"count": "1"}, r"count: found '1' \(str\), expected int"),
         ({"count": 1.0}, r"count: found 1.0 \(float\), expected int"),
         ({"count": True}, r"count: found True \(bool\), expected int"),

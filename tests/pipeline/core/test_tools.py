@@ -15,6 +15,11 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.tools import check_tools, installed_version
 
 ROOT = Path(__file__).resolve().parents[3]
+_DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, BUILD = _DECLARED["project"], _DECLARED["build-system"]
+LOCKED = "\n".join(
+    path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt")
+)
 PINS = yaml.safe_load((ROOT / "conf/tools/default.yaml").read_text(encoding="utf-8"))
 
 
@@ -50,22 +55,14 @@ def test_this_environment_is_the_pinned_one() -> None:
 
 @pytest.mark.parametrize("name", sorted(PINS))
 def test_pins_are_the_same_everywhere(name: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert f"{name}=={PINS[name]}" in project["optional-dependencies"]["build"]
-    locked = "\n".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt")
-    )
+    assert f"{name}=={PINS[name]}" in PROJECT["optional-dependencies"]["build"]
     pattern = rf"^{re.escape(name)}(?:-gpu)?(?:\[cuda,cudnn\])?==([^\s;]+)"
-    assert set(re.findall(pattern, locked, re.MULTILINE | re.IGNORECASE)) == {PINS[name]}
+    assert set(re.findall(pattern, LOCKED, re.MULTILINE | re.IGNORECASE)) == {PINS[name]}
 
 
 def test_locked_versions_are_the_declared_ones() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    locked = "\n".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt")
-    )
-    known = {line.lower().split(" ")[0] for line in locked.splitlines()}
+    extras = PROJECT["optional-dependencies"]
+    known = {line.lower().split(" ")[0] for line in LOCKED.splitlines()}
     pins = [pin.split(" ")[0] for extra in extras.values() for pin in extra]
     declared = {re.sub(r"\[.*\]", "", pin).lower().replace("_", "-") for pin in pins}
     assert declared <= known
@@ -118,13 +115,11 @@ def test_torch_finds_what_it_needs_in_the_lock() -> None:
 
 
 def test_the_build_backend_is_the_locked_one() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["build-system"]["requires"] == [f"setuptools=={locked('lock')['setuptools']}"]
+    assert BUILD["requires"] == [f"setuptools=={locked('lock')['setuptools']}"]
 
 
 def test_what_documentation_installs_is_what_there_is() -> None:
     """``pip install`` lines name this distribution with its extras, or one that it builds."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     found = [
         (name, extras)
@@ -133,10 +128,10 @@ def test_what_documentation_installs_is_what_there_is() -> None:
         for name, extras in re.findall(r"(?<![\w/])(chattts[\w-]*)(?:\[([\w,]+)\])?", line)
     ]
     assert found
-    built = {project["name"], f"{project['name']}-native", *data_wheels()}
+    built = {PROJECT["name"], f"{PROJECT['name']}-native", *data_wheels()}
     for name, extras in found:
         assert name in built, name
-        assert set(filter(None, extras.split(","))) <= set(project["optional-dependencies"])
+        assert set(filter(None, extras.split(","))) <= set(PROJECT["optional-dependencies"])
 
 
 def data_wheels() -> set[str]:

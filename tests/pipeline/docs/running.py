@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.core.process import Process
 from tests.pipeline.docs.blocks import Block
 
 # For a broken program, not for a slow machine.
@@ -44,7 +43,7 @@ class Page:
                     continue
                 where = f"{self.name}:{block.line}"
                 if block.keeps_running:
-                    stack.callback(_stop, self._start(block, environment, where))
+                    self._start(block, environment, where, stack)
                 else:
                     self._finish(block, environment, where)
 
@@ -82,29 +81,18 @@ class Page:
             assert _shows(self._here(typed.output), found), f"{where}: {typed.text}\n{found}"
 
     def _start(
-        self, block: Block, environment: dict[str, str], where: str
-    ) -> subprocess.Popen[bytes]:
+        self, block: Block, environment: dict[str, str], where: str, stack: ExitStack
+    ) -> None:
         """Start a server and wait until it prints the last line that the page shows."""
         shown = self._here(block.commands[-1].output.strip().splitlines()[-1])
         awaited = re.compile(_pattern(shown), re.MULTILINE)
-        log = self.folder / f"server-{block.line}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", self._here(block.script)],
-                cwd=self.folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        command = ["bash", "-euo", "pipefail", "-c", self._here(block.script)]
+        process = stack.enter_context(Process(command, environment, self.folder, grace=PATIENCE))
         deadline = time.monotonic() + PATIENCE
-        while not awaited.search(text := log.read_text(errors="replace")):
-            if process.poll() is not None or time.monotonic() > deadline:
-                _stop(process)
+        while not awaited.search(text := process.output + process.errors):
+            if process.status is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{where}: never printed {shown!r}:\n{text}")
             time.sleep(0.05)
-        return process
 
 
 def _marked(block: Block) -> str:
@@ -126,13 +114,3 @@ def _shows(expected: str, found: str) -> bool:
 
 def _pattern(shown: str) -> str:
     return ".*".join(re.escape(part) for part in shown.split("..."))
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

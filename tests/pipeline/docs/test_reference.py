@@ -123,7 +123,7 @@ def test_edges_that_follow_from_others_are_left_out() -> None:
 def test_a_part_without_a_place_or_a_figure_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no place for 'stages'"):
         readme_parts.fill("# README", ROOT, ["stages"])
-    text = "<!-- stages: python -m pipeline.readme -->\nold\n<!-- end -->\nrest"
+    text = "<!-- stages: python -m pipeline.docs -->\nold\n<!-- end -->\nrest"
     assert "flowchart" in (made := readme_parts.fill(text, ROOT, ["stages"]))
     assert made.endswith("<!-- end -->\nrest") and "old" not in made
     report = tmp_path / "speech.json"

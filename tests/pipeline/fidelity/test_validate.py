@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import wave
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from pipeline.bundles import derive_bundle
 from pipeline.core.errors import GateError
 from pipeline.core.strict import parse_strictly
-from pipeline.fidelity.bundle_model import BundleModel, opened_bundle
+from pipeline.fidelity.bundle_model import opened_bundle
 from pipeline.fidelity.forcing import force_reference
 from pipeline.fidelity.free import FreeRun
 from pipeline.fidelity.models import Array, Spoken, SpokenPrompt
@@ -27,6 +27,7 @@ from pipeline.report.gates import NOT_FINITE, GateConfig, enforce, judge
 from pipeline.report.rows import Row, select
 from tests.chattts_onnx import tiny_bundle
 from tests.pipeline.fidelity.conftest import AUDIO
+from tests.pipeline.stages.workspaces import add_noise
 
 FREE = FreeRun(steps=12, min_steps=6, seed=3)
 GATES = [
@@ -52,14 +53,13 @@ def value(rows: list[Row], variant: str, metric: str, **conditions: str) -> floa
 def rows(
     bundle_folder: Path,
     prompts: list[SpokenPrompt],
-    damage: Callable[[Path, Path, str, float], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[list[Row], Path]:
     folder = tmp_path_factory.mktemp("variants")
     variants = {
         "same": bundle_folder,
-        "bad_gpt": damage(bundle_folder, folder / "bad_gpt", "gpt", 0.3),
-        "bad_vocos": damage(bundle_folder, folder / "bad_vocos", "vocos", 0.3),
+        "bad_gpt": add_noise(bundle_folder, folder / "bad_gpt", "gpt", 0.3),
+        "bad_vocos": add_noise(bundle_folder, folder / "bad_vocos", "vocos", 0.3),
     }
     return judged(bundle_folder, variants, prompts, folder / "samples"), folder
 
@@ -131,11 +131,8 @@ def test_batches_are_left_padded_and_padding_does_not_count(
             np.testing.assert_allclose(batch.logits[row][keep], alone.logits[0], atol=2e-5)
 
 
-class Echo(BundleModel):
+class Echo:
     """Answers logits that say which codes it was given."""
-
-    def __init__(self) -> None:
-        pass
 
     def forced(
         self, text_ids: Array, attention_mask: Array, codes: Array, speaker: Array | None
@@ -150,7 +147,9 @@ def test_the_step_that_ends_a_row_counts(prompts: list[SpokenPrompt]) -> None:
     def item(steps: int, finished: bool) -> Spoken:
         return Spoken(np.ones((steps, 3), np.int64), np.zeros((steps, 2)), finished)
 
-    batch = force_reference(Echo(), prompts[:3], [item(4, True), item(5, False), item(2, True)])
+    batch = force_reference(
+        cast(Any, Echo()), prompts[:3], [item(4, True), item(5, False), item(2, True)]
+    )
     assert batch.valid.sum(axis=1).tolist() == [5, 5, 3]
     assert batch.codes[2, :, 0].tolist() == [1, 1, 0, 0, 0]
     assert batch.lengths == [4, 5, 2]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.report.rows import make_row
+
 ROOT = Path(__file__).resolve().parents[3]
 CHECKPOINT = {"name": "tiny", "kind": "seeded", "source": "seed:1", "revision": "r1"}
 MACHINE = {"cpu": "x", "cores": 2, "isa": ["avx2"], "os": "Linux", "python": "3.11"}
@@ -27,20 +29,16 @@ def workspace(tmp_path: Path, bundle_folder: Path) -> Path:
          "value": 0.01, "verdict": "kept"}
         for v in VARIANTS
     ]  # fmt: skip
-    rows = [row(v, "kl_divergence", 0.01, "nat", head="all") for v in VARIANTS]
+    rows = [make_row(v, "kl_divergence", 0.01, "nat", head="all") for v in VARIANTS]
     write_report(tmp_path, "validation", rows, gates=gates)
     speeds = [
-        row(v, "steps_per_second", speed, "steps/s", batch=1, length=72)
+        make_row(v, "steps_per_second", speed, "steps/s", batch=1, length=72)
         for v, speed in (("reference", 10.0), ("fp32", 20.0), ("int8", 50.0))
     ]
-    sizes = [row(v, "size_bytes", 1e6, "B") for v in VARIANTS]
+    sizes = [make_row(v, "size_bytes", 1e6, "B") for v in VARIANTS]
     write_report(tmp_path, "benchmark", speeds + sizes)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     return tmp_path
-
-
-def row(variant: str, metric: str, value: float, unit: str, **conditions: Any) -> dict[str, Any]:
-    return {"variant": variant, "metric": metric, "value": value, "unit": unit, **conditions}
 
 
 def write_report(workspace: Path, name: str, rows: list[dict[str, Any]], **context: Any) -> None:
@@ -48,16 +46,6 @@ def write_report(workspace: Path, name: str, rows: list[dict[str, Any]], **conte
     path = workspace / "reports" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"context": whole, "rows": rows}), encoding="utf-8")
-
-
-def edit_report(workspace: Path, name: str, **values: float) -> None:
-    """Give int8's rows of a metric another value."""
-    path = workspace / "reports" / f"{name}.json"
-    report = json.loads(path.read_text(encoding="utf-8"))
-    for entry in report["rows"]:
-        if entry["variant"] == "int8" and entry["metric"] in values:
-            entry["value"] = values[entry["metric"]]
-    path.write_text(json.dumps(report), encoding="utf-8")
 
 
 def edit_checkpoint(bundle: Path, **values: str) -> None:

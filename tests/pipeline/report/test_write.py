@@ -10,7 +10,6 @@ import pytest
 from pipeline.report.rows import make_row
 from pipeline.report.write import (
     checkpoint_context,
-    condition_text,
     format_value,
     report_context,
     write_report,
@@ -100,11 +99,6 @@ def test_only_seeded_weights_are_called_random(kind: str, source: str, random: b
 )
 def test_format_value(value: object, text: str) -> None:
     assert format_value(value) == text
-
-
-def test_conditions_leave_statistics_out() -> None:
-    row = make_row("v", "m", 1.0, "u", batch=4, length=72, min=0, max=2, repeats=3)
-    assert condition_text(row) == "batch 4, length 72"
 
 
 def test_a_report_begins_with_its_verdict_and_ends_with_the_machine(tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chattts_onnx.bundle import open_bundle
 from pipeline.fidelity.half_range import HalfRangeBundle
 from pipeline.stages import quantize
-from tests.pipeline.stages.workspaces import smoke_params
+from tests.pipeline.stages.workspaces import forced, opened, smoke_params, speaks_like_fp32
 
 
 @pytest.fixture(scope="module")
@@ -22,34 +21,23 @@ def workspace(make_workspace: Callable[[str], Path]) -> Path:
 
 @pytest.mark.slow
 def test_the_bundle_speaks_as_fp32_does(workspace: Path) -> None:
-    half = open_bundle(workspace / "bundles" / "fp16", providers=["CPUExecutionProvider"])
-    full = open_bundle(workspace / "bundles" / "fp32", providers=["CPUExecutionProvider"])
-    assert half.manifest.variant == "fp16"
+    half, full = speaks_like_fp32(workspace, "fp16", 0.9999), opened(workspace, "fp32")
     assert half.model.kv_dtype == "float16"
     kinds = {t.dtype for t in half.manifest.graph("gpt").inputs if "past" in t.name}
     assert kinds == {"float16"}
-    prompt = half.prepare("hello there")[None]
-    codes = np.random.default_rng(0).integers(0, full.model.end_token, (1, 9, full.model.num_vq))
-    mask = np.ones(prompt.shape[:2], np.int64)
-    wanted, found = (b.forced(prompt, mask, codes)[1] for b in (full, half))
-    assert np.abs(found - wanted).max() < 0.02
+    assert np.abs(forced(half)[1] - forced(full)[1]).max() < 0.02
     hidden = np.random.default_rng(1).standard_normal((1, 12, full.model.hidden_size))
     a, b = (bundle.decode_hidden(hidden) for bundle in (full, half))
     assert ((a - b) ** 2).sum() < 1e-3 * (a**2).sum()
-    params = half.default_params().but(min_new_tokens=4, max_new_tokens=8)
-    assert np.isfinite(half.say("hello", 7, params=params, seed=1)).all()
 
 
 @pytest.mark.slow
 def test_a_sound_bundle_stays_within_the_range_of_fp16(workspace: Path) -> None:
-    half = open_bundle(workspace / "bundles" / "fp16", providers=["CPUExecutionProvider"])
+    half = opened(workspace, "fp16")
     strict = HalfRangeBundle(half.path, half.manifest, half.config)
-    prompt = half.prepare("hello there")[None]
-    codes = np.random.default_rng(0).integers(0, half.model.end_token, (1, 9, half.model.num_vq))
-    mask = np.ones(prompt.shape[:2], np.int64)
-    wanted, found = (b.forced(prompt, mask, codes)[1] for b in (half, strict))
-    assert np.abs(found - wanted).max() < 0.02
+    assert np.abs(forced(strict)[1] - forced(half)[1]).max() < 0.02
     assert strict.session("gpt") is not half.session("gpt")
+    codes = np.random.default_rng(0).integers(0, half.model.end_token, (1, 9, half.model.num_vq))
     assert np.isfinite(strict.decode_codes(codes)).all()
 
 

@@ -12,7 +12,7 @@ from chattts_onnx.errors import BundleError
 from pipeline.core.errors import ConfigError, GateError
 from pipeline.report.gates import GateConfig
 from pipeline.stages import speech
-from tests.pipeline.stages.workspaces import add_damaged, smoke_params
+from tests.pipeline.stages.workspaces import add_noise, smoke_params
 
 SMALL: dict[str, Any] = {"variants": ["fp32", "int8"], "gates": {}}
 
@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {"variants": ["fp32", "int8"], "gates": {}}
 @pytest.fixture(scope="module")
 def workspace(make_workspace: Callable[[str], Path]) -> Path:
     folder = make_workspace("speech")
-    add_damaged(folder, "int8", "gpt", 0.3)
+    add_noise(folder / "bundles/fp32", folder / "bundles/int8", "gpt", 0.3, "int8")
     return folder
 
 

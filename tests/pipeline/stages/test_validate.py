@@ -10,7 +10,7 @@ from chattts_onnx.errors import BundleError
 from pipeline.core.errors import ConfigError, GateError
 from pipeline.report.gates import GateConfig
 from pipeline.stages import validate
-from tests.pipeline.stages.workspaces import add_damaged, smoke_params
+from tests.pipeline.stages.workspaces import add_noise, smoke_params
 
 EXACT = [
     GateConfig("kl_divergence", "max", 1e-4, {"head": "all"}),
@@ -21,7 +21,7 @@ EXACT = [
 @pytest.fixture(scope="module")
 def workspace(make_workspace: Callable[[str], Path]) -> Path:
     folder = make_workspace("validate")
-    add_damaged(folder, "int8", "gpt", 0.3)
+    add_noise(folder / "bundles/fp32", folder / "bundles/int8", "gpt", 0.3, "int8")
     return folder
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.headline import HEADLINES
+from pipeline.report.rows import make_row
 from pipeline.stages.release import TABLE, variants_csv
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -16,16 +17,10 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_figures_stand_in_the_units_that_people_are_shown() -> None:
     rows = [
-        {"variant": "int8", "metric": "size_bytes", "value": 2_500_000, "unit": "B"},
-        {
-            "variant": "int8",
-            "metric": "kl_divergence",
-            "value": 0.002,
-            "unit": "nat",
-            "head": "all",
-        },
-        {"variant": "w4", "metric": "rtf", "value": 0.5, "unit": "s/s", "batch": 1},
-        {"variant": "plain", "metric": "nodes", "value": 5, "unit": "count"},
+        make_row("int8", "size_bytes", 2_500_000, "B"),
+        make_row("int8", "kl_divergence", 0.002, "nat", head="all"),
+        make_row("w4", "rtf", 0.5, "s/s", batch=1),
+        make_row("plain", "nodes", 5, "count"),
     ]
     table = list(csv.DictReader(io.StringIO(variants_csv(rows))))
     assert table == [

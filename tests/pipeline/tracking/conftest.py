@@ -12,6 +12,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from pipeline.report.rows import make_row
 from tests.chattts_onnx import tiny_bundle
 
 PARAMS = {
@@ -28,22 +29,13 @@ LOCK = {
     "stages": {"benchmark": {"cmd": "b"}, "track": {"cmd": "t", "outs": [{"md5": "1"}]}},
 }
 BENCHMARK = [
-    {"variant": "pytorch", "metric": "steps_per_second", "value": 10.0, "unit": "1/s", "batch": 1},
-    {
-        "variant": "int8",
-        "metric": "steps_per_second",
-        "value": 50.0,
-        "unit": "1/s",
-        "batch": 1,
-        "length": 64,
-        "min": 48.0,
-        "max": 51.0,
-    },
-    {"variant": "int8", "metric": "size_bytes", "value": 1000, "unit": "bytes"},
+    make_row("pytorch", "steps_per_second", 10.0, "1/s", batch=1),
+    make_row("int8", "steps_per_second", 50.0, "1/s", batch=1, length=64, min=48.0, max=51.0),
+    make_row("int8", "size_bytes", 1000, "bytes"),
 ]
 VALIDATION = [
-    {"variant": "int8", "metric": "top1_agreement", "value": 0.9, "unit": "1", "head": "all"},
-    {"variant": "fp32", "metric": "kl_divergence", "value": 0.0, "unit": "nat"},
+    make_row("int8", "top1_agreement", 0.9, "1", head="all"),
+    make_row("fp32", "kl_divergence", 0.0, "nat"),
     {"metric": "prompts", "value": 4, "unit": "1"},
 ]
 

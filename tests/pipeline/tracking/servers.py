@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.core.process import Process
 
 # A busy machine imports MLflow for a minute.
 DEADLINE_SECONDS = 300.0
@@ -20,49 +20,22 @@ LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY
 
 
 @contextmanager
-def mlflow_server(arguments: list[str], health: str, log: Path) -> Iterator[str]:
+def mlflow_server(arguments: list[str], health: str, folder: Path) -> Iterator[str]:
     """Run ``mlflow <arguments>`` on a free port of the loopback until it answers; its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        *arguments,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "mlflow", *arguments, "--host=127.0.0.1", f"--port={port}"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **LEAN},
-            cwd=log.parent,
-            start_new_session=True,
-        )
-    try:
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **LEAN}
+    with Process(command, environment, folder, grace=30) as process:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not _answers(url + health):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(
-                    f"mlflow {arguments[0]} did not start:\n{log.read_text(encoding='utf-8')}"
-                )
+            if process.status is not None or time.monotonic() > deadline:
+                raise AssertionError(f"mlflow {arguments[0]} did not start: {process.last_words}")
             time.sleep(0.2)
         yield url
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
 
 
 def _answers(url: str) -> bool:

@@ -56,7 +56,7 @@ def test_what_cannot_be_said_is_refused(saved: Path, row: dict[str, object]) -> 
 @pytest.mark.slow
 def test_the_real_server_answers_with_audio(saved: Path, tmp_path: Path) -> None:
     arguments = ["models", "serve", "--model-uri", str(saved), "--env-manager", "local"]
-    with mlflow_server(arguments, "/ping", tmp_path / "log.txt") as url:
+    with mlflow_server(arguments, "/ping", tmp_path) as url:
         body = {"dataframe_records": [{"text": "hello", "seed": 1}], "params": SHORT}
         request = urllib.request.Request(
             f"{url}/invocations",

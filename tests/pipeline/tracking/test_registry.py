@@ -139,7 +139,7 @@ def test_a_remote_server_keeps_everything(
     arguments = ["server", "--backend-store-uri", f"sqlite:///{home}/server.db"]
     arguments += ["--artifacts-destination", str(home / "artifacts"), "--serve-artifacts"]
     arguments += ["--workers", "1"]
-    with mlflow_server(arguments, "/health", home / "log.txt") as url:
+    with mlflow_server(arguments, "/health", home) as url:
         config = replace(CONFIG, uri=url)
         parent = record(read_results(speaking), config, speaking)
         client = MlflowClient(tracking_uri=url)

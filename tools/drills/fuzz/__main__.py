@@ -9,11 +9,10 @@ from pathlib import Path
 from tools.drills.fuzz.campaign import Tally, attack
 from tools.drills.fuzz.reader import Reader
 from tools.drills.fuzz.readers import ALL
-from tools.drills.outcomes import run_tests
-from tools.drills.record import FOLDER, Promise, read_record, write_record
+from tools.drills.outcomes import tested
+from tools.drills.record import FOLDER, Promise, merge_record
 
 _FAILURES = Path("build/fuzz")
-_TESTS = "tests/test_no_surprises.py"
 
 
 def promise(reader: Reader, tally: Tally) -> Promise:
@@ -39,21 +38,6 @@ def promise(reader: Reader, tally: Tally) -> Promise:
     )
 
 
-def tested() -> Promise:
-    """The row of what no input can show."""
-    passed, failed = run_tests(_TESTS)
-    return Promise(
-        area="files",
-        promise="hashes are compared before anything is parsed; no pickle is read, no remote code "
-        "trusted, no network asked",
-        tried=f"`{_TESTS}`: every call in every module, and speech with all connections refused",
-        count=passed + failed,
-        unit="tests",
-        broken=failed,
-        result=f"{passed} hold",
-    )
-
-
 def main() -> int:
     """Entry point; exit status 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tools.drills.fuzz", description=__doc__)
@@ -64,24 +48,28 @@ def main() -> int:
     parser.add_argument("--failures", type=Path, default=_FAILURES, help="inputs that failed")
     parser.add_argument("--records", type=Path, default=FOLDER, help="where fuzz.json is written")
     options = parser.parse_args()
-    record = options.records / "fuzz.json"
-    rows = {row.promise: row for row in read_record(record)} if record.exists() else {}
-    row = tested()
-    rows[row.promise] = row
-    broken = row.broken
+    rows = [
+        tested(
+            "files",
+            "hashes are compared before anything is parsed; no pickle is read, no remote code "
+            "trusted, no network asked",
+            "tests/test_no_surprises.py",
+            "",
+            "every call in every module, and speech with all connections refused",
+            "all hold",
+        )
+    ]
+    merge_record("fuzz", rows, options.records)
     for name in options.reader or ALL:
         reader = ALL[name]
         inputs = -(-options.inputs // reader.cost)
         guided = int(inputs * options.guided)
-        failures = options.failures / name
-        tally = attack(reader, inputs - guided, guided, options.seed, failures)
-        row = promise(reader, tally)
-        rows[row.promise] = row
-        broken += row.broken
+        tally = attack(reader, inputs - guided, guided, options.seed, options.failures / name)
+        rows.append(promise(reader, tally))
         # After each, so that a run that is stopped keeps what it found.
-        write_record("fuzz", list(rows.values()), options.records)
-        print(f"{name}: {row.count:,} inputs; {row.result}", flush=True)
-    return int(bool(broken))
+        merge_record("fuzz", rows[-1:], options.records)
+        print(f"{name}: {rows[-1].count:,} inputs; {rows[-1].result}", flush=True)
+    return int(any(row.broken for row in rows))
 
 
 if __name__ == "__main__":

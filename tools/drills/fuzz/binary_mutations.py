@@ -14,24 +14,8 @@ from tools.drills.fuzz.mutations import MAX_BYTES, TEXT, mutate_bytes
 
 _TAR_NAMES = ("", ".", "/", "a/../b", "a//b", "a/.", "./a/b", "A/B", "bundle/VOCOS.onnx")
 _WAV_FIELDS = (
-    0,
-    1,
-    2,
-    3,
-    8,
-    16,
-    24,
-    32,
-    33,
-    64,
-    255,
-    8000,
-    48_000,
-    65_534,
-    65_535,
-    2**31,
-    2**32 - 1,
-)
+    0, 1, 2, 3, 8, 16, 24, 32, 33, 64, 255, 8000, 48_000, 65_534, 65_535, 2**31, 2**32 - 1,
+)  # fmt: skip
 _NPY_TYPES = ("<f4", "<f8", ">f2", "|b1", "<i8", "|O", "<U9", "|V0", "|V7", "<M8[s]", "<c16", "f0")
 _NPY_SHAPES = ("()", "(0,)", "(8,)", "(8, 1)", "(-1,)", "(10**12,)", "(2**62, 4)", "(True,)", "8",
                "(1,) * 99", "(9999999999999,)", "(8.0,)", "((((", "[8]")  # fmt: skip
@@ -187,6 +171,5 @@ def _mutate_opcodes(data: bytes, random: Random) -> bytes:
     if random.random() < 0.4:
         return mutate_bytes(data, random)
     at = random.randrange(len(data) + 1)
-    return (data[:at] + random.choice(_PICKLED) + data[at + random.choice((0, 1, 2, 5)) :])[
-        :MAX_BYTES
-    ]
+    changed = data[:at] + random.choice(_PICKLED) + data[at + random.choice((0, 1, 2, 5)) :]
+    return changed[:MAX_BYTES]

@@ -21,20 +21,20 @@ from chattts_onnx.graphs.sessions import SessionConfig, choose_providers, open_s
 from tests.chattts_onnx import tiny_bundle
 from tools.drills.fuzz.binary_mutations import mutate_tar
 from tools.drills.fuzz.json_mutations import mutate_json
-from tools.drills.fuzz.mutations import TEXT, either, mutate_bytes, mutate_text
-from tools.drills.fuzz.reader import Prepared, Reader
+from tools.drills.fuzz.mutations import TEXT, mutate_bytes, mutate_text
+from tools.drills.fuzz.reader import Prepared, reader
 
 _CPU = "CPUExecutionProvider"
 _PLACES = ("../secret.bin", "/etc/hostname", "other.bin", "link.bin", ".", "", "vocos.onnx.data")
 
 
+@reader("manifest", "`manifest.json`, and opening its bundle", mutate_json)
 def _manifest(folder: Path) -> Prepared:
     tiny_bundle.build(folder / "bundle")
     bundle = folder / "bundle"
     path = bundle / MANIFEST_NAME
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(_: Path) -> None:
         opened = open_bundle(bundle, [_CPU], threads=1)
         for name in opened.manifest.generation:
             opened.default_params(name)
@@ -42,26 +42,7 @@ def _manifest(folder: Path) -> Prepared:
         opened.speaker(1)
         KVCache(opened.model, 1, 8)
 
-    return Prepared((path.read_bytes(),), read, path)
-
-
-def _graph(folder: Path) -> Prepared:
-    """The vocoder's graph, with and without external data; secrets lie beside and above it."""
-    tiny_bundle.build(folder / "bundle")
-    bundle = folder / "bundle"
-    path = bundle / "vocos.onnx"
-    (folder / "secret.bin").write_bytes(b"secret" * 10_000)
-    (bundle / "other.bin").write_bytes(bytes(60_000))
-    (bundle / "link.bin").symlink_to(folder / "secret.bin")
-    outside, embedded = onnx.load(path, load_external_data=False), onnx.load(path)
-    graph = Manifest.load(bundle).graphs["vocos"]
-    config = SessionConfig(choose_providers([_CPU]), 1)
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        open_session(path, graph, config)
-
-    return Prepared((outside.SerializeToString(), embedded.SerializeToString()), read, path)
+    return Prepared.of_file(path, [path.read_bytes()], read)
 
 
 def mutate_graph(data: bytes, random: Random) -> bytes:
@@ -93,6 +74,28 @@ def mutate_graph(data: bytes, random: Random) -> bytes:
         return data
 
 
+@reader("graph", "ONNX graphs, whose external data may point anywhere", mutate_graph)
+def _graph(folder: Path) -> Prepared:
+    """The vocoder's graph, with and without external data; secrets lie beside and above it."""
+    tiny_bundle.build(folder / "bundle")
+    bundle = folder / "bundle"
+    path = bundle / "vocos.onnx"
+    (folder / "secret.bin").write_bytes(b"secret" * 10_000)
+    (bundle / "other.bin").write_bytes(bytes(60_000))
+    (bundle / "link.bin").symlink_to(folder / "secret.bin")
+    outside, embedded = onnx.load(path, load_external_data=False), onnx.load(path)
+    graph = Manifest.load(bundle).graphs["vocos"]
+    config = SessionConfig(choose_providers([_CPU]), 1)
+    seeds = (outside.SerializeToString(), embedded.SerializeToString())
+    return Prepared.of_file(path, seeds, lambda path: open_session(path, graph, config))
+
+
+@reader(
+    "archive",
+    "release archives, unpacked: links, `..`, wrong sizes",
+    *[mutate_tar] * 2,
+    mutate_bytes,
+)
 def _archive(folder: Path) -> Prepared:
     # Alone, so that whatever else appears there was left by what reads.
     folder = folder / "alone"
@@ -110,8 +113,7 @@ def _archive(folder: Path) -> Prepared:
     Manifest.from_dict(manifest, source).write(source)
     sums = f"{hashlib.sha256(b'{}').hexdigest()}  x.json\n".encode()
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(path: Path) -> None:
         try:
             extract_archive([path], target)
         finally:
@@ -121,7 +123,8 @@ def _archive(folder: Path) -> Prepared:
 
     files = {entry.name: entry.read_bytes() for entry in sorted(source.iterdir())}
     whole = {MANIFEST_NAME: files.pop(MANIFEST_NAME), **files}
-    return Prepared((_tar(whole), _tar({"SHA256SUMS": sums, "x.json": b"{}"})), read, path)
+    seeds = (_tar(whole), _tar({"SHA256SUMS": sums, "x.json": b"{}"}))
+    return Prepared.of_file(path, seeds, read)
 
 
 def _tar(files: dict[str, bytes]) -> bytes:
@@ -134,6 +137,7 @@ def _tar(files: dict[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
+@reader("checksums", "`SHA256SUMS`", mutate_text)
 def _sums(folder: Path) -> Prepared:
     lines = [
         f"{digit * 64}  tiny-int8.tar{part}"
@@ -147,21 +151,3 @@ def _sums(folder: Path) -> Prepared:
         sums.choose("int8")
 
     return Prepared(("\n".join(lines).encode(), lines[0].encode()), read)
-
-
-READERS = (
-    Reader(
-        "manifest", "`manifest.json`, and opening its bundle",
-        _manifest, mutate_json,
-    ),
-    Reader(
-        "graph", "ONNX graphs, whose external data may point anywhere", _graph, mutate_graph,
-    ),
-    Reader(
-        "archive", "release archives, unpacked: links, `..`, wrong sizes",
-        _archive, either(mutate_tar, mutate_tar, mutate_bytes),
-    ),
-    Reader(
-        "checksums", "`SHA256SUMS`", _sums, mutate_text,
-    ),
-)  # fmt: skip

@@ -26,12 +26,13 @@ from pipeline.checkpoint.tokenizer import (
 from tests.pipeline.checkpoint.tiny import TINY
 from tools.drills.fuzz.binary_mutations import mutate_pickle
 from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_safetensors
-from tools.drills.fuzz.mutations import either, mutate_bytes
-from tools.drills.fuzz.reader import Prepared, Reader
+from tools.drills.fuzz.mutations import mutate_bytes
+from tools.drills.fuzz.reader import Prepared, reader
 
 _KEPT_TOKENS = 90
 
 
+@reader("safetensors", "safetensors headers and their tensors", mutate_safetensors)
 def _safetensors(folder: Path) -> Prepared:
     path = folder / "model.safetensors"
     tensors: dict[str, Any] = {
@@ -45,8 +46,7 @@ def _safetensors(folder: Path) -> Prepared:
         "double": np.ones(2),
     }
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(path: Path) -> None:
         found = open_tensors(path)
         for name in found.names:
             if found.entries[name].dtype in STORED:
@@ -54,9 +54,10 @@ def _safetensors(folder: Path) -> Prepared:
         found.check({} if "é.weight" in found else {"a": (2, 3)})
 
     seeds = (save(tensors), save(tensors, {"format": "pt"}), save(integers))
-    return Prepared(seeds, read, path)
+    return Prepared.of_file(path, seeds, read)
 
 
+@reader("gpt-config", "`config.json` of a checkpoint", mutate_json)
 def _gpt_config(folder: Path) -> Prepared:
     """Read alone, and against the tensors of a tiny checkpoint."""
     path = folder / layout.GPT_CONFIG
@@ -64,8 +65,7 @@ def _gpt_config(folder: Path) -> Prepared:
     plain = {**json.loads(path.read_bytes()), "attention_bias": False, "rope_scaling": None}
     nested = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}, "mlp_bias": False}
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(_: Path) -> None:
         config = gpt_config.read_gpt_config(folder)
         gpt_config.rope_theta(config)
         gpt_config.rms_norm_eps(config)
@@ -73,16 +73,21 @@ def _gpt_config(folder: Path) -> Prepared:
         gpt_config.count(config, "num_hidden_layers", 1)
         load_dims(folder)
 
-    return Prepared((dump(plain), dump({**plain, **nested})), read, path)
+    return Prepared.of_file(path, [dump(plain), dump({**plain, **nested})], read)
 
 
+@reader(
+    "tokenizer",
+    "`tokenizer.json`, read and used by both packages",
+    *[mutate_json] * 3,
+    mutate_bytes,
+)
 def _tokenizer(folder: Path) -> Prepared:
     path = folder / layout.TOKENIZER
     write_tokenizer(folder, "compact")
     small = _small_tokenizer(json.loads(path.read_bytes()))
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(path: Path) -> None:
         tokenizer = TextTokenizer.load(path)
         ids = tokenizer.encode("hello [uv_break] 你好")
         tokenizer.decode(ids)
@@ -91,7 +96,8 @@ def _tokenizer(folder: Path) -> Prepared:
         assert tokenizer.control_tokens is not None
         check_tokenizer(folder, 1000)
 
-    return Prepared((dump(small), dump({**small, "truncation": None, "padding": None})), read, path)
+    plain = {**small, "truncation": None, "padding": None}
+    return Prepared.of_file(path, [dump(small), dump(plain)], read)
 
 
 def _small_tokenizer(value: dict[str, Any]) -> dict[str, Any]:
@@ -114,18 +120,15 @@ def _small_tokenizer(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+@reader("checkpoint-record", "`checkpoint.json`", mutate_json)
 def _record(folder: Path) -> Prepared:
     path = folder / layout.RECORD
     files = {"asset/Vocos.safetensors": FileRecord("0" * 64, 10)}
     write_record(folder, CheckpointRecord("mini", "local", "folder:mini", "1", "CC0-1.0", files))
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        read_record(folder)
-
-    return Prepared((path.read_bytes(),), read, path)
+    return Prepared.of_file(path, [path.read_bytes()], lambda _: read_record(folder))
 
 
+@reader("lora", "LoRA adapters", mutate_json, mutate_bytes)
 def _adapter(folder: Path) -> Prepared:
     """A LoRA adapter's configuration, then (behind a zero byte) its weights."""
     root, adapter = folder / "checkpoint", folder / "adapter"
@@ -151,39 +154,38 @@ def _adapter(folder: Path) -> Prepared:
     return Prepared((dump(config), dump(config) + b"\0" + save(tensors)), read)
 
 
+@reader("shards", "indices of sharded checkpoints", mutate_json)
 def _shards(folder: Path) -> Prepared:
-    path = folder / "model.safetensors"
     first: dict[str, Any] = {"model.a": np.ones(2, np.float32)}
     second: dict[str, Any] = {"model.b": np.ones(3, np.float16)}
     (folder / "1.safetensors").write_bytes(save(first))
     (folder / "2.safetensors").write_bytes(save(second))
     index = folder / "model.safetensors.index.json"
 
-    def read(data: bytes) -> None:
-        index.write_bytes(data)
-        found = open_tensors(path)
+    def read(_: Path) -> None:
+        found = open_tensors(folder / "model.safetensors")
         for name in found.names:
             found.array(name)
 
     weights = {"model.a": "1.safetensors", "model.b": "2.safetensors"}
-    return Prepared((dump({"metadata": {"total_size": 14}, "weight_map": weights}),), read, index)
+    seed = dump({"metadata": {"total_size": 14}, "weight_map": weights})
+    return Prepared.of_file(index, [seed], read)
 
 
+@reader("checkpoint-pickle", "checkpoints of PyTorch (`.pt`), converted", mutate_pickle)
 def _pickle(folder: Path) -> Prepared:
     """What torch.save writes, of the layouts that are converted, and the old form of it."""
     import torch
 
     from pipeline.checkpoint.convert import CLEAN, load_pickle
 
-    path = folder / "GPT.pt"
     state = {
         "layers.0.mlp.up_proj.weight": torch.ones(2, 3), "emb_text.weight": torch.ones(3).half(),
         "head_text.weight_g": torch.ones(1), "decoder_block.0.gamma": torch.ones(2),
         "coef": torch.ones(3),
     }  # fmt: skip
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(path: Path) -> None:
         tensors = load_pickle(path)
         for clean in CLEAN.values():
             for value in clean(tensors).values():
@@ -195,30 +197,5 @@ def _pickle(folder: Path) -> Prepared:
         return target.getvalue()
 
     forms = (state, {"state_dict": state, "epoch": 3})
-    return Prepared(tuple(saved(form, new) for form in forms for new in (True, False)), read, path)
-
-
-READERS = (
-    Reader(
-        "checkpoint-pickle", "checkpoints of PyTorch (`.pt`), converted", _pickle, mutate_pickle,
-    ),
-    Reader(
-        "lora", "LoRA adapters", _adapter, either(mutate_json, mutate_bytes),
-    ),
-    Reader(
-        "shards", "indices of sharded checkpoints", _shards, mutate_json,
-    ),
-    Reader(
-        "safetensors", "safetensors headers and their tensors", _safetensors, mutate_safetensors,
-    ),
-    Reader(
-        "gpt-config", "`config.json` of a checkpoint", _gpt_config, mutate_json,
-    ),
-    Reader(
-        "tokenizer", "`tokenizer.json`, read and used by both packages",
-        _tokenizer, either(mutate_json, mutate_json, mutate_json, mutate_bytes),
-    ),
-    Reader(
-        "checkpoint-record", "`checkpoint.json`", _record, mutate_json,
-    ),
-)  # fmt: skip
+    seeds = [saved(form, new) for form in forms for new in (True, False)]
+    return Prepared.of_file(folder / "GPT.pt", seeds, read)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-from tools.drills.fuzz.reader import Mutation
-
 # Inputs stay below this, so that time is spent on many of them.
 MAX_BYTES = 1 << 16
 _EDGES = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 1 << 31, (1 << 31) - 1,
@@ -86,12 +84,3 @@ def _change_text(text: str, random: Random) -> str:
         cut = random.choice((0, 0, 1, 3, len(line)))
         lines[at] = line[:place] + random.choice(TEXT) + line[place + cut :]
     return "\n".join(lines)
-
-
-def either(*mutations: Mutation) -> Mutation:
-    """A mutation that chooses among ``mutations`` for each input."""
-
-    def mutate(data: bytes, random: Random) -> bytes:
-        return random.choice(mutations)(data, random)
-
-    return mutate

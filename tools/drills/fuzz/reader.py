@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 Mutation = Callable[[bytes, Random], bytes]
 
@@ -16,14 +17,23 @@ class Prepared:
 
     Attributes:
         seeds: valid inputs.
-        path: the file that holds an input when ``read`` is called; None where ``read`` takes the
-            bytes alone.
         read: reads one input; what it returns does not matter.
     """
 
     seeds: tuple[bytes, ...]
     read: Callable[[bytes], object]
-    path: Path | None = None
+
+    @classmethod
+    def of_file(
+        cls, path: Path, seeds: Iterable[bytes], read: Callable[[Path], object]
+    ) -> Prepared:
+        """One that reads inputs from the file ``path``."""
+
+        def read_file(data: bytes) -> None:
+            path.write_bytes(data)
+            read(path)
+
+        return cls(tuple(seeds), read_file)
 
 
 @dataclass(frozen=True)
@@ -47,3 +57,23 @@ class Reader:
     seconds: float = 5.0
     memory: int = 512 << 20
     cost: int = 1
+
+
+READERS: dict[str, Reader] = {}
+"""All readers, by name."""
+
+
+def reader(
+    name: str, what: str, *mutations: Mutation, **bounds: Any
+) -> Callable[[Callable[[Path], Prepared]], Callable[[Path], Prepared]]:
+    """Register what prepares a reader; each input is changed by one of ``mutations``."""
+
+    def mutate(data: bytes, random: Random) -> bytes:
+        return random.choice(mutations)(data, random)
+
+    def register(prepare: Callable[[Path], Prepared]) -> Callable[[Path], Prepared]:
+        chosen = mutate if len(mutations) > 1 else mutations[0]
+        READERS[name] = Reader(name, what, prepare, chosen, **bounds)
+        return prepare
+
+    return register

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from tools.drills.fuzz import bundle_readers, checkpoint_readers, text_readers, voice_readers
-from tools.drills.fuzz.reader import Reader
+from tools.drills.fuzz.reader import READERS
 
-ALL: dict[str, Reader] = {
-    reader.name: reader
-    for module in (checkpoint_readers, bundle_readers, voice_readers, text_readers)
-    for reader in module.READERS
-}
+ALL = READERS
+__all__ = ["ALL", "bundle_readers", "checkpoint_readers", "text_readers", "voice_readers"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -20,8 +21,8 @@ from pipeline.core.sentences import load_sentences
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.params import compose_values
 from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_json_lines
-from tools.drills.fuzz.mutations import either, mutate_bytes, mutate_text
-from tools.drills.fuzz.reader import Prepared, Reader
+from tools.drills.fuzz.mutations import mutate_bytes, mutate_text
+from tools.drills.fuzz.reader import Prepared, reader
 
 _CSV = b'id,text,voice,seed,speed\n1,hello,3,5,\n2,"a ""b"",\n c",anna,,9\n3,x,,,\n'
 _LINES = (
@@ -30,26 +31,30 @@ _LINES = (
 )
 
 
-def _corpus(folder: Path, name: str, seeds: tuple[bytes, ...]) -> Prepared:
-    path = folder / name
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+def _corpus(path: Path, *seeds: bytes) -> Prepared:
+    def read(path: Path) -> None:
         corpus = Corpus((path,))
-        numbered = enumerate(corpus.records())
-        for number, record in numbered:
-            try:
+        for number, record in enumerate(corpus.records()):
+            # A line's own error: it is recorded, and the next one follows.
+            with suppress(InputError):
                 parse_line(number, corpus.fields(record), Defaults())
-            except InputError:
-                # A line's own error: it is recorded, and the next one follows.
-                continue
-        places = scan(corpus, 2).starts
-        for place in places:
+        for place in scan(corpus, 2).starts:
             next(iter(corpus.records(place)))
 
-    return Prepared(seeds, read, path)
+    return Prepared.of_file(path, seeds, read)
 
 
+@reader("corpus-jsonl", "corpora in JSONL", mutate_json_lines)
+def _jsonl(folder: Path) -> Prepared:
+    return _corpus(folder / "corpus.jsonl", _LINES)
+
+
+@reader("corpus-csv", "corpora in CSV", mutate_text, mutate_text, mutate_bytes)
+def _csv(folder: Path) -> Prepared:
+    return _corpus(folder / "corpus.csv", _CSV)
+
+
+@reader("corpus-parquet", "corpora in Parquet", mutate_bytes)
 def _parquet(folder: Path) -> Prepared:
     import pyarrow
     import pyarrow.parquet
@@ -60,7 +65,7 @@ def _parquet(folder: Path) -> Prepared:
         sink = io.BytesIO()
         pyarrow.parquet.write_table(table, sink, **options)
         seeds.append(sink.getvalue())
-    return _corpus(folder, "corpus.parquet", tuple(seeds))
+    return _corpus(folder / "corpus.parquet", *seeds)
 
 
 def _job_lines(folder: Path, name: str, seed: bytes) -> Prepared:
@@ -75,7 +80,18 @@ def _job_lines(folder: Path, name: str, seed: bytes) -> Prepared:
     return Prepared((seed,), read)
 
 
-def _charsets() -> Prepared:
+@reader("job-csv", "files of `/v1/batch` in CSV", mutate_text, mutate_text, mutate_bytes)
+def _job_csv(folder: Path) -> Prepared:
+    return _job_lines(folder, "a.csv", b'text,id,speed\nhello,1,3\n"a ""b"",",,\n')
+
+
+@reader("job-jsonl", "files of `/v1/batch` in JSONL", mutate_json_lines)
+def _job_jsonl(folder: Path) -> Prepared:
+    return _job_lines(folder, "a.jsonl", _LINES)
+
+
+@reader("charset", "text in any encoding", mutate_bytes, mutate_text)
+def _charsets(_: Path) -> Prepared:
     """Text of standard input, files and bodies; the first byte chooses what it says it is."""
     names = (None, "utf-8", "gb18030", "gb2312", "big5", "shift_jis", "utf-16", "utf-32", "cp1252",
              "iso-2022-jp", "hz", "euc-kr", "utf-16-be")  # fmt: skip
@@ -91,42 +107,38 @@ def _charsets() -> Prepared:
     return Prepared(tuple(seeds), read)
 
 
+def _read_lexicon(path: Path) -> None:
+    Lexicon.load(path).apply("AI and SQL 花儿", Report())
+
+
+@reader("lexicon-yaml", "lexicons in YAML", mutate_text)
 def _lexicon(folder: Path) -> Prepared:
-    path = folder / "lexicon.yaml"
     plain = "AI: 人工智能\nSQL: S Q L\n'C++': see plus plus\n"
     sections = "words:\n  AI: a\nerhua_merge: [花儿, 玩儿]\nerhua_keep:\n  - 女儿\n"
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        Lexicon.load(path).apply("AI and SQL 花儿", Report())
-
-    return Prepared((plain.encode(), sections.encode()), read, path)
+    seeds = (plain.encode(), sections.encode())
+    return Prepared.of_file(folder / "lexicon.yaml", seeds, _read_lexicon)
 
 
+@reader("lexicon-json", "lexicons in JSON", mutate_json)
 def _lexicon_json(folder: Path) -> Prepared:
-    path = folder / "lexicon.json"
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        Lexicon.load(path).apply("AI and SQL 花儿", Report())
-
-    return Prepared((dump({"words": {"AI": "a"}, "erhua_keep": ["女儿"]}),), read, path)
+    seed = dump({"words": {"AI": "a"}, "erhua_keep": ["女儿"]})
+    return Prepared.of_file(folder / "lexicon.json", [seed], _read_lexicon)
 
 
+@reader("parameters", "groups of `params.yaml`", mutate_text)
 def _parameters(folder: Path) -> Prepared:
     """The group of ``params.yaml`` with the most kinds of values; all take long to parse."""
-    path = folder / "params.yaml"
     values = compose_values(["checkpoint=seeded_small"])["checkpoint"]
     hub = compose_values(["checkpoint=chattts"])["checkpoint"]
     hub["files"] = dict(list(hub["files"].items())[:1])
+    return Prepared.of_file(
+        folder / "params.yaml",
+        (yaml.safe_dump(group).encode() for group in (values, hub)),
+        lambda path: parse_strictly(read_yaml(path), CheckpointConfig),
+    )
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        parse_strictly(read_yaml(path), CheckpointConfig)
 
-    return Prepared(tuple(yaml.safe_dump(group).encode() for group in (values, hub)), read, path)
-
-
+@reader("overrides", "overrides of `python -m pipeline.compose`", mutate_text)
 def _overrides(folder: Path) -> Prepared:
     """Overrides of a configuration in one file, since ``conf/`` takes half a second to compose."""
     conf = folder / "conf"
@@ -140,59 +152,11 @@ def _overrides(folder: Path) -> Prepared:
     return Prepared(tuple(seed.encode() for seed in seeds), read)
 
 
+@reader("sentences", "sentences to calibrate on and to judge by", mutate_json_lines)
 def _sentences(folder: Path) -> Prepared:
-    path = folder / "sentences.jsonl"
     line = {
         "text": "hello [uv_break]", "language": "en", "voice_seed": 3, "tags": ["uv_break"],
         "origin": "written", "licence": "CC0-1.0",
     }  # fmt: skip
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        load_sentences(path)
-
-    return Prepared((dump(line), dump(line) + b"\n\n" + dump({**line, "text": "b"})), read, path)
-
-
-READERS = (
-    Reader(
-        "charset", "text in any encoding", lambda folder: _charsets(),
-        either(mutate_bytes, mutate_text),
-    ),
-    Reader(
-        "corpus-jsonl", "corpora in JSONL",
-        lambda folder: _corpus(folder, "corpus.jsonl", (_LINES,)), mutate_json_lines,
-    ),
-    Reader(
-        "corpus-csv", "corpora in CSV",
-        lambda folder: _corpus(folder, "corpus.csv", (_CSV,)),
-        either(mutate_text, mutate_text, mutate_bytes),
-    ),
-    Reader("corpus-parquet", "corpora in Parquet", _parquet, mutate_bytes),
-    Reader(
-        "job-csv", "files of `/v1/batch` in CSV",
-        lambda folder: _job_lines(folder, "a.csv", b'text,id,speed\nhello,1,3\n"a ""b"",",,\n'),
-        either(mutate_text, mutate_text, mutate_bytes),
-    ),
-    Reader(
-        "job-jsonl", "files of `/v1/batch` in JSONL",
-        lambda folder: _job_lines(folder, "a.jsonl", _LINES), mutate_json_lines,
-    ),
-    Reader(
-        "lexicon-yaml", "lexicons in YAML", _lexicon, mutate_text,
-    ),
-    Reader(
-        "lexicon-json", "lexicons in JSON", _lexicon_json,
-        mutate_json,
-    ),
-    Reader(
-        "parameters", "groups of `params.yaml`", _parameters, mutate_text,
-    ),
-    Reader(
-        "overrides", "overrides of `python -m pipeline.compose`",
-        _overrides, mutate_text,
-    ),
-    Reader(
-        "sentences", "sentences to calibrate on and to judge by", _sentences, mutate_json_lines,
-    ),
-)  # fmt: skip
+    seeds = (dump(line), dump(line) + b"\n\n" + dump({**line, "text": "b"}))
+    return Prepared.of_file(folder / "sentences.jsonl", seeds, load_sentences)

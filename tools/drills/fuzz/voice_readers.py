@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,14 +20,15 @@ from chattts_onnx.voices.collection import VoiceShelf
 from chattts_onnx.voices.vectors import encode_speaker, load_speaker
 from tools.drills.fuzz.binary_mutations import mutate_npy, mutate_wav
 from tools.drills.fuzz.json_mutations import dump, mutate_json, mutate_safetensors
-from tools.drills.fuzz.mutations import either, mutate_bytes, mutate_text
-from tools.drills.fuzz.reader import Prepared, Reader
+from tools.drills.fuzz.mutations import mutate_bytes, mutate_text
+from tools.drills.fuzz.reader import Prepared, reader
 
 _SIZE = 8
 _VOICE = np.linspace(-1, 1, _SIZE, dtype=np.float32)
 _LONG = np.random.default_rng(1).standard_normal(96).astype(np.float32)
 
 
+@reader("voice-string", "voices as strings: seeds, names, files, the text form", mutate_text)
 def _text_form(folder: Path) -> Prepared:
     """What ``--voice`` takes: a seed, a name, a file, or a voice's text form."""
     shelf = VoiceShelf(folder / "voices", len(_LONG))
@@ -43,29 +44,21 @@ def _text_form(folder: Path) -> Prepared:
     return Prepared(tuple(seed.encode() for seed in seeds), read)
 
 
+@reader("voice-statistics", "speaker statistics", mutate_text)
 def _statistics(folder: Path) -> Prepared:
     from chattts_onnx.voices import base16384
 
-    path = folder / "statistics.txt"
     halves = np.linspace(0.5, 1, 2 * _SIZE).astype("<f2")
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        VoiceShelf(folder, _SIZE).vector(4)
-
-    return Prepared((base16384.encode(halves.tobytes()).encode(),), read, path)
+    seed = base16384.encode(halves.tobytes()).encode()
+    shelf = folder / "statistics.txt"
+    return Prepared.of_file(shelf, [seed], lambda _: VoiceShelf(folder, _SIZE).vector(4))
 
 
-def _file(folder: Path, name: str, seeds: list[bytes]) -> Prepared:
-    path = folder / name
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        load_speaker(path, _SIZE)
-
-    return Prepared(tuple(seeds), read, path)
+def _file(path: Path, seeds: Iterable[bytes]) -> Prepared:
+    return Prepared.of_file(path, seeds, lambda path: load_speaker(path, _SIZE))
 
 
+@reader("voice-json", "voices in JSON", mutate_json)
 def _json(folder: Path) -> Prepared:
     numbers: list[float] = _VOICE.tolist()
     forms: list[Any] = [
@@ -74,7 +67,7 @@ def _json(folder: Path) -> Prepared:
         {"0": {str(i): v for i, v in enumerate(numbers)}}, [{"0": v} for v in numbers],
         {"columns": [0], "index": list(range(_SIZE)), "data": [[v] for v in numbers]}, _forge(),
     ]  # fmt: skip
-    return _file(folder, "voice.json", [dump(form) for form in forms])
+    return _file(folder / "voice.json", [dump(form) for form in forms])
 
 
 def _forge() -> dict[str, Any]:
@@ -83,26 +76,30 @@ def _forge() -> dict[str, Any]:
     return {"_type": "DcSpk", "data": {"token": [{"_type": "DcSpkVoiceToken", "data": token}]}}
 
 
+@reader("voice-text-file", "voices in text files", mutate_text)
 def _text_file(folder: Path) -> Prepared:
     text = encode_speaker(_VOICE)
     texts = (text, f"spk = '{text}'", str(_VOICE.tolist()), f"tensor({_VOICE.tolist()})")
-    return _file(folder, "voice.txt", [text.encode() for text in texts])
+    return _file(folder / "voice.txt", [text.encode() for text in texts])
 
 
+@reader("voice-npz", "voices in `.npz`", mutate_bytes)
 def _npz(folder: Path) -> Prepared:
     plain, packed = io.BytesIO(), io.BytesIO()
     np.savez(plain, a=_VOICE)
     np.savez_compressed(packed, a=_VOICE.astype("<f2"))
-    return _file(folder, "voice.npz", [plain.getvalue(), packed.getvalue()])
+    return _file(folder / "voice.npz", [plain.getvalue(), packed.getvalue()])
 
 
+@reader("voice-safetensors", "voices in safetensors", mutate_safetensors)
 def _safetensors(folder: Path) -> Prepared:
     from safetensors.numpy import save
 
     seeds = [save({"a": _VOICE}), save({"a": _VOICE.astype(np.float16)}, {"format": "pt"})]
-    return _file(folder, "voice.safetensors", seeds)
+    return _file(folder / "voice.safetensors", seeds)
 
 
+@reader("voice-sheet", "sheets of workbooks with voices", mutate_text, cost=100)
 def _workbook(folder: Path) -> Prepared:
     """Sheets in a folder of parts that is zipped for each input, so that mutations reach them."""
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -134,67 +131,67 @@ def _workbook(folder: Path) -> Prepared:
     return Prepared((sheet.encode(),), read)
 
 
+@reader("voice-workbook", "workbooks with voices", mutate_bytes, cost=100)
 def _zipped_workbook(folder: Path) -> Prepared:
     prepared = _workbook(folder)
     prepared.read(prepared.seeds[0])
-    return _file(folder, "voice.xlsx", [(folder / "voice.xlsx").read_bytes()])
+    return _file(folder / "voice.xlsx", [(folder / "voice.xlsx").read_bytes()])
 
 
+@reader("voice-csv", "voices in CSV", mutate_text, mutate_text, mutate_bytes)
 def _csv(folder: Path) -> Prepared:
     column = "\n".join(map(str, _VOICE.tolist()))
     row = ";".join(str(value).replace(".", ",") for value in _VOICE.tolist())
     table = "n,v\n" + "\n".join(f'{i},"{v}"' for i, v in enumerate(_VOICE.tolist()))
     texts = [text.encode() for text in (column, row, table, f"sep=;\r\n{row}")]
-    return _file(folder, "voice.csv", [*texts, row.encode("utf-16")])
+    return _file(folder / "voice.csv", [*texts, row.encode("utf-16")])
 
 
+@reader("voice-npy", "voices in `.npy`", mutate_npy)
 def _npy(folder: Path) -> Prepared:
     seeds = []
     for array in (_VOICE, _VOICE.astype("<f2")[None], _VOICE.astype(">f8")):
         stream = io.BytesIO()
         np.save(stream, array)
         seeds.append(stream.getvalue())
-    return _file(folder, "voice.npy", seeds)
+    return _file(folder / "voice.npy", seeds)
 
 
+@reader("voice-sample", "cloned voices", mutate_json)
 def _sample(folder: Path) -> Prepared:
-    path = folder / "sample.json"
     model = SimpleNamespace(num_vq=2, end_token=20)
     bundle = cast(Any, SimpleNamespace(model=model))
 
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
+    def read(path: Path) -> None:
         is_sample(path)
         load_sample(bundle, path)
 
     seed = {"transcript": "hello there", "codes": [[1, 2], [3, 4], [5, 6]]}
-    return Prepared((dump(seed),), read, path)
+    return Prepared.of_file(folder / "sample.json", [dump(seed)], read)
 
 
-def _recording(path: Path, seeds: tuple[bytes, ...]) -> Prepared:
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        check_recording(read_audio(path), "the recording")
-
-    return Prepared(seeds, read, path)
+def _check(path: Path) -> None:
+    check_recording(read_audio(path), "the recording")
 
 
+@reader("wav", "WAV recordings", mutate_wav, mutate_wav, mutate_bytes)
 def _wav(folder: Path) -> Prepared:
     sound = np.sin(np.arange(1200) / 5).astype(np.float32) * 0.5
     seeds = (to_bytes(sound, 1000), to_bytes(sound, 1000, "float32"))
-    return _recording(folder / "a.wav", seeds)
+    return Prepared.of_file(folder / "a.wav", seeds, _check)
 
 
+@reader("compressed-audio", "FLAC, Ogg, MP3 and other recordings", mutate_bytes)
 def _compressed(folder: Path) -> Prepared:
     import soundfile
 
     sound = np.sin(np.arange(8800) / 5).astype(np.float32) * 0.5
     seeds = []
-    for kind, rate in (("FLAC", 8000), ("OGG", 8000), ("MP3", 8000), ("AIFF", 8000), ("AU", 8000)):
+    for kind in ("FLAC", "OGG", "MP3", "AIFF", "AU"):
         stream = io.BytesIO()
-        soundfile.write(stream, sound, rate, format=kind)
+        soundfile.write(stream, sound, 8000, format=kind)
         seeds.append(stream.getvalue())
-    return _recording(folder / "a.flac", tuple(seeds))
+    return Prepared.of_file(folder / "a.flac", seeds, _check)
 
 
 _RECORDERS = (
@@ -205,6 +202,7 @@ _RECORDERS = (
 )
 
 
+@reader("media", "m4a, webm, aac and amr recordings", mutate_bytes, cost=100)
 def _media(folder: Path) -> Prepared:
     """What phones and browsers record."""
     import av
@@ -224,64 +222,13 @@ def _media(folder: Path) -> Prepared:
                 output.mux(track.encode(part))
             output.mux(track.encode(None))
         seeds.append(stream.getvalue())
-    path = folder / "a.m4a"
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        check_recording(read_audio(path), "the recording")
-
-    return Prepared(tuple(seeds), lambda data: _short(read, data), path)
+    return Prepared.of_file(folder / "a.m4a", seeds, _short)
 
 
-def _short(read: Callable[[bytes], object], data: bytes) -> None:
+def _short(path: Path) -> None:
     """A seed lasts less than the second that cloning asks for."""
     try:
-        read(data)
+        _check(path)
     except InputError as error:
         if " lasts " not in str(error):
             raise
-
-
-READERS = (
-    Reader("voice-text-file", "voices in text files", _text_file, mutate_text),
-    Reader("voice-npz", "voices in `.npz`", _npz, mutate_bytes),
-    Reader("voice-safetensors", "voices in safetensors", _safetensors, mutate_safetensors),
-    Reader(
-        "voice-sheet", "sheets of workbooks with voices", _workbook, mutate_text, cost=100,
-    ),
-    Reader(
-        "voice-workbook", "workbooks with voices", _zipped_workbook, mutate_bytes, cost=100,
-    ),
-    Reader(
-        "media", "m4a, webm, aac and amr recordings", _media, mutate_bytes, cost=100,
-    ),
-    Reader(
-        "voice-string", "voices as strings: seeds, names, files, the text form",
-        _text_form, mutate_text,
-    ),
-    Reader(
-        "voice-statistics", "speaker statistics", _statistics, mutate_text,
-    ),
-    Reader(
-        "voice-json", "voices in JSON",
-        _json, mutate_json,
-    ),
-    Reader(
-        "voice-csv", "voices in CSV",
-        _csv, either(mutate_text, mutate_text, mutate_bytes),
-    ),
-    Reader(
-        "voice-npy", "voices in `.npy`",
-        _npy, mutate_npy,
-    ),
-    Reader(
-        "voice-sample", "cloned voices", _sample, mutate_json,
-    ),
-    Reader(
-        "wav", "WAV recordings", _wav,
-        either(mutate_wav, mutate_wav, mutate_bytes),
-    ),
-    Reader(
-        "compressed-audio", "FLAC, Ogg, MP3 and other recordings", _compressed, mutate_bytes,
-    ),
-)  # fmt: skip

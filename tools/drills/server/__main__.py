@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.core.command import command
-from tools.drills.record import FOLDER, Promise, read_records, write_record
+from tools.drills.record import Promise, merge_record, write_record
 from tools.drills.server import (
     budgets,
     connections,
@@ -59,16 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=DRILLS, help="run one, and replace its row")
     options = parser.parse_args(arguments)
     rows = _run([options.only] if options.only else list(DRILLS))
-    print(write_record("server", _replaced(rows[0]) if options.only else rows))
+    print((merge_record if options.only else write_record)("server", rows))
     return int(any(row.broken for row in rows))
-
-
-def _replaced(row: Promise) -> list[Promise]:
-    """The rows of the record with ``row`` in place of the one of its promise."""
-    kept = [old for old in read_records() if old.area == row.area] if FOLDER.exists() else []
-    if row.promise not in [old.promise for old in kept]:
-        return [*kept, row]
-    return [row if old.promise == row.promise else old for old in kept]
 
 
 def _run(names: list[str]) -> list[Promise]:

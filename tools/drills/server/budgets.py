@@ -18,9 +18,8 @@ import httpx
 
 from tools.drills.record import Promise
 from tools.drills.server.sockets import connections
-from tools.drills.server.target import PATIENCE, TEXT, Target, serving, within
+from tools.drills.server.target import PATIENCE, TEXT, Target, promised, serving, within
 
-COMMAND = "`python -m tools.drills.server`"
 UPLOAD = 16 << 20
 # The server's own budget, and as much again for what it makes of it.
 PENDING = 64 << 20
@@ -47,11 +46,9 @@ def uploads(bundle: Path, count: int, size: int = UPLOAD, allowed: int = ALLOWED
             grown = target.vitals().memory - before
             spoke = target.speaks()
         freed = within(PATIENCE, target.is_idle)
-    return Promise(
-        "server",
+    return promised(
         "Uploads that are never finished hold a bounded memory, and others are heard meanwhile",
-        f"{COMMAND}: bodies of {size >> 20} MiB for `/v1/batch` without their last byte, forms and "
-        "others",
+        f"bodies of {size >> 20} MiB for `/v1/batch` without their last byte, forms and others",
         count,
         "uploads",
         0 if grown <= allowed and spoke and freed else count,
@@ -75,12 +72,10 @@ def idle(bundle: Path, count: int, files: int = 1024, sentences: int = 800) -> P
     said = sum("files may be open" in line for line in log)
     errors = sum("Too many open files" in line or "Traceback" in line for line in log)
     broken = 0 if freed and said == 1 and errors <= 1 else count
-    return Promise(
-        "server",
+    return promised(
         "More connections than files may be open are let go, the number that is served is said at "
         "the start, and those who listen hear on",
-        f"{COMMAND}: idle connections at `ulimit -n {files}`, and a stream of {len(text):,} "
-        "characters",
+        f"idle connections at `ulimit -n {files}`, and a stream of {len(text):,} characters",
         count,
         "connections",
         broken,
@@ -131,11 +126,9 @@ def shares(bundle: Path, rounds: int, lines: int = 200) -> Promise:
                 target.client.delete(f"/v1/batch/{id}", headers={"x-api-key": KEYS[0]})
             target.client.delete(f"/v1/batch/{job}", headers={"x-api-key": KEYS[1]})
         broken += not _result(target, KEYS[1], kept)
-    return Promise(
-        "server",
+    return promised(
         "A key's jobs neither keep another's waiting nor push its results out",
-        f"{COMMAND}: one key uploads nine jobs of {lines} lines, the other one of a line, at "
-        "`--batch-jobs 8`",
+        f"one key uploads nine jobs of {lines} lines, the other one of a line, at `--batch-jobs 8`",
         rounds,
         "rounds",
         broken,
@@ -179,10 +172,9 @@ def queued(bundle: Path, count: int, size: int = UPLOAD, allowed: int = UPLOAD) 
             target.client.post("/v1/batch", files=files).raise_for_status()
         grown = (target.vitals().memory - before) / count
         spoke = target.speaks()
-    return Promise(
-        "server",
+    return promised(
         "Jobs that wait lie on the disk, not in memory",
-        f"{COMMAND}: uploads of {size >> 20} MiB behind one that is spoken",
+        f"uploads of {size >> 20} MiB behind one that is spoken",
         count,
         "jobs",
         0 if grown <= allowed / 4 and spoke else count,

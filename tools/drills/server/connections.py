@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tools.drills.record import Promise
 from tools.drills.server.sockets import connections, is_closed, request
-from tools.drills.server.target import PATIENCE, TEXT, serving, within
+from tools.drills.server.target import PATIENCE, TEXT, promised, serving, within
 
-COMMAND = "`python -m tools.drills.server`"
 RECEIVE = 2.0
 STALL = 2.0
 # A scheduler's delays, not the server's.
@@ -34,12 +33,10 @@ def half_open(
             sock.sendall(BEGINNINGS[index % len(BEGINNINGS)])
         left, seconds = _gone(opened, began, receive + patience)
         spoke = target.speaks()
-    return Promise(
-        "server",
+    return promised(
         "A connection that falls silent before its request is complete is closed, and then others "
         "are answered",
-        f"{COMMAND}: twice as many silent connections as are served, some after half a head or "
-        "half a body",
+        "twice as many silent connections as are served, some after half a head or half a body",
         count,
         "connections",
         left if spoke else count,
@@ -61,10 +58,9 @@ def slowloris(
             sock.sendall(body)
         left, seconds = _gone(opened, began, receive + patience, b"x")
         spoke = target.speaks()
-    return Promise(
-        "server",
+    return promised(
         "A client that sends its request a byte at a time is let go",
-        f"{COMMAND}: slowloris of heads and of bodies on every connection that is served",
+        "slowloris of heads and of bodies on every connection that is served",
         count,
         "connections",
         left if spoke else count,
@@ -112,10 +108,9 @@ def slow_readers(bundle: Path, count: int, others: int) -> Promise:
         # Each holds the half second that is kept, what the kernel took, and its piece.
         grown = (target.vitals().memory - before.memory) / 1e6
     broken = others - heard + (0 if freed else count)
-    return Promise(
-        "server",
+    return promised(
         "Who asks for speech and does not read it holds up nobody, and is let go",
-        f"{COMMAND}: clients with full receive buffers, and {others} others meanwhile",
+        f"clients with full receive buffers, and {others} others meanwhile",
         count,
         "slow readers",
         broken,
@@ -134,10 +129,9 @@ def leavers(bundle: Path, count: int) -> Promise:
                 time.sleep(0.05)
         freed = within(PATIENCE, target.is_idle)
         spoke = target.speaks()
-    return Promise(
-        "server",
+    return promised(
         "Who leaves, before or while the answer comes, leaves nothing behind",
-        f"{COMMAND}: connections reset after half a request or during the answer",
+        "connections reset after half a request or during the answer",
         count,
         "connections",
         0 if freed and spoke else count,

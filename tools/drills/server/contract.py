@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.drills.record import Promise
 from tools.drills.server.privacy import KEY, KEYS
-from tools.drills.server.target import serving
+from tools.drills.server.target import promised, serving
 
 
 def described(bundle: Path, examples: int) -> Promise:
@@ -20,11 +20,10 @@ def described(bundle: Path, examples: int) -> Promise:
         logged = "Traceback" in target.process.log
     broken = sum(found.values())
     told = "; ".join(f"{kind} ({count})" for kind, count in found.most_common(3))
-    return Promise(
-        "server",
+    return promised(
         "The server does what its OpenAPI description says, for requests that keep to it and for "
         "those that do not",
-        "`python -m tools.drills.server`: schemathesis over `/openapi.json` of the running server",
+        "schemathesis over `/openapi.json` of the running server",
         asked,
         "requests",
         broken if spoke and not logged else asked,

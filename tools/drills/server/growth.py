@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.drills.record import Promise
-from tools.drills.server.target import PATIENCE, Target, Vitals, serving, within
+from tools.drills.server.target import PATIENCE, Target, Vitals, promised, serving, within
 
 FORMATS = ("pcm", "wav", "flac", "mp3", "opus")
 ALLOWED_GROWTH = 0.03
@@ -24,10 +24,9 @@ def growth(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWTH)
     grown = after.memory / before.memory - 1
     more = (after.threads - before.threads, after.files - before.files)
     kept = grown <= allowed and max(more) <= 0
-    return Promise(
-        "server",
+    return promised(
         "Requests leave neither memory nor threads nor open files behind",
-        f"`python -m tools.drills.server`: after {warm:,} requests of every format, some of which "
+        f"after {warm:,} requests of every format, some of which "
         f"fail or are left, as many as counted here",
         count,
         "requests",

@@ -12,7 +12,7 @@ from chattts_onnx.speech.options import OPTIONS
 from tools.drills.record import Promise
 from tools.drills.server.connections import RECEIVE, SLACK
 from tools.drills.server.sockets import exchange, request
-from tools.drills.server.target import PATIENCE, TEXT, Target, serving, within
+from tools.drills.server.target import PATIENCE, TEXT, Target, promised, serving, within
 
 CLIENTS = 32
 # Stands for a connection that is neither answered nor closed.
@@ -50,10 +50,9 @@ def malformed(bundle: Path, count: int) -> Promise:
         if not target.speaks() or "Traceback" in target.process.log:
             wrong = count
     refused = sum(status is not None and 400 <= status < 500 for status in answers)
-    return Promise(
-        "server",
+    return promised(
         "A malformed request is refused (4xx) or its connection closed; the server goes on",
-        "`python -m tools.drills.server`: requests with bytes changed, cut, doubled or inserted, "
+        "requests with bytes changed, cut, doubled or inserted, "
         "and JSON with values of wrong kinds and sizes",
         count,
         "requests",
@@ -109,11 +108,9 @@ def huge(bundle: Path) -> Promise:
         if status is not None and not 400 <= status < 500
     }
     fine = spoke and not logged and peak <= ALLOWED_BYTES
-    return Promise(
-        "server",
+    return promised(
         "A huge request is refused before it takes memory or time",
-        "`python -m tools.drills.server`: endless bodies, heads, fields and parts, lengths of 30 "
-        "digits, JSON 100,000 deep",
+        "endless bodies, heads, fields and parts, lengths of 30 digits, JSON 100,000 deep",
         len(answers),
         "requests",
         len(wrong) if fine else len(answers),

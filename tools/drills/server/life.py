@@ -18,11 +18,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tools.drills.outcomes import run_tests
+from tools.drills.outcomes import tested
 from tools.drills.record import Promise
-from tools.drills.server.target import PATIENCE, TEXT, build_bundle, serving, within
+from tools.drills.server.target import PATIENCE, TEXT, build_bundle, promised, serving, within
 
-COMMAND = "`python -m tools.drills.server`"
 _HANGUPS = 200
 
 
@@ -75,11 +74,10 @@ def signals(bundle: Path, rounds: int, seed: int = 1) -> Promise:
             said = log.read()
         broken += ended != 0 or "Traceback" in said
         exchanges.append(said.count("serving bundle") - 1 if hangs_up else 0)
-    return Promise(
-        "server",
+    return promised(
         "Signals do the right thing once, at any moment after the program has begun: SIGHUP "
         "exchanges the bundles as soon as they are open, SIGTERM ends with status 0",
-        f"{COMMAND}: {_HANGUPS} SIGHUPs, or a SIGTERM, at a random moment of the first two seconds",
+        f"{_HANGUPS} SIGHUPs, or a SIGTERM, at a random moment of the first two seconds",
         rounds,
         "starts",
         broken,
@@ -107,10 +105,9 @@ def left_behind(bundle: Path, rounds: int) -> Promise:
                 answer = target.client.get(f"/v1/batch/{id}").json()
                 named = answer["error"]["type"] == "LostJobError"
                 broken += not named or not target.speaks() or any(folder.iterdir())
-    return Promise(
-        "server",
+    return promised(
         "What a job of a killed server had made is removed by the next one",
-        f"{COMMAND}: SIGKILL in the midst of a job, the folder then a minute old",
+        "SIGKILL in the midst of a job, the folder then a minute old",
         rounds,
         "kills",
         broken,
@@ -148,11 +145,10 @@ def exchanged(bundle: Path, rounds: int) -> Promise:
             over.set()
             for asker in askers:
                 asker.join()
-    return Promise(
-        "server",
+    return promised(
         "A bundle that is replaced by a link to another folder, the old one then removed, costs no "
         "request",
-        f"{COMMAND}: exchanges under two clients without a pause",
+        "exchanges under two clients without a pause",
         rounds,
         "exchanges",
         failed,
@@ -163,14 +159,11 @@ def exchanged(bundle: Path, rounds: int) -> Promise:
 
 def verified() -> Promise:
     """Graphs that change between the opening of their bundle and their own."""
-    passed, failed = run_tests("tests/chattts_onnx/format/test_manifest.py", "verified or gone")
-    return Promise(
+    return tested(
         "server",
         "A graph is verified when it is opened, however long after its bundle",
-        "`tests/chattts_onnx/format/test_manifest.py -k verified`: a graph or its weights written "
-        "over, or replaced, after the bundle was opened",
-        passed + failed,
-        "tests",
-        failed,
+        "tests/chattts_onnx/format/test_manifest.py",
+        "verified or gone",
+        "a graph or its weights written over, or replaced, after the bundle was opened",
         "refused by name (before: loaded)",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tools.drills.record import Promise
-from tools.drills.server.target import PATIENCE, TEXT, Target, serving, within
+from tools.drills.server.target import PATIENCE, TEXT, Target, promised, serving, within
 
 SLOTS, QUEUE = 4, 12
 TIMES = 10
@@ -36,12 +36,10 @@ def overload(bundle: Path, count: int, warm: int, allowed: float = ALLOWED_GROWT
     broken = count - seen["heard"] - seen["refused"]
     if not (idle and spoke) or growth > allowed or not seen["refused"]:
         broken = count
-    return Promise(
-        "server",
+    return promised(
         "Under ten times the load that it takes, a server answers 429 with `Retry-After` to what "
         "is too much, speaks to the others, and does not grow",
-        f"`python -m tools.drills.server`: {clients} clients without a pause at {SLOTS} slots and "
-        f"{QUEUE} places",
+        f"{clients} clients without a pause at {SLOTS} slots and {QUEUE} places",
         count,
         "requests",
         broken,

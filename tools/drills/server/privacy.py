@@ -10,7 +10,7 @@ import httpx
 
 from tools.drills.record import Promise
 from tools.drills.server.sockets import exchange
-from tools.drills.server.target import PATIENCE, Target, serving, within
+from tools.drills.server.target import PATIENCE, Target, promised, serving, within
 
 KEY = "k3y-of-the-drill"
 ADMIN_KEY = "4dmin-of-the-drill"
@@ -44,10 +44,9 @@ def wrong_keys(bundle: Path, guarded: Sequence[tuple[str, str]] = GUARDED) -> Pr
                 let_in += answer.status_code != 401
         right = all(target.client.get("/v1/voices", headers=h).is_success for h in _sent(KEY))
         kept = not any(key in target.process.log for key in (KEY, ADMIN_KEY))
-    return Promise(
-        "server",
+    return promised(
         "Only a whole, exact key opens what needs one",
-        "`python -m tools.drills.server`: every guarded address with no key, beginnings, endings, "
+        "every guarded address with no key, beginnings, endings, "
         "other cases, the other kind's key and odd bytes; that keys are compared in constant time: "
         "`tests/chattts_onnx/serve/test_access.py`",
         asked,
@@ -90,10 +89,9 @@ def logs(bundle: Path) -> Promise:
         log = target.process.log
     lines = log.splitlines()
     told = sum(MARKER in line for line in lines)
-    return Promise(
-        "server",
+    return promised(
         "The log at its default level holds nothing of what users send",
-        "`python -m tools.drills.server`: a marker as text, voice, variant, file, field, path, "
+        "a marker as text, voice, variant, file, field, path, "
         "query, header and damaged request; a failing engine and a failing route: "
         "`tests/chattts_onnx/serve/test_http_logs.py`",
         count,

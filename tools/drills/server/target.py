@@ -15,11 +15,18 @@ import psutil
 from chattts_onnx.format.manifest import Manifest
 from pipeline.studies.load.process import ServerProcess, continuous
 from tests.chattts_onnx import tiny_bundle
+from tools.drills.record import Promise
 
 TEXT = "hello world"
 STEPS = 12
 # Deadlines are for a broken server, not for a slow machine.
 PATIENCE = 60.0
+
+
+def promised(promise: str, tried: str, count: int, unit: str, broken: int, result: str) -> Promise:
+    """A row of the page: what is to hold, what this drill did, how often, and what came of it."""
+    command = "`python -m tools.drills.server`"
+    return Promise("server", promise, f"{command}: {tried}", count, unit, broken, result)
 
 
 def build_bundle(folder: Path, steps: int = STEPS) -> Path:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.drills.record import Promise
-from tools.drills.server.target import Target, serving
+from tools.drills.server.target import Target, promised, serving
 
 LAST = 0x10FFFF
 CLIENTS = 4
@@ -44,10 +44,9 @@ def planes(bundle: Path, block: int, step: int = 1) -> Promise:
             wrong.append("no speech afterwards")
         if "Traceback" in target.process.log:
             wrong.append("a traceback in the log")
-    return Promise(
-        "server",
+    return promised(
         "Any text is spoken or refused by name, whatever characters it has",
-        f"`python -m tools.drills.server`: every block of {block} code points of all 17 planes and "
+        f"every block of {block} code points of all 17 planes and "
         f"{len(HOSTILE)} hostile texts, as JSON, in a query, or as a line of a batch file",
         len(texts),
         "texts",

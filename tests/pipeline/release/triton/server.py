@@ -6,7 +6,6 @@ import os
 import queue
 import re
 import socket
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton
 
+from pipeline.core.process import Process
 from pipeline.release.triton.model.inputs import FIELDS
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -37,15 +37,9 @@ _INPUTS = {field.name: field.dtype[5:].replace("STRING", "BYTES") for field in F
 class Server:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[bytes], ports: list[int], log: Path) -> None:
+    def __init__(self, process: Process, ports: list[int]) -> None:
         self.process = process
         self._ports = ports
-        self._log = log
-
-    @property
-    def log(self) -> str:
-        """What it printed."""
-        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def client(self) -> triton.InferenceServerClient:
         """A new connection."""
@@ -68,8 +62,8 @@ class Server:
         """Until a state is reached."""
         deadline = time.monotonic() + GENEROUS_SECONDS
         while not condition():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"tritonserver:\n{self.log}")
+            if self.process.status is not None or time.monotonic() > deadline:
+                raise AssertionError(f"tritonserver:\n{self.process.output}")
             time.sleep(0.02)
 
 
@@ -123,49 +117,38 @@ def tensor(name: str, value: Any) -> triton.InferInput:
 
 
 @contextmanager
-def running(repository: Path, log: Path) -> Iterator[Server]:
+def running(repository: Path) -> Iterator[Server]:
     """A server that is ready, and stopped at the end."""
     for _ in range(5):
-        server = _started(repository, log)
-        try:
-            if server is not None:
+        ports = _free_ports(3)
+        named = zip(("http", "grpc", "metrics"), ports, strict=True)
+        options = [f"--{name}-{key}" for name, port in named
+                   for key in (f"port={port}", "address=127.0.0.1")]  # fmt: skip
+        # What is written must be complete: nothing is filled in.
+        options += ["--disable-auto-complete-config", "--exit-timeout-secs=10"]
+        command = [BINARY, f"--model-repository={repository}", *options]
+        with Process(command, os.environ, grace=GENEROUS_SECONDS) as process:
+            server = Server(process, ports)
+            if _ready(server):
                 yield server
                 return
-        finally:
-            if server is not None:
-                server.process.terminate()
-                server.process.wait(GENEROUS_SECONDS)
-    raise AssertionError(f"tritonserver did not start:\n{log.read_text(encoding='utf-8')}")
+    raise AssertionError(f"tritonserver found no free ports in {repository}")
 
 
-def _started(repository: Path, log: Path) -> Server | None:
-    """None when another program took one of the ports in between."""
-    ports = _free_ports(3)
-    names = ("http", "grpc", "metrics")
-    options = [f"--{name}-port={port}" for name, port in zip(names, ports, strict=True)]
-    addresses = [f"--{name}-address=127.0.0.1" for name in names]
-    # What is written must be complete: nothing is filled in.
-    strict = ["--disable-auto-complete-config", "--exit-timeout-secs=10"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [BINARY, f"--model-repository={repository}", *options, *addresses, *strict],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    server = Server(process, ports, log)
-    client = server.client()
+def _ready(server: Server) -> bool:
+    """Whether it gets ready; not where another program took one of the ports in between."""
+    client, process = server.client(), server.process
     deadline = time.monotonic() + GENEROUS_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.status is None:
         try:
             if client.is_server_ready():
-                return server
+                return True
         except triton.InferenceServerException:
             time.sleep(0.1)
-    process.kill()
-    process.wait()
-    if "Address already in use" in server.log or "failed to bind" in server.log.lower():
-        return None
-    raise AssertionError(f"tritonserver did not become ready:\n{server.log}")
+    said = process.output + process.errors
+    if "Address already in use" in said or "failed to bind" in said.lower():
+        return False
+    raise AssertionError(f"tritonserver did not become ready:\n{said}")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -45,7 +45,7 @@ def server(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         ),
     )
     write_repository(bundle.path, folder / "models", config)
-    with running(folder / "models", folder / "log.txt") as started:
+    with running(folder / "models") as started:
         yield started
 
 

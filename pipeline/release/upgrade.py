@@ -1,9 +1,8 @@
 """Change one tool's version everywhere it is written.
 
-``python -m pipeline.studies.release.upgrade NAME VERSION``.  A version stands in ``conf/tools``
-(DVC re-runs what depends on it), in ``pyproject.toml`` and in ``requirements/``.  Then:
-``make lock`` (what else it needs, and hashes), ``make repro`` and
-``python -m pipeline.studies.release.compare``.
+``python -m pipeline.release.upgrade NAME VERSION``.  A version stands in ``conf/tools`` (DVC
+re-runs what depends on it), in ``pyproject.toml`` and in ``requirements/``.  Then: ``make lock``
+(what else it needs, and hashes), ``make repro`` and ``dvc metrics diff``.
 """
 
 from __future__ import annotations
@@ -63,14 +62,14 @@ def _replace(path: Path, text: str) -> list[Path]:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: list the files that were changed."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.studies.release.upgrade", description=__doc__.partition("\n")[0]
+        prog="python -m pipeline.release.upgrade", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("name", help="a distribution of conf/tools, such as onnxruntime")
     parser.add_argument("version", help="exact version, such as 1.32.0")
     given = parser.parse_args(arguments)
     for path in upgrade(Path.cwd(), given.name, given.version):
         print(path)
-    print("next: make lock && make repro && python -m pipeline.studies.release.compare")
+    print("next: make lock && make repro && dvc metrics diff")
     return 0
 
 

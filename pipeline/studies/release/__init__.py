@@ -1,1 +1,0 @@
-"""Beside the last release, and the next version of a tool."""
