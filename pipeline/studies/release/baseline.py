@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Baseline:
         gates: limits of each variant, as they were.
         rules: what later figures are compared by, as they were.
         figures: value of each rule's key, by variant.
+        busy: Markdown that warns where the speed was measured on a busy machine.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Baseline:
     gates: dict[str, list[GateConfig]]
     rules: list[Rule]
     figures: dict[str, dict[str, float]]
+    busy: list[str] = field(default_factory=list)
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -93,6 +95,7 @@ def make_baseline(workspace: Path) -> dict[str, Any]:
         },
         "rules": [rule.as_dict() for rule in params.release.rules],
         "figures": present_figures(measured, params.release.rules),
+        "busy": measured.busy,
     }
 
 

@@ -36,6 +36,7 @@ class Comparison:
         changes: of every variant by every rule.
         gates: the last release's gates, held against the present rows.
         missing: variants of the last release that were not measured now.
+        busy: warnings of figures that a busy machine gave, then or now.
     """
 
     baseline: Baseline
@@ -43,6 +44,7 @@ class Comparison:
     changes: list[Change]
     gates: list[GateResult]
     missing: list[str]
+    busy: list[str]
 
     def failures(self, speed: bool) -> list[str]:
         """Why the result may not be released; ``speed`` counts what depends on the machine."""
@@ -69,7 +71,8 @@ def compare_with(baseline: Baseline, measured: Measured, tools: Mapping[str, str
             "figures of different weights can't be compared. Accept a new baseline: "
             "python -m pipeline.studies.release.baseline"
         )
-    alike = same_machine(baseline.machine, measured.machine)
+    # A busy machine's speed is a bar too low to hold anything against.
+    alike = same_machine(baseline.machine, measured.machine) and not baseline.busy
     present = present_figures(measured, baseline.rules)
     changes = [
         change
@@ -89,6 +92,11 @@ def compare_with(baseline: Baseline, measured: Measured, tools: Mapping[str, str
         changes=changes,
         gates=judge(measured.rows, gates, str(BASELINE)),
         missing=[variant for variant in baseline.figures if variant not in present],
+        busy=[
+            f"{when}: {note}"
+            for when, notes in (("Then", baseline.busy), ("Now", measured.busy))
+            for note in notes
+        ],
     )
 
 
@@ -96,6 +104,7 @@ def render(comparison: Comparison, failures: Sequence[str]) -> str:
     """The comparison as Markdown."""
     base = comparison.baseline
     parts = [f"# Against release {base.version} (`{base.commit[:12]}`)"]
+    parts += comparison.busy
     if comparison.tools:
         lines = [[name, before, after] for name, before, after in comparison.tools]
         parts.append("## Versions\n\n" + markdown_table(["tool", "then", "now"], lines))

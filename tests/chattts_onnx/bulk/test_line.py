@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chattts_onnx.bulk.errors import LineError
-from chattts_onnx.bulk.line import Defaults, line_seed, file_stem, parse_line
+from chattts_onnx.bulk.line import Defaults, file_stem, line_seed, parse_line
 
 DEFAULTS = Defaults(voice="7", seed=3, options={"speed": 2})
 

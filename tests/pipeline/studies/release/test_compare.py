@@ -81,6 +81,21 @@ def test_speed_of_another_machine_stops_nothing(released: Path) -> None:
     assert compare.main([]) == 0
 
 
+def test_a_busy_machine_s_baseline_says_so_and_stops_no_speed(
+    released: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = released / "reports/benchmark.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    report["context"]["load"] = 99
+    path.write_text(json.dumps(report), encoding="utf-8")
+    assert baseline.main([]) == 0
+    report["context"]["load"] = 0
+    path.write_text(json.dumps(report), encoding="utf-8")
+    edit_report(released, "benchmark", steps_per_second=1.0)
+    assert compare.main([]) == 0
+    assert "Then: **Busy machine**" in capsys.readouterr().out
+
+
 def test_versions_that_changed_are_shown(
     released: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
