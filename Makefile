@@ -48,7 +48,7 @@ endif
 NATIVE := $(VENV)/.native
 NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
 
-.PHONY: help setup site repro bench search ablation calibration-study targets load reports triton test lint audit params ui lock clean
+.PHONY: help known setup site repro bench search ablation calibration-study targets load reports triton test lint audit params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -73,7 +73,18 @@ $(NATIVE): $(NATIVE_SOURCES) | $(STAMP)
 		else echo "no C++ compiler: ONNX Runtime will run the decoding steps"; fi
 	@touch $@
 
-repro: setup ## Checkpoint to checked bundles, timed and recorded; ends with a table and wav files
+# What is asked for is looked at before minutes of set-up.
+KNOWN := $(basename $(notdir $(wildcard conf/checkpoint/*.yaml)))
+known:
+	@case " $(KNOWN) " in *" $(CHECKPOINT) "*) ;; *) \
+		echo "CHECKPOINT is $(CHECKPOINT); expected one of $(KNOWN)" >&2; exit 2;; esac
+	@test -z "$$CHECKPOINT_DIR" -o -d "$$CHECKPOINT_DIR" || \
+		{ echo "CHECKPOINT_DIR is $$CHECKPOINT_DIR; found no such folder" >&2; exit 2; }
+ifeq ($(CHECKPOINT)$(findstring checkpoint.path=,$(SELECT)$(OVERRIDES)),local)
+	@echo "CHECKPOINT is local; expected its folder, too: CHECKPOINT_DIR=folder" >&2; exit 2
+endif
+
+repro: known setup ## Checkpoint to checked bundles, timed and recorded; ends with a table and wav files
 ifeq ($(WORKSPACE),.)
 	@$(BIN)/python -m pipeline.compose
 else

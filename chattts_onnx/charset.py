@@ -38,6 +38,9 @@ _WIDER |= {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 _LONGEST_MARK = 4
 # What surrogateescape makes of a byte, and half of a character beyond U+FFFF.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# No text has these by itself, not even a terminal's; Chinese in UTF-16 without a mark is ASCII but
+# for them, and ISO-2022 is ASCII throughout.
+_UNTOLD = re.compile("[\x01-\x06\x0e-\x19\x1c-\x1f]|\x1b\\$")
 _BLOCK = 1 << 16
 HINT = "save it as UTF-8, or name its encoding, such as --encoding gb18030"
 
@@ -76,8 +79,9 @@ def decode(
 ) -> str:
     """``data`` as text; ``where`` names it in errors, ``own`` is the machine's encoding.
 
-    Raises :class:`InputError` on bytes that the encoding does not have, and on NUL characters,
-    which UTF-16 without a mark is full of.
+    Raises :class:`InputError` on bytes that the encoding does not have, on NUL characters, which
+    UTF-16 without a mark is full of, and where nothing names the encoding on controls of UTF-16 and
+    ISO-2022.
     """
     return "".join(_decoded(iter((data,)), where, encoding, own, hint))
 
@@ -129,6 +133,9 @@ def _decoded(
         if "\0" in text:
             found = f"NUL characters, as UTF-16 does that is read as {name.upper()}"
             raise InputError(f"{where} holds {found}; {hint}.")
+        if not (mark or encoding) and (control := _UNTOLD.search(text)) is not None:
+            found = f"U+{ord(control.group()[0]):04X}, as UTF-16 or ISO-2022 does"
+            raise InputError(f"{where} holds {found} that is read as {name.upper()}; {hint}.")
         if text:
             yield text
         if final:

@@ -28,6 +28,7 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "my repo"
     (folder / ".git").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
+    shutil.copytree(ROOT / "conf/checkpoint", folder / "conf/checkpoint")
     shutil.copytree(ROOT / "requirements", folder / "requirements")
     shutil.copy(ROOT / "pyproject.toml", folder)
     for build in ("cpu", "gpu"):
@@ -123,3 +124,19 @@ def test_help_is_shown_on_any_console() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert b"\\u2026" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["CHECKPOINT=minni"], "CHECKPOINT is minni; expected one of"),
+        (["CHECKPOINT=local"], "expected its folder, too"),
+        (["CHECKPOINT_DIR=/no where"], "found no such folder"),
+    ],
+)
+def test_a_checkpoint_that_is_not_there_is_told_before_set_up(words: list[str], told: str) -> None:
+    done = subprocess.run(
+        ["make", "repro", "VENV=no-such-venv", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and told in done.stderr
+    assert not (ROOT / "no-such-venv").exists()

@@ -17,6 +17,9 @@ COLUMNS = ("text", "id", "voice", *(option.shown for option in OPTIONS.values())
 # Seeds go into 32 bits, as many as a voice drawn from one can tell apart.
 _SEED_BYTES = 4
 _MAX_ID = 1000
+# Whole scripts are kept, but no dot: it begins a suffix, and two lead upwards.
+_UNSAFE = re.compile(r"[^\w-]+")
+_SHOWN_BYTES = 59
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -85,6 +88,16 @@ def line_seed(seed: int, name: str) -> int:
     """The seed of the line called ``name``, whatever stands before it in the corpus."""
     digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
     return int.from_bytes(digest[:_SEED_BYTES], "little")
+
+
+def file_stem(place: str, name: str) -> str:
+    """Name of a line's files without their suffix: its ``place`` (digits), and its id where it has
+    one of its own, as far as a path and a key of WebDataset can hold it.
+
+    Unique and in order by the place; at most 60 bytes longer, so that USTAR takes it.
+    """
+    safe = _UNSAFE.sub("_", name).encode()[:_SHOWN_BYTES].decode(errors="ignore").strip("_")
+    return place if safe in ("", str(int(place))) else f"{place}_{safe}"
 
 
 def _voice(value: Any, default: str | None) -> str | None:

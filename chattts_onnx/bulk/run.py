@@ -96,7 +96,7 @@ class Work:
         shard = task.line.number // self._store.job.scan.shard_lines
         opened = self._open[shard]
         if entry["status"] == "ok":
-            entry |= opened.keep(task.line.number)
+            entry |= opened.keep(task.line)
         self._add(opened, entry)
         self._finish(shard)
 

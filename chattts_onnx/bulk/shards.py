@@ -26,6 +26,7 @@ from ..speech.timing import read_sentences
 from .errors import BulkError
 from .files import write_error
 from .job import Job
+from .line import Line, file_stem
 
 MANIFEST = "manifest.jsonl"
 _WORK = ".work"
@@ -120,17 +121,14 @@ class OpenShard:
         """Whether every line is there."""
         return len(self._entries) == len(self.numbers)
 
-    def audio_name(self, number: int) -> str:
-        """File name of a line's audio."""
-        return f"{number:09d}.{self._store.job.settings.format}"
-
     def scratch(self, number: int) -> Path:
         """Where this process writes a line's audio until it is whole."""
-        return self.folder / f".{self._store.token}.{self.audio_name(number)}"
+        return self.folder / f".{self._store.token}.{number:09d}.{self._store.job.settings.format}"
 
-    def keep(self, number: int) -> dict[str, Any]:
+    def keep(self, line: Line) -> dict[str, Any]:
         """Take over the audio written to :meth:`scratch`; returns its ``file`` and ``sha256``."""
-        name, scratch = self.audio_name(number), self.scratch(number)
+        scratch = self.scratch(line.number)
+        name = f"{file_stem(f'{line.number:09d}', line.id)}{scratch.suffix}"
         digest = hash_file(scratch)
         scratch.replace(self.folder / name)
         return {"file": name, "sha256": digest}

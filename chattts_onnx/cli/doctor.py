@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 
+from ..errors import ChatTTSError
 from ..format.installed import known_bundle
+from ..format.manifest import Manifest
 from .common import Commands, add_bundle, new_command
 
 _EXAMPLES = """  chattts-onnx doctor
@@ -26,12 +29,17 @@ def add_command(commands: Commands) -> None:
 
 def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Print the findings; 1 when one of them is an error."""
-    from ..doctor import Finding, Level, diagnose, gather, self_test
+    from ..doctor import Finding, Level, compare_tools, diagnose, gather, self_test
 
-    findings = diagnose(gather())
+    facts, bundle = gather(), known_bundle(parsed.bundle)
+    findings = diagnose(facts)
+    # What can't be read is told by the self-test.
+    with suppress(ChatTTSError):
+        tools = Manifest.load(bundle, verify=False).tools if bundle else {}
+        findings += compare_tools(facts, tools)
     broken = any(f.level is Level.ERROR for f in findings)
     if not parsed.no_self_test and not broken:
-        for result in self_test(known_bundle(parsed.bundle)):
+        for result in self_test(bundle):
             findings.append(Finding(Level.OK if result.ok else Level.ERROR, result.line))
     if parsed.json:
         rows = [{"level": f.level.value, "what": f.what, "remedy": f.remedy} for f in findings]

@@ -15,7 +15,7 @@ from . import batch, completion, doctor, fetch, say, serve, verify, voices, wyom
 
 EXIT_USER_ERROR = 2
 _EXAMPLES = """examples:
-  chattts-onnx say "你好，世界。" -b bundles/int8 -o hello.wav --voice 7
+  chattts-onnx say "Please wait." -o wait.wav          # with an installed bundle
   chattts-onnx say -f book.txt -b bundles/int8 -o book.flac --voice anna
   echo "Call 555-1234." | chattts-onnx say -b bundles/int8 --voice 7 --play
   chattts-onnx batch corpus.jsonl -o speech -b bundles/int8 --voice 7

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -49,6 +49,24 @@ def diagnose(facts: Facts) -> list[Finding]:
         _extras,
     )
     return [finding for check in checks for finding in check(facts)]
+
+
+def compare_tools(facts: Facts, tools: Mapping[str, str]) -> Iterator[Finding]:
+    """What differs of the packages that a bundle was made and judged with (its ``tools``).
+
+    Kernels of another ONNX Runtime round differently, and so a seed may say something else.
+    """
+    names = {"numpy": "numpy", "onnxruntime": "onnxruntime", "tokenizers": "tokenizers"}
+    if facts.packages.get("onnxruntime-gpu"):
+        names["onnxruntime"] = "onnxruntime-gpu"
+    for tool, package in names.items():
+        here, made = facts.packages.get(package), tools.get(tool)
+        if here and made and here != made:
+            yield Finding(
+                Level.NOTE,
+                f"{package} {here}; the bundle was made and judged with {made}",
+                f"pip install {package}=={made} for exactly what was judged.",
+            )
 
 
 def _python(facts: Facts) -> Iterator[Finding]:
@@ -177,7 +195,7 @@ def _library(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             Level.NOTE,
             f"ONNX Runtime runs the decoding steps: {reason}",
-            "Install chattts-onnx-native: on CPUs it is faster.",
+            "pip install ./native in a checkout: on CPUs it is faster.",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import IO, Any
 from ..bulk.corpus import BEGINNING, Corpus, Record, Scan
 from ..bulk.errors import CorpusError
 from ..bulk.job import AudioFormat, Job, Settings
-from ..bulk.line import COLUMNS, Defaults, Line, parse_line
+from ..bulk.line import COLUMNS, Defaults, Line, file_stem, parse_line
 from ..charset import read_blocks
 from ..errors import InputError, TooLargeError
 from ..speech.options import absent
@@ -21,7 +20,6 @@ from ..untrusted import brief
 from .requests import SpeechRequest
 
 _COLUMNS = (*COLUMNS, "variant")
-_UNSAFE = re.compile(r"[^\w.-]+")
 _KINDS = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
 
 
@@ -38,9 +36,7 @@ class UploadLine(Line):
 
     def file_name(self, suffix: str) -> str:
         """A name for the archive: unique, in order, without anything that a path could abuse."""
-        stem, count = f"{self.number + 1:05d}", str(self.number + 1)
-        safe = re.sub(r"\.{2,}", ".", _UNSAFE.sub("_", self.id)).strip("._")[:60]
-        return f"{stem}.{suffix}" if safe in ("", count) else f"{stem}_{safe}.{suffix}"
+        return f"{file_stem(f'{self.number + 1:05d}', self.id)}.{suffix}"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def fold_characters(text: str, report: Report, emoji: EmojiRule = "drop") -> str
     """``text`` in plain characters: ASCII letters and digits, CJK, punctuation, symbols."""
     if text.isascii() and text.isprintable():
         return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _KEYCAP.sub(lambda m: report.add("keycap", m.group(), m.group(1)), text)
     if _KEYCAP_TEN in text:
         text = text.replace(_KEYCAP_TEN, report.add("keycap", _KEYCAP_TEN, " 10 "))
@@ -96,8 +97,6 @@ def _fold(character: str, report: Report) -> str:
 
 
 def _control(character: str, report: Report) -> str:
-    if character == "\r":
-        return ""
     if character in "\n\t\u2028\u2029\x0b\x0c\x85":
         return "\n" if character != "\t" else " "
     report.add("control character", f"U+{ord(character):04X}", "")

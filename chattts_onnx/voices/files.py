@@ -19,6 +19,7 @@ from ..errors import InputError, VoiceError
 from ..text.core.language import Spoken
 from ..untrusted import brief, brief_text, parse_json, read_limited, stand_in
 from .arrays import MAX_BYTES, array_names
+from .tables import whole_voices
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 TENSOR_KEYS = ("tensor", "emb", "embedding", "spk_emb", "vector")
@@ -154,6 +155,8 @@ def voice_names(path: Path) -> list[str]:
     try:
         if suffix in (".npz", ".safetensors"):
             return array_names(path)
+        if suffix in (".csv", ".tsv"):
+            return list(whole_voices(read_text(path)))
         value = parse_json(read_text(path)) if suffix == ".json" else None
     except (ValueError, OSError):
         return []

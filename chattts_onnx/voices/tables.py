@@ -12,6 +12,8 @@ _DECIMAL_COMMA = re.compile(r"^[-+]?\d+,\d+(?:[eE][-+]?\d+)?$")
 _PRINTED = re.compile(
     r"(?:tensor|array|torch\.Tensor|np\.array)\(|,\s*(?:dtype|device)=[^)]*|[\[\]()]"
 )
+# A list of numbers, or the beginning of the text form.
+_WHOLE = re.compile(r"\s*\[+\s*[-+.\d][^\]]*,|\s*[\u4e00-\u8dff]{8}")
 Rows = list[list[float | None]]
 
 
@@ -31,8 +33,30 @@ def parse_csv(text: str, hidden_size: int) -> list[float]:
     if separator is None:
         rows = [line.split() for line in lines]
     else:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=separator))
+        rows = _rows("\n".join(lines), separator)
     return parse_cells(rows, hidden_size)
+
+
+def whole_voices(text: str) -> dict[str, str]:
+    """Voices of a table that has one in a cell of each row (a list or the text form), by the row's
+    first other cell; {} where it is none."""
+    found: dict[str, str] = {}
+    first = text.partition("\n")[0]
+    separator = next((mark for mark in "\t;" if mark in first), ",")
+    for number, row in enumerate(_rows(text, separator)):
+        voice = next((cell for cell in row if _WHOLE.match(cell)), None)
+        if voice is not None:
+            name = next((cell for cell in row if cell.strip() and cell is not voice), str(number))
+            found.setdefault(name.strip(), voice)
+    return found
+
+
+def _rows(text: str, separator: str) -> list[list[str]]:
+    """Cells of a CSV; ``ValueError`` where it is none."""
+    try:
+        return list(csv.reader(io.StringIO(text, newline=None), delimiter=separator))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def parse_cells(rows: list[list[str]], hidden_size: int) -> list[float]:

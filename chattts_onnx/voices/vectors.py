@@ -90,8 +90,9 @@ def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) ->
     ``.npy``, ``.npz`` and ``.safetensors`` hold arrays.  JSON holds a list, an object with
     ``tensor`` (numbers or the text form), a collection of named ones, what pandas writes, or a
     speaker of Speech-AI-Forge.  CSV may be a spreadsheet's or pandas' export: with BOM, header,
-    index, quotes, commas, semicolons or tabs, in one row or one number a line.  The text form may
-    be quoted, wrapped or assigned to a name.  ``name`` picks one of a collection, array or sheet.
+    index, quotes, commas, semicolons or tabs, in one row or one number a line, or a whole voice in
+    a cell of each row.  The text form may be quoted, wrapped or assigned to a name.  ``name`` picks
+    one of a collection, array or sheet.
     Text of any suffix is taken for what it holds; pickles are refused with the way to convert them.
     """
     source = Path(path)
@@ -112,13 +113,17 @@ def load_speaker(path: Path | str, hidden_size: int, name: str | None = None) ->
 
 
 def _from_text(text: str, source: Path, hidden_size: int, name: str | None) -> Speaker:
-    if source.suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
-        picked = voice_files.pick(parse_json(text), name, source)
+    table = source.suffix.lower() in (".csv", ".tsv")
+    whole = tables.whole_voices(text) if table else {}
+    # Between brackets numpy prints numbers with spaces between them.
+    opens = ("{", "[") if "," in text else ("{",)
+    if whole or source.suffix.lower() == ".json" or text.lstrip().startswith(opens):
+        picked = voice_files.pick(whole or parse_json(text), name, source)
         if isinstance(picked, str) and not picked.lstrip().startswith("["):
             return decode_speaker(picked, hidden_size)
         values = parse_json(picked) if isinstance(picked, str) else picked
         return check_speaker(values, hidden_size, str(source))
-    if source.suffix.lower() in (".csv", ".tsv") or not _TEXT_FORM.search(text):
+    if table or not _TEXT_FORM.search(voice_files.tidy_text_form(text)):
         numbers = tables.parse_csv(text, hidden_size)
         return check_speaker(numbers, hidden_size, str(source))
     return decode_speaker(text, hidden_size)
@@ -153,7 +158,7 @@ def check_speaker(values: Any, hidden_size: int, where: str) -> Speaker:
             vector = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise VoiceError(f"{where} is not a row of numbers: {brief_text(error)}") from error
-    if vector.ndim == 2 and 1 in vector.shape:
+    if vector.ndim > 1 and vector.size == max(vector.shape):
         vector = vector.reshape(-1)
     if vector.shape != (hidden_size,):
         raise VoiceError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.report.figure import INK, new_figure, save_figure
+from pipeline.report.figure import BETTER, INK, new_figure, save_figure, three
 
 BLOCK = re.compile(r"\.(\d+)\.(.+)/[^/]+$")
 """``layers.3.mlp.down_proj/MatMul``: the block's number and its projection."""
@@ -24,12 +24,14 @@ class Heat:
     Attributes:
         title: its heading.
         values: number of a layer by the layer's node name.
-        log: colours by the decimal logarithm; zeros stay white.
+        unit: of the values.
+        log: colours by the logarithm; zeros stay white.
         reverse: small numbers are the bad ones.
     """
 
     title: str
     values: Mapping[str, float]
+    unit: str = ""
     log: bool = False
     reverse: bool = False
 
@@ -60,20 +62,41 @@ def draw_heat(path: Path, title: str, maps: Sequence[Heat]) -> None:
     size = (4.4 * columns, (1.6 + 0.28 * tallest) * lines)
     figure = new_figure(*size, title)
     for index, (heat, values, names) in enumerate(drawn, start=1):
-        _draw(figure, figure.add_subplot(lines, columns, index), heat, values, names)
+        _draw(figure.add_subplot(lines, columns, index), heat, values, names)
     save_figure(figure, path)
 
 
-def _draw(
-    figure: Any, axes: Any, heat: Heat, values: NDArray[np.float64], names: list[str]
-) -> None:
-    shown = np.log10(np.where(values > 0, values, np.nan)) if heat.log else values
-    image = axes.imshow(shown, aspect="auto", cmap="YlOrRd_r" if heat.reverse else "YlOrRd")
-    axes.set_title(heat.title, fontsize=8, color=INK, wrap=True)
-    axes.set_xticks(range(len(names)), names, fontsize=7, rotation=20)
-    axes.set_yticks(range(len(values)), range(len(values)), fontsize=6)
-    axes.set_ylabel("layer", fontsize=7)
-    bar = figure.colorbar(image, ax=axes)
-    bar.ax.tick_params(labelsize=6)
+def _draw(axes: Any, heat: Heat, values: NDArray[np.float64], names: list[str]) -> None:
+    """Cells in colour, each with its value, so that no scale is needed beside them."""
+    norm = _norm(heat, values)
+    axes.imshow(values, aspect="auto", cmap="YlOrRd_r" if heat.reverse else "YlOrRd", norm=norm)
+    for (row, column), value in np.ndenumerate(values):
+        dark = norm is not None and (norm(value) < 0.4 if heat.reverse else norm(value) > 0.6)
+        axes.text(
+            column, row, three(value), ha="center", va="center", fontsize=6,
+            color="white" if dark else INK,
+        )  # fmt: skip
+    better = BETTER["higher" if heat.reverse else "lower"]
+    axes.set_title(f"{heat.title}\n{heat.unit}, {better}", fontsize=9, color=INK)
+    axes.set_xticks(range(len(names)), names, fontsize=7)
+    axes.set_yticks(range(len(values)), range(len(values)), fontsize=7)
+    axes.set_ylabel("block", fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _norm(heat: Heat, values: NDArray[np.float64]) -> Any:
+    """Colours span a decade, or 10 dB, at least: what is all alike is not to look alarming.
+
+    None where no value can be shown.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    good = values[np.isfinite(values) & (values > 0 if heat.log else True)]
+    if not good.size:
+        return None
+    low, high = float(good.min()), float(good.max())
     if heat.log:
-        bar.set_label("log10", fontsize=7)
+        return LogNorm(min(low, high / 10), high)
+    low, high = (low, max(high, low + 10)) if heat.reverse else (min(low, high - 10), high)
+    return Normalize(low, high)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.report.rows import Row, make_row
+from pipeline.report.rows import Row, Rows, make_row, select
 from pipeline.report.write import format_value, markdown_table
 from pipeline.sensitivity.heatmap import Heat
 from pipeline.sensitivity.noise import LayerNoise
@@ -13,6 +13,14 @@ from pipeline.sensitivity.outliers import OUTLIER, SHOWN, PhaseRange, shared
 
 VARIANT = "int8"
 Effects = Mapping[str, Mapping[str, float]]
+
+LOSSES = {
+    "gpt": ("logit KL", "mnat", 1e3),
+    "text_head": ("logit KL", "mnat", 1e3),
+    "dvae_encode": ("codes that differ", "%", 1e2),
+}
+MEL = "mel error", "10⁻³ ln", 1e3
+"""What ``effect`` is, the unit that shows it, and how much of that is one; of other graphs MEL."""
 
 RANDOM = (
     "**Random weights**: which layers are sensitive is a property of trained weights; this shows "
@@ -113,15 +121,25 @@ def range_table(ranges: Sequence[PhaseRange]) -> str:
     return f"## Activation ranges\n\n{note}\n\n{markdown_table(header, lines)}"
 
 
-def heats(effects: Effects, noise: Sequence[LayerNoise]) -> list[Heat]:
-    """Effects of the GPT's layers and of what makes sound, and the GPT's accumulated SQNR."""
+def heats(rows: Rows) -> list[Heat]:
+    """Effects of the GPT's layers and of what makes sound, and the GPT's SQNR."""
+    by_graph: dict[str, dict[str, float]] = {}
+    for graph, layer, value in _by_layer(rows, "effect"):
+        by_graph.setdefault(graph, {})[layer] = value
     maps = []
-    for component, by_layer in effects.items():
-        values = {path.split("/", 1)[1]: value for path, value in by_layer.items()}
-        what = "logit KL" if component == "gpt" else "loss"
-        maps.append(Heat(f"{component}: {what}, one layer quantized", values, log=True))
-    gathered = {e.layer: e.accumulated.sqnr_db for e in noise if e.graph == "gpt"}
-    alone = {e.layer: e.alone.sqnr_db for e in noise if e.graph == "gpt" and e.alone is not None}
-    maps.insert(1, Heat("gpt: SQNR of outputs, this layer alone (dB)", alone, reverse=True))
-    maps.insert(2, Heat("gpt: SQNR of outputs, accumulated (dB)", gathered, reverse=True))
+    for graph, values in by_graph.items():
+        what, unit, factor = LOSSES.get(graph, MEL)
+        values = {layer: factor * value for layer, value in values.items()}
+        maps.append(Heat(f"{graph}, one layer quantized: {what}", values, unit, log=True))
+    for place, which in enumerate(("alone", "accumulated"), start=1):
+        found = _by_layer(rows, f"{which}_sqnr")
+        values = {layer: value for graph, layer, value in found if graph == "gpt"}
+        maps.insert(place, Heat(f"gpt: SQNR of outputs, {which}", values, "dB", reverse=True))
     return maps
+
+
+def _by_layer(rows: Rows, metric: str) -> Iterator[tuple[str, str, float]]:
+    """Graph, layer and value of each row of a metric."""
+    for row in select(rows, metric):
+        graph, _, layer = str(row["layer"]).partition("/")
+        yield graph, layer, float(row["value"])

@@ -11,8 +11,9 @@ from string import Template
 from typing import Any
 
 from chattts_onnx.hearing.scoring import canonical_words, score
-from pipeline.report.write import with_interval
+from pipeline.report.figure import three
 from pipeline.speech.config import PageConfig
+from pipeline.speech.drawing import number
 from pipeline.speech.figures import MEASURES, Judgement, overall
 from pipeline.speech.sound import audio_uri, spectrogram_uri
 
@@ -68,21 +69,25 @@ def render_page(
 
 
 def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
-    """A table of all metrics; intervals in brackets."""
+    """A table of all metrics, three digits, each interval below its value."""
     cells = {(row["variant"], row["metric"]): row for row in overall(rows)}
     chosen = [m for m in MEASURES if any((v, m.name) in cells for v in variants)]
     head = "".join(
         f"<th>{escape(m.name.replace('_', ' '))} ({escape(m.unit)})</th>" for m in chosen
     )
     body = "".join(
-        f"<tr><th>{escape(variant)}</th>"
-        + "".join(
-            f"<td>{escape(with_interval(cells[variant, m.name], digits=3))}</td>" for m in chosen
-        )
+        f"<tr><th>{escape(variant.replace('_', ' '))}</th>"
+        + "".join(_figure(cells[variant, m.name]) for m in chosen)
         + "</tr>"
         for variant in variants
     )
     return f"<table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _figure(row: Mapping[str, Any]) -> str:
+    value, low, high = (number(row.get(key)) for key in ("value", "low", "high"))
+    interval = f"<small>{three(low)} … {three(high)}</small>" if low < high else ""
+    return f"<td>{three(value) or '–'}{interval}</td>"
 
 
 def _toggle(index: int, variant: str) -> str:

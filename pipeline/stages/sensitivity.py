@@ -29,6 +29,7 @@ from pipeline.sensitivity.report import heats, sections, sensitivity_rows
 from pipeline.stages._runner import stage_main
 
 REPORT = Path("reports/sensitivity.json")
+HEADING = "Static INT8, block by projection: dark is worse"
 RECORDINGS = 4
 """Recordings that SQNR is taken over: its mean over positions settles long before."""
 
@@ -67,16 +68,16 @@ def run(params: Params, workspace: Path) -> None:
         manifest.checkpoint, PROVIDERS, target=config.target, calibrator=config.calibrator,
         prompts=few, recordings=RECORDINGS,
     )  # fmt: skip
+    rows = sensitivity_rows(effects, noise, ranges)
     write_report(
         workspace / REPORT,
         context,
-        sensitivity_rows(effects, noise, ranges),
+        rows,
         title="Sensitivity to static INT8",
         sections=sections(context, effects, noise, ranges),
         picture=True,
     )
-    picture = (workspace / REPORT).with_suffix(".png")
-    draw_heat(picture, "Static INT8, layer by projection: dark is worse", heats(effects, noise))
+    draw_heat((workspace / REPORT).with_suffix(".png"), HEADING, heats(rows))
 
 
 def _noise(evaluator: Evaluator, graph: str, file: str, config: Int8Config) -> list[LayerNoise]:

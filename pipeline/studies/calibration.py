@@ -22,7 +22,7 @@ from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import graph_feeds
 from pipeline.quantization.calibration.statistics import GraphStatistics, collect
 from pipeline.report.figure import OTHERS, legend_below, new_figure, save_figure, style
-from pipeline.report.rows import Row, make_row
+from pipeline.report.rows import Row, Rows, make_row, select
 from pipeline.report.write import format_value, markdown_table, report_context, write_report
 from pipeline.search.effect import loss_of
 from pipeline.search.evaluate import SOURCE
@@ -88,11 +88,12 @@ def run(params: Params, workspace: Path) -> None:
         manifest.checkpoint, PROVIDERS, sentences=recording.sentences, draws=DRAWS,
         target=params.precision.int8.target, prompts=params.search.prompts,
     )  # fmt: skip
+    rows = study_rows(losses)
     write_report(
-        workspace / REPORT, context, study_rows(losses), title="Calibration samples",
+        workspace / REPORT, context, rows, title="Calibration samples",
         sections=[study_section(losses)], picture=True,
     )  # fmt: skip
-    _draw((workspace / REPORT).with_suffix(".png"), losses)
+    draw_study((workspace / REPORT).with_suffix(".png"), rows)
 
 
 def _together(parts: Sequence[GraphStatistics], chosen: Sequence[int]) -> GraphStatistics:
@@ -144,15 +145,16 @@ def _cell(found: list[float]) -> str:
     return f"{format_value(float(np.mean(found)))} ({format_value(max(found))})"
 
 
-def _draw(path: Path, losses: dict[str, dict[int, list[float]]]) -> None:
+def draw_study(path: Path, rows: Rows) -> None:
+    """Draw ``reports/calibration_study.png``: means, and the range of the draws."""
     figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
-    for place, (calibrator, by_size) in enumerate(losses.items()):
-        counts = sorted(by_size)
-        colour = OTHERS[place % len(OTHERS)]
-        means = [float(np.mean(by_size[size])) for size in counts]
+    for place, calibrator in enumerate(dict.fromkeys(str(row["calibrator"]) for row in rows)):
+        own = sorted(select(rows, calibrator=calibrator), key=lambda row: int(row["samples"]))
+        counts, colour = [row["samples"] for row in own], OTHERS[place % len(OTHERS)]
+        means = [row["value"] for row in own]
         axes.plot(counts, means, marker="o", markersize=3, label=calibrator, color=colour)
-        low, high = [min(by_size[s]) for s in counts], [max(by_size[s]) for s in counts]
+        low, high = [row["min"] for row in own], [row["max"] for row in own]
         axes.fill_between(counts, low, high, alpha=0.15, color=colour)
     axes.set_xscale("log", base=2)
     style(axes, "KL(FP32 ‖ INT8): mean and range of the draws", "nat", "lower")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,23 @@ def save_model(bundle: Path, folder: Path) -> None:
         BundleError: the bundle is damaged.
     """
     manifest = Manifest.load(bundle)
-    mlflow.pyfunc.save_model(
-        str(folder),
-        python_model=str(CODE),
-        artifacts={"bundle": str(bundle)},
-        code_paths=[str(Path(chattts_onnx.__file__).parent)],
-        signature=SIGNATURE,
-        input_example=dict(EXAMPLE),
-        pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
-        metadata={
-            "variant": manifest.variant,
-            "checkpoint": str(manifest.checkpoint.get("name")),
-            "weights_licence": str(manifest.checkpoint.get("license")),
-        },
-    )
+    with warnings.catch_warnings():
+        # The signature says more than type hints could.
+        warnings.filterwarnings("ignore", ".*Add type hints", UserWarning)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(CODE),
+            artifacts={"bundle": str(bundle)},
+            code_paths=[str(Path(chattts_onnx.__file__).parent)],
+            signature=SIGNATURE,
+            input_example=dict(EXAMPLE),
+            pip_requirements=[f"{name}=={installed_version(name)}" for name in REQUIREMENTS],
+            metadata={
+                "variant": manifest.variant,
+                "checkpoint": str(manifest.checkpoint.get("name")),
+                "weights_licence": str(manifest.checkpoint.get("license")),
+            },
+        )
 
 
 def log_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,10 @@ def test_every_parameter_is_some_stages() -> None:
     assert used == leaves - {"variants"}
 
 
-def test_reports_are_kept_in_git_and_the_rest_by_dvc() -> None:
+def test_reports_are_kept_in_git_and_the_rest_by_dvc(tmp_path: Path) -> None:
+    # A repository of its own, since a source archive has none.
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
     for name, stage in STAGES.items():
         entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
         for entry in entries:
@@ -107,7 +111,7 @@ def test_reports_are_kept_in_git_and_the_rest_by_dvc() -> None:
                 assert settings == {"cache": False}, (name, path)
             # A pattern for folders matches what is inside, also where the folder is not made yet.
             inside = path if Path(path).suffix else f"{path}/file"
-            ignored = subprocess.run(["git", "check-ignore", "-q", inside], cwd=ROOT)
+            ignored = subprocess.run(["git", "check-ignore", "-q", inside], cwd=tmp_path)
             assert (ignored.returncode == 0) != path.startswith("reports/"), (name, path)
 
 

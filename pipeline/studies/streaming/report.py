@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.figure import OTHERS, legend_below, new_figure, save_figure, style
+from pipeline.report.figure import OTHERS, legend_below, new_figure, save_figure, style, three
 from pipeline.report.machine import busy_note
-from pipeline.report.rows import Rows, select
+from pipeline.report.rows import Rows, find_value, select
 from pipeline.report.write import format_value, markdown_table
 
 NOTES = """\
@@ -50,8 +50,8 @@ def draw_streaming(path: Path, rows: Rows) -> None:
         times = select(rows, "stream_seconds")
         for place, mode in enumerate(dict.fromkeys(str(row["mode"]) for row in times)):
             own = sorted((row["steps"], row["value"]) for row in times if row["mode"] == mode)
-            slope = _cell(rows, "slope", mode=mode)
-            label = f"{mode} (slope {slope})"
+            slope = find_value(rows, "", "slope", mode=mode)
+            label = mode if slope is None else f"{mode} (slope {three(slope)})"
             axes.plot(*zip(*own, strict=True), marker="o", label=label, color=OTHERS[place % 6])
         if log:
             axes.set_xscale("log", base=2)

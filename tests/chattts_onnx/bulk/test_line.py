@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chattts_onnx.bulk.errors import LineError
-from chattts_onnx.bulk.line import Defaults, line_seed, parse_line
+from chattts_onnx.bulk.line import Defaults, file_stem, line_seed, parse_line
 
 DEFAULTS = Defaults(voice="7", seed=3, options={"speed": 2})
 
@@ -51,3 +51,19 @@ def test_a_seed_depends_on_the_id_not_on_the_place() -> None:
 
     assert seed(0, "a") == seed(9, "a") != seed(0, "b")
     assert seed(0, "a") != seed(0, "a", Defaults(seed=4))
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("anna_001", "000000012_anna_001"),
+        ("欢迎 1", "000000012_欢迎_1"),
+        ("a/../b.v2", "000000012_a_b_v2"),
+        ("12", "000000012"),
+        ("...", "000000012"),
+        ("语" * 40, "000000012_" + "语" * 19),
+    ],
+)
+def test_files_are_named_by_place_and_id(name: str, stem: str) -> None:
+    assert file_stem("000000012", name) == stem
+    assert len(f"{stem}.jsonl".encode()) < 100

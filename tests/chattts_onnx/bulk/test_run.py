@@ -145,6 +145,7 @@ def test_bad_lines_are_recorded_and_passed(bundle: Bundle, tmp_path: Path) -> No
     with tarfile.open(job.output / "shard-000001.tar") as archive:
         assert len(archive.getnames()) == 0
     with tarfile.open(job.output / "shard-000002.tar") as archive:
+        assert archive.getnames()[:2] == ["000000004_u1.wav", "000000004_u1.json"]
         assert len(archive.getnames()) == 4
     assert check(job.corpus, bundle, job.settings).failed == 5
     with pytest.raises(CorpusError, match="5 of 11 lines can't be spoken; line 1"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chattts_onnx.doctor import Facts, Level, diagnose
+from chattts_onnx.doctor import Facts, Level, compare_tools, diagnose
 
 CPU = Facts(
     python=(3, 11, 7),
@@ -122,3 +122,12 @@ def test_driver_is_read_from_the_kernel_s_words(
     for text, version in zip(words, ("550.54.14", "580.82.07"), strict=True):
         assert facts.parse_driver(text) == version
     assert facts.parse_driver("nothing") is None
+
+
+@pytest.mark.parametrize(("facts", "package"), [(CPU, "onnxruntime"), (GPU, "onnxruntime-gpu")])
+def test_what_differs_from_a_bundle_s_tools_is_said(facts: Facts, package: str) -> None:
+    tools = {"numpy": "2.4", "onnxruntime": "1.30.0", "torch": "9"}
+    (found,) = compare_tools(facts, tools)
+    assert f"{package} 1.31.1; the bundle was made and judged with 1.30.0" in found.what
+    assert f"{package}==1.30.0" in found.remedy
+    assert not list(compare_tools(facts, {**tools, "onnxruntime": "1.31.1"}))

@@ -13,9 +13,10 @@ import onnxruntime as ort
 import pytest
 
 from chattts_onnx import cli
-from chattts_onnx.doctor import gather, self_test
+from chattts_onnx.doctor import gather, self_test, selftest
 from chattts_onnx.doctor.elf import needed_libraries
 from chattts_onnx.doctor.selftest import matmul_model
+from chattts_onnx.format.abilities import Abilities
 from tests.chattts_onnx import tiny_bundle
 
 
@@ -64,14 +65,27 @@ def test_self_test_fits_into_the_models_positions(tmp_path: Path) -> None:
     assert speech.ok, speech.line
 
 
+def test_command_says_what_differs_from_the_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tiny_bundle.build(tmp_path / "old")
+    replace(manifest, tools={"onnxruntime": "1.0"}).write(tmp_path / "old")
+    assert cli.main(["doctor", "--no-self-test", "-b", str(tmp_path / "old")]) == 0
+    assert "made and judged with 1.0" in capsys.readouterr().out
+
+
+def test_self_test_asks_for_no_language(bundle_path: Path) -> None:
+    abilities = Abilities("Greetings.", ("en",), ())
+    assert not abilities.missing_languages(selftest.TEXT)
+    assert "zh" in abilities.missing_languages("一二三四五")
+
+
 def test_command_prints_and_tells_by_its_status(
     bundle_path: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from chattts_onnx.doctor import selftest
-
     monkeypatch.setattr(selftest.self_test, "__defaults__", (0.05,))
     assert cli.main(["doctor", "-b", str(bundle_path)]) == 0
     out = capsys.readouterr().out

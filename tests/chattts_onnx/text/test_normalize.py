@@ -154,9 +154,9 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
         text = unit * count
         best = float("inf")
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             normalize(text)
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.process_time() - started)
         return best
 
     short = max(1, 400 // len(unit))

@@ -71,7 +71,39 @@ def test_spreadsheets_export(tmp_path: Path, form: str) -> None:
     np.testing.assert_array_equal(voices.load_speaker(source, SIZE), EXPECTED)
 
 
-@pytest.mark.parametrize("content", ["", "a,b,c", "1;2;3", "sep=;", '"1', "1,2\n3,x"])
+def test_a_cell_may_hold_a_whole_voice(tmp_path: Path) -> None:
+    """As tables of rated voices have them: a list or the text form beside a name."""
+    first, second = voices.random_speaker(1, SIZE), voices.random_speaker(2, SIZE)
+    path = tmp_path / "rated.csv"
+    rows = f'name,emb\nanna,"{first.tolist()}"\nbob,{voices.encode_speaker(second)}\n'
+    path.write_text(rows, encoding="utf-8")
+    np.testing.assert_array_equal(voices.load_speaker(path, SIZE, "anna"), first)
+    np.testing.assert_allclose(voices.load_speaker(path, SIZE, "bob"), second, atol=2e-3)
+    with pytest.raises(VoiceError, match="holds the voices anna, bob"):
+        voices.load_speaker(path, SIZE)
+
+
+@pytest.mark.parametrize("form", ["short lines", "no width", "numpy", "nested"])
+def test_what_copying_makes_of_a_voice(tmp_path: Path, form: str) -> None:
+    vector = voices.random_speaker(3, SIZE)
+    text = voices.encode_speaker(vector)
+    shared = {
+        "short lines": "\n".join(text[i : i + 5] for i in range(0, len(text), 5)),
+        "no width": "\u200b".join(text[i : i + 6] for i in range(0, len(text), 6)),
+        "numpy": np.array2string(vector, threshold=SIZE),
+        "nested": f"[[{vector.tolist()}]]",
+    }
+    (tmp_path / "v.txt").write_text(shared[form], encoding="utf-8")
+    found = voices.load_speaker(tmp_path / "v.txt", SIZE)
+    np.testing.assert_allclose(found, vector, atol=2e-3)
+
+
+LONG_CELL = '"' + "1" * 200_000 + '",1'
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a,b,c", "1;2;3", "sep=;", '"1', "1,2\n3,x", LONG_CELL], ids=range(7)
+)
 def test_damaged_csv_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "v.csv").write_text(content)
     with pytest.raises(VoiceError, match=r"v\.csv"):

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import urllib.request
+import warnings
 import wave
 from pathlib import Path
 
@@ -23,7 +24,10 @@ SHORT = {"max_new_tokens": 8}
 @pytest.fixture(scope="module")
 def saved(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    save_model(tiny, folder)
+    with warnings.catch_warnings():
+        # Each variant of a run is saved; what is told each time is noise.
+        warnings.simplefilter("error", UserWarning)
+        save_model(tiny, folder)
     return folder
 
 
