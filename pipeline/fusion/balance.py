@@ -75,7 +75,7 @@ def balance(model: ir.Model, context: Context) -> Change:
     graph = model.graph
     # pairs first: they change columns that a norm's factors go by
     found = sorted(sites(graph), key=lambda site: site.kind == "norm")
-    channels = {}
+    channels: dict[str, tuple[int, ...]] = {}
     for site in found:
         scale = _factors(site)
         if uneven := _uneven(scale):
