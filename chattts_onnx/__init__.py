@@ -12,6 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import _moved
+from .errors import (
+    BundleError,
+    ChatTTSError,
+    GenerationError,
+    InputError,
+    NonFiniteError,
+    ProviderError,
+    QueueFullError,
+    RequestCancelledError,
+    VoiceError,
+)
 
 __version__ = "0.1.0"
 
@@ -25,17 +36,6 @@ if TYPE_CHECKING:
     from .client import ChatTTSStreamer
     from .decoding.params import GenerationParams
     from .decoding.request import Generation, Request
-    from .errors import (
-        BundleError,
-        ChatTTSError,
-        GenerationError,
-        InputError,
-        NonFiniteError,
-        ProviderError,
-        QueueFullError,
-        RequestCancelledError,
-        VoiceError,
-    )
     from .format.manifest import GraphInfo, Manifest, ModelInfo, ReceptiveField, TensorInfo
     from .speech.engine import Engine, Ticket
     from .speech.narrate import narrate
@@ -48,17 +48,6 @@ _HOME = {
     "bundle": ("Bundle", "open_bundle"),
     "client": ("ChatTTSStreamer",),
     "speech.engine": ("Engine", "Ticket"),
-    "errors": (
-        "BundleError",
-        "ChatTTSError",
-        "GenerationError",
-        "InputError",
-        "NonFiniteError",
-        "ProviderError",
-        "QueueFullError",
-        "RequestCancelledError",
-        "VoiceError",
-    ),
     "decoding.request": ("Generation", "Request"),
     "format.manifest": ("GraphInfo", "Manifest", "ModelInfo", "ReceptiveField", "TensorInfo"),
     "decoding.params": ("GenerationParams",),

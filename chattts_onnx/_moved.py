@@ -54,6 +54,9 @@ MOVED = {
     "voice_shelf": "voices.collection",
     "wavefile": "audio.wav",
 }
+_NUMBERS = ("chinese", "context", "currencies", "english", "readback", "units", "wetext_backend")
+_READING = ("language", "lexicon", "options", "pauses", "report", "tags")
+MOVED |= {f"text.{name}": f"text.core.{name}" for name in (*_NUMBERS, *_READING)}
 
 
 class _Finder(MetaPathFinder, Loader):

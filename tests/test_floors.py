@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 Edges = dict[str, set[str]]
 # Packages whose folders still use each other.
-FAMILIES = ("chattts_onnx.serve", "chattts_onnx.text", "pipeline.quantization")
+FAMILIES = ("chattts_onnx.serve", "pipeline.quantization")
 # A study that does what stages do, on another machine.
 USERS_OF_COMMANDS = {"pipeline.studies.gpu.build"}
 

@@ -8,7 +8,6 @@ nothing that this program did not make is written over, followed or removed.
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import os
 import time
@@ -22,6 +21,7 @@ from typing import Any, BinaryIO
 
 from ..atomic_files import commit
 from ..errors import ArchiveError
+from ..format.files import hash_file
 from .folder import ArchiveInfo, check_archive, checked_parts, extract_archive
 from .sums import ARCHIVE_SUFFIX, MAX_SUMS_BYTES, SUMS_NAME, Sums, archive_name
 
@@ -95,7 +95,7 @@ def fetch(source: str, destination: Path | None, options: Fetch) -> tuple[Path, 
 
 
 def _has(path: Path, sha256: str) -> bool:
-    return path.is_file() and _sha256(path) == sha256
+    return path.is_file() and hash_file(path) == sha256
 
 
 def _require_free(paths: list[Path], sums: Sums) -> None:
@@ -183,11 +183,11 @@ def _download(url: str, path: Path, sha256: str, options: Fetch) -> Path:
     resumed = partial.exists()
     try:
         _load(url, partial, options)
-        if (found := _sha256(partial)) != sha256 and resumed:
+        if (found := hash_file(partial)) != sha256 and resumed:
             # What was left was damaged: once more, from the start.
             partial.unlink()
             _load(url, partial, options)
-            found = _sha256(partial)
+            found = hash_file(partial)
         if found != sha256:
             partial.unlink()
             raise ArchiveError(
@@ -268,8 +268,3 @@ def _require_size(url: str, size: int) -> None:
         raise ArchiveError(
             f"{url}: more than {MAX_FILE_BYTES} bytes; files of a release have less."
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -14,7 +14,6 @@ class JoinedParts:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._waiting = list(paths)
         self._stream: io.FileIO | None = None
-        self.size = sum(path.stat().st_size for path in paths)
 
     def read(self, count: int) -> bytes:
         """Up to ``count`` bytes, fewer only at the very end."""

@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from ..errors import InputError
 from .formats import SOUNDFILE
-from .sinks import to_pcm, wav_header
+from .wav import UNKNOWN_SIZE, to_pcm, wav_header
 
 Floats = npt.NDArray[np.float32]
 
-UNKNOWN_SIZE = 0xFFFFFFFF
 MEDIA_TYPES = {
     "wav": "audio/wav",
     "pcm": "audio/pcm",

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from ..atomic_files import commit, followed, is_special, scratch_path
 from ..errors import InputError
 from .formats import SOUNDFILE
+from .wav import UNKNOWN_SIZE, to_pcm, wav_header
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,7 +30,6 @@ PLAYERS = (
     "ffplay -nodisp -autoexit -loglevel error -f s16le -ar {rate} -ch_layout mono -i -",
     "play -q -t raw -e signed -b 16 -c 1 -r {rate} -",
 )
-_UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 class Sink(Protocol):
@@ -54,13 +53,6 @@ def open_sink(output: str, form: str, sample_rate: int, *, float32: bool = False
     return PcmSink(output, sample_rate, header=form == "wav", float32=float32)
 
 
-def to_pcm(chunk: Floats, float32: bool = False) -> bytes:
-    """Little-endian samples, 16-bit (clipped) or float."""
-    if float32:
-        return chunk.astype("<f4").tobytes()
-    return np.round(np.clip(chunk, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
-
-
 class PcmSink:
     """WAV or headless PCM.  A file appears in one rename when it is complete."""
 
@@ -74,7 +66,7 @@ class PcmSink:
         else:
             self._stream = self._place.open_scratch()
         if header:
-            self._stream.write(wav_header(_UNKNOWN_SIZE, sample_rate, float32))
+            self._stream.write(wav_header(UNKNOWN_SIZE, sample_rate, float32))
 
     def write(self, chunk: Floats) -> None:
         data = to_pcm(chunk, self._float32)
@@ -293,16 +285,4 @@ def find_player() -> str:
     raise InputError(
         f"no player is installed (looked for {names}); name one as --play 'COMMAND {{rate}}' that "
         "takes raw 16-bit PCM, or write a file with -o."
-    )
-
-
-def wav_header(size: int, sample_rate: int, float32: bool = False) -> bytes:
-    """The 44 bytes before ``size`` bytes of mono samples (0xFFFFFFFF: as long as they come)."""
-    code, width = (3, 4) if float32 else (1, 2)
-    riff = size if size == _UNKNOWN_SIZE else size + 36
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", riff, b"WAVE", b"fmt ", 16),
-        *(code, 1, sample_rate, sample_rate * width, width, 8 * width),
-        *(b"data", size),
     )

@@ -15,7 +15,30 @@ from .formats import choose_format
 
 Floats = npt.NDArray[np.float32]
 
-_PCM, _IEEE_FLOAT = 1, 3
+UNKNOWN_SIZE = 0xFFFFFFFF
+"""What a header holds in place of a length that is not known yet."""
+
+
+def to_pcm(chunk: Floats, float32: bool = False) -> bytes:
+    """Little-endian samples, 16-bit (clipped) or float."""
+    if float32:
+        return chunk.astype("<f4").tobytes()
+    return np.round(np.clip(chunk, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+
+
+def wav_header(size: int, sample_rate: int, float32: bool = False) -> bytes:
+    """What stands before ``size`` bytes of mono samples (:data:`UNKNOWN_SIZE`: as they come)."""
+    code, width = (3, 4) if float32 else (1, 2)
+    form = struct.pack("<HHIIHH", code, 1, sample_rate, sample_rate * width, width, 8 * width)
+    fact = b""
+    if float32:
+        # Formats other than PCM carry an extension's size and a chunk with the number of samples.
+        form += struct.pack("<H", 0)
+        fact = struct.pack("<4sII", b"fact", 4, size if size == UNKNOWN_SIZE else size // width)
+    body = struct.pack("<4s4sI", b"WAVE", b"fmt ", len(form)) + form + fact
+    body += struct.pack("<4sI", b"data", size)
+    whole = size if size == UNKNOWN_SIZE else size + len(body)
+    return struct.pack("<4sI", b"RIFF", whole) + body
 
 
 def to_bytes(audio: npt.ArrayLike, sample_rate: int, sample_format: str = "int16") -> bytes:
@@ -28,21 +51,10 @@ def to_bytes(audio: npt.ArrayLike, sample_rate: int, sample_format: str = "int16
         raise InputError(
             f"audio has shape {list(samples.shape)}; expected finite numbers [samples]."
         )
-    if sample_format == "int16":
-        data = np.round(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
-        code, width = _PCM, 2
-    elif sample_format == "float32":
-        data = samples.astype("<f4").tobytes()
-        code, width = _IEEE_FLOAT, 4
-    else:
+    if sample_format not in ("int16", "float32"):
         raise InputError(f"sample_format is {sample_format!r}; expected 'int16' or 'float32'.")
-    head = struct.pack("<HHIIHH", code, 1, sample_rate, sample_rate * width, width, 8 * width)
-    # Formats other than PCM carry an extension size and a fact chunk with the number of samples.
-    fact = b"" if code == _PCM else struct.pack("<4sII", b"fact", 4, len(samples))
-    extension = b"" if code == _PCM else struct.pack("<H", 0)
-    form = struct.pack("<4sI", b"fmt ", len(head) + len(extension)) + head + extension
-    body = b"WAVE" + form + fact + struct.pack("<4sI", b"data", len(data)) + data
-    return struct.pack("<4sI", b"RIFF", len(body)) + body
+    data = to_pcm(samples, sample_format == "float32")
+    return wav_header(len(data), sample_rate, sample_format == "float32") + data
 
 
 def write_wav(

@@ -7,7 +7,6 @@ that a shard can be read without those before it.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from ..charset import decode, detect, known
 from ..errors import InputError
+from ..format.files import hash_file
 from ..untrusted import brief, brief_text, parse_json
 from .errors import CorpusError, LineError
 from .line import COLUMNS
@@ -152,7 +152,7 @@ def scan(corpus: Corpus, shard_lines: int) -> Scan:
         names = ", ".join(path.name for path in corpus.paths)
         raise CorpusError(f"found no line in {names}; expected at least one.")
     files = [
-        {"name": path.name, "bytes": path.stat().st_size, "sha256": _hash(path)}
+        {"name": path.name, "bytes": path.stat().st_size, "sha256": hash_file(path)}
         for path in corpus.paths
     ]
     return Scan(lines, shard_lines, tuple(starts), tuple(files))
@@ -164,11 +164,6 @@ def _kind(path: Path) -> str:
     if kind is None:
         raise CorpusError(f"{path} is no {_FORMATS} file; convert it.")
     return kind
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _Lines:

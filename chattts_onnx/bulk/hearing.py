@@ -8,8 +8,8 @@ import numpy.typing as npt
 from ..errors import HearingError, InputError
 from ..hearing.listener import BUNDLED, Listener, ListenerConfig, as_heard
 from ..hearing.scoring import score
-from ..text.language import own_language
-from ..text.tags import TAG
+from ..text.core.language import own_language
+from ..text.core.tags import TAG
 
 Floats = npt.NDArray[np.float32]
 

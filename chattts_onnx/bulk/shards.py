@@ -8,7 +8,6 @@ archive do not tell one run from another.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import commit
+from ..format.files import hash_file
 from ..speech.subtitles import subtitles
 from ..speech.timing import read_sentences
 from .errors import BulkError
@@ -131,8 +131,7 @@ class OpenShard:
     def keep(self, number: int) -> dict[str, Any]:
         """Take over the audio written to :meth:`scratch`; returns its ``file`` and ``sha256``."""
         name, scratch = self.audio_name(number), self.scratch(number)
-        with scratch.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hash_file(scratch)
         scratch.replace(self.folder / name)
         return {"file": name, "sha256": digest}
 
@@ -208,8 +207,7 @@ class OpenShard:
         if not entry["file"]:
             return True
         try:
-            with (self.folder / entry["file"]).open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"]
+            return hash_file(self.folder / entry["file"]) == str(entry["sha256"])
         except OSError:
             return False
 

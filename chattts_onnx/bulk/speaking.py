@@ -84,12 +84,8 @@ class Speaker:
             if task is None:
                 return
             spoken = Utterance(self.bundle, task, self._settings, self._check)
-            request = spoken.next_request()
-            if request is None:
+            if not self._queue(spoken, spoken.next_request(), running):
                 yield task, spoken.entry()
-            else:
-                running[request] = spoken
-                self._batch.add([request])
 
     def _step(self) -> list[Request]:
         if not self._batch.busy:
@@ -113,11 +109,10 @@ class Speaker:
     def _queue(
         self, spoken: Utterance, request: Request | None, running: dict[Request, Utterance]
     ) -> bool:
-        if request is None:
-            return False
-        running[request] = spoken
-        self._batch.add([request])
-        return True
+        if request is not None:
+            running[request] = spoken
+            self._batch.add([request])
+        return request is not None
 
     def _collect(
         self, decoding: _Decoding, running: dict[Request, Utterance]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,10 @@ from .common import (
     open_named_bundle,
     text_options,
 )
+from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..bulk import Findings, Job, Tally
+    from ..bulk import Findings, Job
 
 # Lines failed, all others are spoken.
 EXIT_SOME_FAILED = 1
@@ -58,16 +58,16 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         if parsed.dry_run:
             return _tell(job, found)
         found.require_good()
-    progress = _Progress(parsed.quiet)
+    progress = Progress(parsed.quiet, every=0.5, elsewhere=60.0)
     if parsed.ray is not None:
         from ..bulk.cluster import Cluster, run_on_ray
 
         cluster = Cluster(
             parsed.ray, parsed.workers, parsed.cpus_per_worker, parsed.gpus_per_worker
         )
-        summary = run_on_ray(job, cluster, parsed.slots, _runtime(parsed), progress)
+        summary = run_on_ray(job, cluster, parsed.slots, _runtime(parsed), progress.show)
     else:
-        summary = run(job, open_named_bundle(parsed, huge_pages=True), parsed.slots, progress)
+        summary = run(job, open_named_bundle(parsed, huge_pages=True), parsed.slots, progress.show)
     progress.clear()
     print(f"{job.output}: {summary}", file=sys.stderr)
     return EXIT_SOME_FAILED if summary.failed else 0
@@ -174,24 +174,3 @@ def _tell(job: Job, found: Findings) -> int:
     for warning, count in found.warnings.items():
         print(f"{count:,} lines: {warning}")
     return EXIT_SOME_FAILED if found.failed else 0
-
-
-class _Progress:
-    """One line that is written over on a terminal; elsewhere a line a minute."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._live = sys.stderr.isatty()
-        self._every = float("inf") if quiet else 0.5 if self._live else 60.0
-        self._shown = time.monotonic()
-
-    def __call__(self, tally: Tally) -> None:
-        now = time.monotonic()
-        if now - self._shown >= self._every:
-            self._shown = now
-            end, start = ("", "\r\033[K") if self._live else ("\n", "")
-            print(f"{start}{tally}", end=end, file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave the terminal's line."""
-        if self._live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from pathlib import Path
 
 from .common import Commands, new_command
+from .progress import Progress
 
 _EXAMPLES = """  chattts-onnx fetch https://example.org/v0.1.0/ --variant int8 -o bundles/int8
   chattts-onnx fetch https://example.org/v0.1.0/chattts-onnx-0.1.0-mini-int8.tar
@@ -31,8 +30,13 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     """Fetch, check, unpack."""
     from ..archive.fetch import Fetch, fetch
 
-    progress = _Progress(parsed.quiet)
-    options = Fetch(parsed.variant, parsed.pin, parsed.keep, progress=progress)
+    progress = Progress(parsed.quiet)
+
+    def tell(name: str, done: int, total: int | None) -> None:
+        whole = f" of {total / 1e6:.0f}" if total else ""
+        progress.show(f"{name}: {done / 1e6:.0f}{whole} MB")
+
+    options = Fetch(parsed.variant, parsed.pin, parsed.keep, progress=tell)
     try:
         folder, info = fetch(parsed.source, parsed.output, options)
     finally:
@@ -40,23 +44,3 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
     what = f"bundle {info.manifest.variant}" if info.manifest else "files"
     print(f"{folder}: {what}, {info.files} files, {info.bytes / 1e6:.1f} MB, checked")
     return 0
-
-
-class _Progress:
-    """One line that is written over; nothing where no terminal is."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._live = sys.stderr.isatty() and not quiet
-        self._shown = 0.0
-
-    def __call__(self, name: str, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if self._live and now - self._shown > 0.2:
-            self._shown = now
-            whole = f" of {total / 1e6:.0f}" if total else ""
-            print(f"\r\033[K{name}: {done / 1e6:.0f}{whole} MB", end="", file=sys.stderr)
-
-    def clear(self) -> None:
-        """Leave the terminal's line."""
-        if self._live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

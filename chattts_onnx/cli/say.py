@@ -21,6 +21,7 @@ from .common import (
     open_named_bundle,
     text_options,
 )
+from .progress import Progress
 from .say_text import add_text, dry_run, read_text
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
 
     started, report = time.perf_counter(), Report()
     bundle = open_named_bundle(parsed)
-    progress = _Progress(bundle)
+    progress, step = Progress(), bundle.model.samples_per_step / bundle.sample_rate
     options = _options(bundle, parsed)
     told: set[str] = set()
 
@@ -114,6 +115,9 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
                 print(f"warning: {line}", file=sys.stderr)
             told.add(line)
         return block
+
+    def tell(request: Request) -> None:
+        progress.show(f"{request.steps} steps, {request.steps * step:.1f} s")
 
     from ..speech.narrate import narrate
     from ..speech.takes import Takes
@@ -127,7 +131,7 @@ def run(parsed: argparse.Namespace, _: argparse.ArgumentParser) -> int:
         warn(text) if isinstance(text, str) else map(warn, text),
         parsed.voice,
         stream=StreamOptions() if live else None,
-        on_step=progress,
+        on_step=tell,
         report=report,
         timings=timings,
         drawn=takes,
@@ -233,23 +237,3 @@ def _tell(report: Report) -> None:
     if dropped:
         found = ", ".join(sorted({change.found for change in dropped})[:8])
         print(f"left out: {found} (see --dry-run)", file=sys.stderr)
-
-
-class _Progress:
-    """Seconds of speech so far, on one line of a terminal; silent elsewhere."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._seconds = bundle.model.samples_per_step / bundle.sample_rate
-        self._shown = 0.0
-        self._active = sys.stderr.isatty()
-
-    def __call__(self, request: Request) -> None:
-        now = time.monotonic()
-        if self._active and now - self._shown > 0.2:
-            self._shown = now
-            spoken = request.steps * self._seconds
-            print(f"\r{request.steps} steps, {spoken:.1f} s", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self._active and self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

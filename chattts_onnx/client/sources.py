@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, RequestCancelledError
-from ..speech.narration import Narration
 from .errors import BrokenStreamError, ConnectionFailedError, remote_error
 
 Floats = npt.NDArray[np.float32]
@@ -22,26 +21,15 @@ _READ = 1 << 14
 
 
 class Source(Protocol):
-    """One utterance: iterate once for chunks float32 [samples]; ``cancel`` from any thread."""
+    """One utterance: iterate once for chunks float32 [samples]; ``cancel`` from any thread.
+
+    That of an engine in this process is a :class:`~chattts_onnx.speech.narration.Narration`.
+    """
 
     sample_rate: int
 
     def __iter__(self) -> Iterator[Floats]: ...
     def cancel(self) -> None: ...
-
-
-class LocalSource:
-    """An utterance from an engine."""
-
-    def __init__(self, narration: Narration, sample_rate: int) -> None:
-        self.sample_rate = sample_rate
-        self._narration = narration
-
-    def __iter__(self) -> Iterator[Floats]:
-        return iter(self._narration)
-
-    def cancel(self) -> None:
-        self._narration.cancel(RequestCancelledError("the request was cancelled."))
 
 
 class Remote:

@@ -26,7 +26,7 @@ from ..speech.timing import Timings
 from ..speech.windows import StreamOptions
 from ..voices.vectors import Voice, encode_speaker
 from .live import LiveSource
-from .sources import LocalSource, Remote, RemoteSource, Source
+from .sources import Remote, RemoteSource, Source
 
 log = logging.getLogger("chattts_onnx.client")
 
@@ -204,8 +204,7 @@ class ChatTTSStreamer:
             raise InputError("the streamer is closed.")
         options = {"seed": secrets.randbelow(2**31), **options}
         script = Script(self._bundle, text, chosen, options, live=not isinstance(text, str))
-        narration = Narration(self._engine, script, self._options, timings)
-        return LocalSource(narration, self._bundle.sample_rate)
+        return Narration(self._engine, script, self._options, timings)
 
     def _told(self, source: Source, text: object) -> Iterator[Audio]:
         """The source's chunks in the wanted type; its course in the log, without the text."""

@@ -106,8 +106,9 @@ class Batch:
             ended += self._accept(slots, hidden, logits)
         return ended
 
-    def run(self) -> None:
-        """Step until nothing is left."""
+    def run(self, requests: Iterable[Request] = ()) -> None:
+        """Queue ``requests`` and step until nothing is left."""
+        self.add(requests)
         while self.busy:
             self.step()
 

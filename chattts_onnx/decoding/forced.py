@@ -84,12 +84,7 @@ def _check(
         )
     if (np.diff(mask, axis=1) < 0).any() or not mask[:, -1].all():
         raise InputError("attention_mask is not left-padded: expected 0s, then at least one 1.")
-    if (
-        code.ndim != 3
-        or code.shape[0] != batch
-        or code.shape[1] < 1
-        or code.shape[2] != model.num_vq
-    ):
+    if code.ndim != 3 or code.shape[::2] != (batch, model.num_vq) or code.shape[1] < 1:
         raise InputError(
             f"codes have shape {list(code.shape)}; expected [{batch}, T, {model.num_vq}] with T of "
             "at least 1."

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..decoding.graph_fragment import Fragment
 from ..errors import ChatTTSError, GenerationError
-from .tiny_model import matmul_model
 
 SECONDS = 2.0
 _SIZE = 256
@@ -29,6 +29,14 @@ def self_test(bundle: Path | None, seconds: float = SECONDS) -> list[SelfTest]:
     if bundle is not None:
         results.append(_speech(bundle, seconds))
     return results
+
+
+def matmul_model() -> bytes:
+    """``y [n, n] = a [n, n] @ b [n, n]`` in float32 as an ONNX model."""
+    model, shape = Fragment("matmul"), ("n", "n")
+    operands = [model.input(name, "float32", shape) for name in "ab"]
+    model.output(model.op("MatMul", *operands, output="y"), "float32", shape)
+    return model.standalone("matmul", opset=13)
 
 
 def _matmul(seconds: float) -> SelfTest:

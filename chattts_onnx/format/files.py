@@ -10,8 +10,6 @@ from pathlib import Path, PurePosixPath
 from ..errors import BundleError
 from ..untrusted import brief, brief_text
 
-_BLOCK = 1 << 20
-
 
 @dataclass(frozen=True)
 class FileInfo:
@@ -22,13 +20,9 @@ class FileInfo:
 
 
 def hash_file(path: Path) -> str:
-    """Hex sha256 of a file, read in blocks of 1 MiB so that memory does not grow with it."""
-    digest = hashlib.sha256()
-    block = memoryview(bytearray(_BLOCK))
+    """Hex sha256 of a file, read in blocks so that memory does not grow with it."""
     with path.open("rb", buffering=0) as stream:
-        while count := stream.readinto(block):
-            digest.update(block[:count])
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_files(root: Path, skip: str) -> dict[str, FileInfo]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-UNITS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-    "nineteen",
-)  # fmt: skip
-TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+from ..text.core.english import ONES, TENS
+
 SCALES = {"thousand": 1000, "million": 1_000_000}
-_VALUES = {word: index for index, word in enumerate(UNITS)}
+_VALUES = {word: index for index, word in enumerate(ONES)}
 _VALUES |= {word: 10 * (index + 2) for index, word in enumerate(TENS)}
 
 _CHINESE_DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")}

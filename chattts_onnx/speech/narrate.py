@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..decoding.request import Request
 from ..errors import ChatTTSError
 from ..model import Model
-from ..text.report import Report
+from ..text.core.report import Report
 from ..voices.vectors import Voice
 from .requests import OnStep, Options, last_request, run_requests, stream_request
 from .script import Joiner, Part, Script

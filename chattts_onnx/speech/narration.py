@@ -40,6 +40,7 @@ class Narration:
         stream: StreamOptions | None,
         timings: Timings | None = None,
     ) -> None:
+        self.sample_rate = script.bundle.sample_rate
         self._engine = engine
         self._stream = stream
         self._joiner = Joiner(script, timings)

@@ -25,7 +25,7 @@ from ..text import (
     style_prompt,
 )
 from ..text.cleanup import remove_structure
-from ..text.language import Spoken, own_language
+from ..text.core.language import Spoken, own_language
 from ..voices.vectors import Voice
 from .options import OPTIONS, SpeechOptions, check_options
 from .takes import watch_over
@@ -285,8 +285,7 @@ def stream_request(bundle: Model, request: Request, stream: StreamOptions) -> It
 def run_requests(bundle: Model, requests: Sequence[Request]) -> None:
     """Run requests together until all are done."""
     batch = new_batch(bundle, min(len(requests), MAX_BATCH), max(map(_length, requests)))
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
 
 
 def _length(request: Request) -> int:

@@ -19,10 +19,10 @@ from ..charset import require_text
 from ..errors import InputError, VoiceError
 from ..model import Model
 from ..text import Piece, piece_limit, sentences_apart, split_pieces
+from ..text.core.language import Spoken
+from ..text.core.options import TextOptions
+from ..text.core.report import Report
 from ..text.directions import voices_named
-from ..text.language import Spoken
-from ..text.options import TextOptions
-from ..text.report import Report
 from ..untrusted import brief_text
 from ..voices.vectors import Voice
 from .options import SpeechOptions

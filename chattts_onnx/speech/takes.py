@@ -11,7 +11,7 @@ from ..decoding.request import Generation, Request
 from ..decoding.takes import Fault, Watch
 from ..format.abilities import has_random_weights
 from ..model import Floats, Model
-from ..text.tags import TAG
+from ..text.core.tags import TAG
 
 # Steps (21.3 ms) that a letter of an alphabet and a Chinese character usually take: some 15 letters
 # and 4.5 characters a second.  A voice's own pace, [speed_N] and a slow reader lie between the

@@ -1,12 +1,12 @@
 """From a user's text to token ids: normalisation, clean-up, prompts, tokenizer."""
 
 from .cleanup import clean_text
-from .lexicon import Lexicon
+from .core.lexicon import Lexicon
+from .core.options import TextOptions
+from .core.report import Change, Normalized, Report
 from .normalize import normalize
-from .options import TextOptions
 from .pieces import Piece, Said, bundle_reading, piece_limit, sentences_apart, split_pieces
 from .prompts import Prompt, code_prompt, left_pad, refine_prompt, style_prompt
-from .report import Change, Normalized, Report
 from .tokenizer import TextTokenizer
 
 __all__ = [

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
-from .language import is_function_word
-from .report import Report
+from .core.language import is_function_word
+from .core.report import Report
+from .core.tables import rows
 
-_DATA = Path(__file__).parent / "data" / "abbreviations.tsv"
 _CAPITALS = re.compile(
     r"(?<![A-Za-z0-9'&])(?<![A-Za-z]\.)[A-Z]{2,6}(?=s?(?![A-Za-z0-9])|[0-9])(?!\.[A-Z])"
 )
@@ -22,6 +21,11 @@ _CODE = re.compile(
 )
 _FACTORS = re.compile(r"(?<==)[a-z]{2,3}(?=\^[-+0-9n])")
 _ORDINAL = re.compile("first|second|third|[a-z]+th")
+# A name follows them, no sentence.
+_TITLES = {
+    "Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "Mt.", "Gen.", "Capt.", "Lt.", "Sgt.", "Col.",
+    "Rev.", "Hon.", "Sen.", "Rep.", "Gov.", "Pres.",
+}  # fmt: skip
 _AMPERSAND = re.compile(r"(?<=[A-Za-z])\s?&\s?(?=[A-Za-z])")
 
 
@@ -31,10 +35,7 @@ def _tables() -> tuple[dict[str, str], frozenset[str], frozenset[str]]:
     words: dict[str, str] = {}
     letters: set[str] = set()
     plain: set[str] = set()
-    for line in _DATA.read_text(encoding="utf-8").splitlines():
-        if not line or line.startswith("#"):
-            continue
-        section, word, *speech = line.split("\t")
+    for section, word, *speech in rows("abbreviations"):
         if section == "say":
             words[word] = speech[0]
         else:
@@ -81,27 +82,7 @@ def _say(match: re.Match[str], words: dict[str, str], report: Report) -> str:
         street = last[:1].isupper() and not is_function_word(last)
         spoken = "Street" if street or _ORDINAL.fullmatch(last) else "Saint"
     rest = match.string[match.end() :].lstrip()
-    titled = found in (
-        "Mr.",
-        "Mrs.",
-        "Ms.",
-        "Dr.",
-        "Prof.",
-        "St.",
-        "Mt.",
-        "Gen.",
-        "Capt.",
-        "Lt.",
-        "Sgt.",
-        "Col.",
-        "Rev.",
-        "Hon.",
-        "Sen.",
-        "Rep.",
-        "Gov.",
-        "Pres.",
-    )
-    ends = found.endswith(".") and (not rest or (rest[0].isupper() and not titled))
+    ends = found.endswith(".") and (not rest or (rest[0].isupper() and found not in _TITLES))
     return report.add("abbreviation", found, spoken) + ("." if ends else "")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from . import chinese, english
-from .language import Spoken
-from .report import Report
+from .core import chinese, english
+from .core.language import Spoken
+from .core.report import Report
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"
 _TOP = (
@@ -34,60 +35,41 @@ _PIECES = re.compile(r"[A-Za-z]+|[0-9]+|.")
 # Longer addresses are read up to the host's end; nobody listens to a tracking parameter.
 _MAX_SPOKEN = 80
 
-_ZH = {
-    ".": "点",
-    "/": "斜杠",
-    "-": "杠",
-    "_": "下划线",
-    "@": "艾特",
-    ":": "冒号",
-    "?": "问号",
-    "=": "等于",
-    "&": "和",
-    "#": "井号",
-    "%": "百分号",
-    "+": "加",
-    "~": "波浪号",
-    "\\": "反斜杠",
-}
-_EN = {
-    ".": "dot",
-    "/": "slash",
-    "-": "dash",
-    "_": "underscore",
-    "@": "at",
-    ":": "colon",
-    "?": "question mark",
-    "=": "equals",
-    "&": "and",
-    "#": "hash",
-    "%": "percent",
-    "+": "plus",
-    "~": "tilde",
-    "\\": "backslash",
+_NAMES = {
+    ".": ("点", "dot"),
+    "/": ("斜杠", "slash"),
+    "-": ("杠", "dash"),
+    "_": ("下划线", "underscore"),
+    "@": ("艾特", "at"),
+    ":": ("冒号", "colon"),
+    "?": ("问号", "question mark"),
+    "=": ("等于", "equals"),
+    "&": ("和", "and"),
+    "#": ("井号", "hash"),
+    "%": ("百分号", "percent"),
+    "+": ("加", "plus"),
+    "~": ("波浪号", "tilde"),
+    "\\": ("反斜杠", "backslash"),
 }
 
 
 def speak_addresses(text: str, language: Spoken, report: Report) -> str:
     """``text`` with its addresses in words of ``language``."""
-    if "/" in text or ":\\" in text:
-        text = _PATH_OF_FILE.sub(
-            lambda m: report.add("file name", m.group(), _pad(_speak(m.group(), language))), text
+
+    def say(kind: str, speak: Callable[[str, Spoken], str], pattern: re.Pattern[str]) -> str:
+        return pattern.sub(
+            lambda m: report.add(kind, m.group(), f" {speak(m.group(), language)} "), text
         )
+
+    if "/" in text or ":\\" in text:
+        text = say("file name", _speak, _PATH_OF_FILE)
     if "." not in text and "@" not in text:
         return text
-    text = EMAIL.sub(
-        lambda m: report.add("e-mail", m.group(), _pad(_speak(m.group(), language))), text
-    )
-    text = URL.sub(lambda m: report.add("url", m.group(), _pad(_url(m.group(), language))), text)
-    dot = "点" if language == "zh" else " dot "
+    text = say("e-mail", _speak, EMAIL)
+    text = say("url", _url, URL)
+    dot, at = ("点", "艾特") if language == "zh" else (" dot ", "at ")
     text = _FILE.sub(lambda m: report.add("file name", m.group(), dot), text)
-    at = "艾特" if language == "zh" else "at "
     return _HANDLE.sub(lambda m: report.add("symbol", m.group(), at), text)
-
-
-def _pad(spoken: str) -> str:
-    return f" {spoken} "
 
 
 def _url(found: str, language: Spoken) -> str:
@@ -98,13 +80,16 @@ def _url(found: str, language: Spoken) -> str:
 
 
 def _speak(address: str, language: Spoken) -> str:
-    names, digits = (_ZH, chinese.digits) if language == "zh" else (_EN, english.digits)
+    zh = language == "zh"
+    digits = chinese.digits if zh else english.digits
     words = []
     for piece in _PIECES.findall(address):
         if piece.isdecimal():
             words.append(digits(piece))
         elif piece.lower() == "www":
             words.append("W W W")
-        else:
-            words.append(names.get(piece, piece if piece.isalpha() else ""))
-    return " ".join(word for word in words if word)
+        elif piece in _NAMES:
+            words.append(_NAMES[piece][0 if zh else 1])
+        elif piece.isalpha():
+            words.append(piece)
+    return " ".join(words)

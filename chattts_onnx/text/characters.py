@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from ..choices import EmojiRule
-from .report import Report
+from .core.report import Report
 
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿˣʸᵏᵐᵗ"
 _SUPERSCRIPT = {ord(c): d for c, d in zip(_RAISED, "0123456789+-nxykmt", strict=True)}

@@ -6,29 +6,14 @@ import re
 import unicodedata
 
 from ..errors import InputError
-from .report import Report
+from .core.report import Report
 
 # Tokens that structure the prompt.  A user's text that held one could end the prompt early or
 # place a second speaker, so they are taken out; [uv_break], [laugh] and their like stay.
 STRUCTURAL_TOKENS = (
-    "[Stts]",
-    "[Ptts]",
-    "[Etts]",
-    "[Sbreak]",
-    "[Pbreak]",
-    "[Ebreak]",
-    "[Sasr]",
-    "[Pasr]",
-    "[Easr]",
-    "[spk_emb]",
-    "[empty_spk]",
-    "[undefine]",
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-)
+    "[Stts]", "[Ptts]", "[Etts]", "[Sbreak]", "[Pbreak]", "[Ebreak]", "[Sasr]", "[Pasr]", "[Easr]",
+    "[spk_emb]", "[empty_spk]", "[undefine]", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
+)  # fmt: skip
 _STRUCTURAL = re.compile("|".join(re.escape(token) for token in STRUCTURAL_TOKENS), re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs"})

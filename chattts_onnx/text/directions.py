@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from ..errors import InputError
 from ..untrusted import brief_text
-from . import pauses
-from .report import Report
+from .core import pauses
+from .core.report import Report
 
 # A voice's text form is the longest value.
 _LONGEST = 4096

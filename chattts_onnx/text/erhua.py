@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
-from .lexicon import Lexicon
-from .report import Report
-
-_DATA = Path(__file__).parent / "data" / "erhua.tsv"
+from .core.lexicon import Lexicon
+from .core.report import Report
+from .core.tables import rows
 
 
 @cache
@@ -25,10 +23,7 @@ def _built_in() -> tuple[dict[str, str], frozenset[str], str]:
     merge: dict[str, str] = {}
     keep: set[str] = set()
     onsets = ""
-    for line in _DATA.read_text(encoding="utf-8").splitlines():
-        if not line or line.startswith("#"):
-            continue
-        section, word, *speech = line.split("\t")
+    for section, word, *speech in rows("erhua"):
         if section == "merge":
             merge[word] = speech[0] if speech else word.replace("儿", "")
         elif section == "keep":

@@ -6,23 +6,23 @@ import re
 
 from ..charset import require_text
 from ..errors import InputError
-from . import pauses
 from .abbreviations import expand_abbreviations, spell_codes
 from .addresses import speak_addresses
 from .characters import fold_characters
 from .cleanup import remove_structure
-from .context import Place
+from .core import pauses
+from .core.context import Place
+from .core.language import Spoken, is_cjk, own_language
+from .core.options import TextOptions
+from .core.report import Normalized, Report
+from .core.tags import split_tags
+from .core.wetext_backend import require
 from .directions import Directions, without_voices
 from .erhua import merge_erhua
-from .language import Spoken, is_cjk, own_language
 from .markup import MarkupReader
 from .operators import name_before_numbers, speak_operators
-from .options import TextOptions
 from .punctuation import speak_symbols, tidy
-from .report import Normalized, Report
 from .scanner import read_numbers
-from .tags import split_tags
-from .wetext_backend import require
 
 _DEFAULT = TextOptions()
 _LINE = re.compile(r"[ \t]*\n[ \t\n]*")

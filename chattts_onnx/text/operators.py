@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 
-from . import chinese, english
-from .language import Spoken
-from .report import Report
+from .core import chinese, english
+from .core.language import Spoken
+from .core.report import Report
+from .core.tables import symbols
 
 _LANGUAGES = re.compile(
     r"(?<![A-Za-z0-9])(?:[CF]#|[A-Za-z]\+\+|[A-Za-z]{2,}\+\+)(?!\+)|(?<=[gc])\+\+"
@@ -23,19 +24,7 @@ _DIALLED = re.compile(
 _DIAL_BEFORE = re.compile(r"(?:[拨按打入]|dial|press|enter|call|type|code)\s?\Z", re.IGNORECASE)
 _FUNCTION = re.compile(r"(?<![A-Za-z])([f-hFGP])\(([a-z])\)(?![A-Za-z0-9])")
 _OVER = re.compile(r"(?<=[0-9)])/(?=[xyznabkt](?![A-Za-z]))")
-_COMPARISONS = {
-    "<=": ("小于等于", "less than or equal to"),
-    ">=": ("大于等于", "greater than or equal to"),
-    "!=": ("不等于", "not equal to"),
-    "==": ("等于", "equals"),
-    "<": ("小于", "less than"),
-    ">": ("大于", "greater than"),
-    "->": ("到", "to"),
-    "=>": ("到", "to"),
-    "<-": ("来自", "from"),
-    "&&": ("且", "and"),
-    "||": ("或", "or"),
-}
+_COMPARISONS = symbols("between")
 _COMPARISON = re.compile(
     r"(?<=[\w)\]%}°])(?P<gap>\s?)(?P<op><=|>=|!=|==|&&|\|\||[-=]>|<-|<(?![<|/!?])|(?<![->=])>(?!>))(?=\s?[\w(\[{\"'-])"
 )

@@ -10,15 +10,15 @@ from typing import cast
 from ..errors import InputError
 from ..format.abilities import Abilities
 from ..format.manifest import Manifest
+from .core.language import Spoken, own_language
+from .core.options import TextOptions
+from .core.pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD, Pause
+from .core.report import Report
+from .core.tags import TAG
 from .directions import Directions, is_voice
-from .language import Spoken, own_language
 from .markup import LONGEST
 from .normalize import markup_reader, speak
-from .options import TextOptions
-from .pauses import CLAUSE, PARAGRAPH, SENTENCE, WORD, Pause
-from .report import Report
 from .sentences import blocks, live_sentences, split_sentences
-from .tags import TAG
 
 _PAUSES = {**dict.fromkeys("。！？.!?", SENTENCE), **dict.fromkeys("，、,", CLAUSE)}
 

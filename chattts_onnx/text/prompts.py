@@ -65,7 +65,7 @@ def code_prompt(
     head = "[Stts]" + ("[spk_emb]" if speaker else "[empty_spk]")
     # The space is no token; it keeps the transcript's last word and the text's first apart.
     sample = clean_text(sample_text) + " " if sample_text else ""
-    body = f"{head}{sample}{_speed_token(tokenizer, speed)}{clean_text(text)}[Ptts]"
+    body = f"{head}{sample}{_level(tokenizer, 'speed', speed)}{clean_text(text)}[Ptts]"
     prompt = Prompt.of_text(_encode(tokenizer, body, ("[Stts]", "[Ptts]")), num_vq)
     return prompt if sample_codes is None else prompt.with_codes(sample_codes)
 
@@ -84,23 +84,7 @@ def style_prompt(tokenizer: TextTokenizer, levels: Mapping[str, int | None]) -> 
 
     Raises :class:`InputError` naming the levels that the tokenizer has.
     """
-    parts = []
-    for name, level in levels.items():
-        if level is None:
-            continue
-        token = f"[{name}_{level}]"
-        if (
-            isinstance(level, bool)
-            or not isinstance(level, int)
-            or token not in tokenizer.vocabulary
-        ):
-            known = [t for t in tokenizer.control_tokens if t.startswith(f"[{name}_")]
-            raise InputError(
-                f"{name} is {level!r}; expected a whole number for which the tokenizer has a token "
-                f"({', '.join(known) or f'it has none: leave {name} out'})."
-            )
-        parts.append(token)
-    return "".join(parts)
+    return "".join(_level(tokenizer, name, level) for name, level in levels.items())
 
 
 def left_pad(rows: Sequence[Ids]) -> tuple[Ids, Ids]:
@@ -117,17 +101,18 @@ def left_pad(rows: Sequence[Ids]) -> tuple[Ids, Ids]:
     return ids, mask
 
 
-def _speed_token(tokenizer: TextTokenizer, speed: int | None) -> str:
-    if speed is None:
+def _level(tokenizer: TextTokenizer, name: str, level: int | None) -> str:
+    """The control token of a level, such as ``[speed_5]``; None has none."""
+    if level is None:
         return ""
-    name = f"[speed_{speed}]"
-    if isinstance(speed, bool) or not isinstance(speed, int) or name not in tokenizer.vocabulary:
-        known = [t for t in tokenizer.control_tokens if t.startswith("[speed_")]
+    token = f"[{name}_{level}]"
+    if isinstance(level, bool) or not isinstance(level, int) or token not in tokenizer.vocabulary:
+        known = [t for t in tokenizer.control_tokens if t.startswith(f"[{name}_")]
         raise InputError(
-            f"speed is {speed!r}; expected a whole number for which the tokenizer has a token "
-            f"({', '.join(known) or 'it has none: leave speed out'})."
+            f"{name} is {level!r}; expected a whole number for which the tokenizer has a token "
+            f"({', '.join(known) or f'it has none: leave {name} out'})."
         )
-    return name
+    return token
 
 
 def _encode(tokenizer: TextTokenizer, body: str, needed: tuple[str, ...]) -> list[int]:

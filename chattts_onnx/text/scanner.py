@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from .context import Place
-from .currencies import CURRENCY
-from .language import is_latin
+from .core.context import Place
+from .core.currencies import CURRENCY
+from .core.language import is_latin
+from .core.units import UNIT_BELOW
 from .rules import RULES, Rule
 from .rules.plain import bullet
-from .units import UNIT_BELOW
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?,?\s(?=[0-9])"
 _PARTS = r"[A-Z][a-z]+\s(?=[IVXLC]+\b)"
@@ -29,7 +29,8 @@ def read_numbers(place: Place) -> str:
     """The place's text with every number in words; no ASCII digit is left."""
     text, parts, position = place.text, [], 0
     if first := bullet.pattern.match(text):
-        parts.append(_note(place, first, bullet.read(first, place), bullet))
+        spoken = bullet.read(first, place, place.reader(*first.span()))
+        parts.append(_note(place, first, spoken, bullet))
         position = first.end()
     while anchor := _ANCHOR.search(text, position):
         start = anchor.start()
@@ -45,7 +46,7 @@ def _read(place: Place, start: int, parts: list[str]) -> int:
         match = rule.pattern.match(place.text, start)
         if match is None or match.end() == start:
             continue
-        spoken = rule.read(match, place)
+        spoken = rule.read(match, place, place.reader(*match.span()))
         if spoken is not None:
             before = parts[-1] if parts[-1] or len(parts) < 2 else parts[-2]
             parts.append(_spaced(_note(place, match, spoken, rule), before, place, match))

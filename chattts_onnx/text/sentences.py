@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from . import pauses
+from .core import pauses
+from .core.pauses import PARAGRAPH, PAUSE, Pause
 from .directions import VOICE, is_voice
-from .pauses import PARAGRAPH, PAUSE, Pause
 
 # A buffer without a sentence end is cut here at a clause or space.
 MAX_SENTENCE = 2000

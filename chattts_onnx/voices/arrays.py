@@ -90,14 +90,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
     try:
         with archive.open(info) as stream:
             data = stream.read(MAX_BYTES + 1)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        RuntimeError,
-        NotImplementedError,
-        OSError,
-        EOFError,
-    ) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{brief(info.filename)} is damaged ({brief_text(error)})") from error
     if len(data) > MAX_BYTES:
         raise ValueError(f"{brief(info.filename)} unpacks to more than {MAX_BYTES} bytes")

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import VoiceError
-from ..text.language import Spoken
+from ..text.core.language import Spoken
 from ..untrusted import brief, brief_text, read_limited
 from . import files
 from . import vectors as voices

@@ -16,7 +16,7 @@ import numpy as np
 from ..atomic_files import write_file
 from ..charset import decode
 from ..errors import InputError, VoiceError
-from ..text.language import Spoken
+from ..text.core.language import Spoken
 from ..untrusted import brief, brief_text, parse_json, read_limited, stand_in
 from .arrays import MAX_BYTES, array_names
 

@@ -67,8 +67,7 @@ class BundleModel:
         ids = Prompt(prompt.ids, np.ones(len(prompt.ids), dtype=np.bool_))
         request = Request(ids, params, prompt.speaker, seed)
         batch = Batch(self.bundle.decoder(1, len(ids) + steps))
-        batch.add([request])
-        batch.run()
+        batch.run([request])
         result = request.result()
         return Spoken(result.codes, result.hidden, result.finished)
 

@@ -111,8 +111,7 @@ def speak(
     ]
     length = max(len(request.prompt) + request.params.max_new_tokens for request in requests)
     running = new_batch(bundle, min(batch, len(requests)), length)
-    running.add(requests)
-    running.run()
+    running.run(requests)
     pairs = zip(lines, requests, strict=True)
     return [_utterance(bundle, line, request) for line, request in pairs]
 

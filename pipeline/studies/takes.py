@@ -193,8 +193,7 @@ def _speak(
         )
     length = max(len(request.prompt) for request in requests) + MOST_STEPS
     batch = ProvokingBatch(bundle.decoder(SLOTS, length))
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
     return requests, batch.steps
 
 

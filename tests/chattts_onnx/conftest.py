@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,9 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle(bundle_path: Path) -> Bundle:
     return open_bundle(bundle_path, threads=1, record_assignment=True)
+
+
+@pytest.fixture
+def own(bundle_path: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle to write into."""
+    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))

@@ -37,7 +37,7 @@ BESIDE = {
     "chattts_onnx/decoding/sampling.py": ["tests/chattts_onnx/decoding/test_sampling.py"],
     "chattts_onnx/archive/pack.py": ["tests/chattts_onnx/archive"],
     "chattts_onnx/archive/unpack.py": ["tests/chattts_onnx/archive"],
-    "chattts_onnx/text/readback.py": ["tests/chattts_onnx/text/test_values.py"],
+    "chattts_onnx/text/core/readback.py": ["tests/chattts_onnx/text/test_values.py"],
     "chattts_onnx/text/rules": ["tests/chattts_onnx/text"],
     "chattts_onnx/text/markup": ["tests/chattts_onnx/text/test_markup.py"],
     "chattts_onnx/text": ["tests/chattts_onnx/text"],

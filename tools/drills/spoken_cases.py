@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from chattts_onnx.text import english
-from chattts_onnx.text.language import Spoken
-from chattts_onnx.text.readback import digits, numbers, spoken_exponent
+from chattts_onnx.text.core import english
+from chattts_onnx.text.core.language import Spoken
+from chattts_onnx.text.core.readback import digits, numbers, spoken_exponent
 from tools.drills.spoken_words import BASES, ORDINALS, clock, english_year, unit_of
 
 Draw = random.Random

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from chattts_onnx.text import english
-from chattts_onnx.text.language import Spoken
-from chattts_onnx.text.readback import numbers
+from chattts_onnx.text.core import english
+from chattts_onnx.text.core.language import Spoken
+from chattts_onnx.text.core.readback import numbers
 
 BASES = "米瓦赫伏安帕焦摩升法欧秒电牛希贝克"
 

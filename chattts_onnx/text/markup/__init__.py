@@ -1,7 +1,7 @@
 """What carries a text, taken off it: SSML, HTML, Markdown, formulas, chat templates.
 
 ``auto`` takes for markup what ordinary text does not have; ``ssml`` every element; ``markdown``
-every mark of Markdown; ``plain`` nothing.  Pauses come out as characters of :mod:`..pauses`.
+every mark of Markdown; ``plain`` nothing.  Pauses come out as characters of :mod:`..core.pauses`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..choices import Code, Markup
-from ..language import Spoken, own_language
-from ..report import Report
+from ..core.language import Spoken, own_language
+from ..core.report import Report
 from .chat import read_chat
 from .html import decode_entities, read_html
 from .latex import has_formula, speak_formulas, without_formulas

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..pauses import PARAGRAPH, layout
-from ..report import Report
+from ..core.pauses import PARAGRAPH, layout
+from ..core.report import Report
 from .spans import replace_spans
 
 # Elements whose content is not meant for a listener.

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..language import Spoken
+from ..core import chinese, english
+from ..core.language import Spoken
+from ..core.units import UNIT_AFTER_POWER
 from ..rules.base import NUMBER
-from ..units import UNIT_AFTER_POWER
-from .formula_words import ACCENTS, FUNCTIONS, NAMES, OPERATORS, PLAIN, SILENT
+from .formula_words import ACCENTS, BOUNDED, FUNCTIONS, NAMES, OPERATORS, PLAIN, SILENT
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|[0-9]+(?:[.,][0-9]+)*|[A-Za-z]|<=|>=|!=|==|->|=>|\S|\s+")
 _DEEPEST = 40
@@ -233,7 +233,7 @@ class _Reader:
 
     def _function(self, name: str) -> str:
         """sin, log_2, \\sum_{i=1}^{n}: bounds are said after the name."""
-        zh, en, bounded = FUNCTIONS[name]
+        (zh, en), bounded = FUNCTIONS[name], name in BOUNDED
         low = high = ""
         for _ in range(2):
             self._skip()

@@ -2,180 +2,26 @@
 
 from __future__ import annotations
 
+from ..core.tables import symbols
+
 # Commands of layout, which nobody reads.
 _WORDS_OF_SILENT = (
     "quad qquad , ; : ! \\, \\; \\: \\! displaystyle textstyle limits nolimits nonumber "
     "notag label tag hline mathstrut hfill vspace hspace ~ & scriptstyle rm bf it"
 )
 SILENT = frozenset(_WORDS_OF_SILENT.split()) - {",", ";", ":", "!"}
-
-OPERATORS: dict[str, tuple[str, str]] = {
-    "+": ("加", "plus"),
-    "-": ("减", "minus"),
-    "−": ("减", "minus"),
-    "*": ("乘", "times"),
-    "×": ("乘", "times"),
-    "·": ("乘", "times"),
-    "/": ("除以", "over"),
-    "÷": ("除以", "divided by"),
-    "=": ("等于", "equals"),
-    "==": ("等于", "equals"),
-    "<": ("小于", "is less than"),
-    ">": ("大于", "is greater than"),
-    "<=": ("小于等于", "is less than or equal to"),
-    ">=": ("大于等于", "is greater than or equal to"),
-    "!=": ("不等于", "is not equal to"),
-    "->": ("趋于", "to"),
-    "=>": ("推出", "implies"),
-    "times": ("乘", "times"),
-    "cdot": ("乘", "times"),
-    "ast": ("乘", "times"),
-    "div": ("除以", "divided by"),
-    "pm": ("加减", "plus or minus"),
-    "mp": ("减加", "minus or plus"),
-    "le": ("小于等于", "is less than or equal to"),
-    "leq": ("小于等于", "is less than or equal to"),
-    "leqslant": ("小于等于", "is less than or equal to"),
-    "ge": ("大于等于", "is greater than or equal to"),
-    "geq": ("大于等于", "is greater than or equal to"),
-    "geqslant": ("大于等于", "is greater than or equal to"),
-    "lt": ("小于", "is less than"),
-    "gt": ("大于", "is greater than"),
-    "ll": ("远小于", "is much less than"),
-    "gg": ("远大于", "is much greater than"),
-    "ne": ("不等于", "is not equal to"),
-    "neq": ("不等于", "is not equal to"),
-    "approx": ("约等于", "is approximately"),
-    "sim": ("相似于", "is similar to"),
-    "cong": ("全等于", "is congruent to"),
-    "equiv": ("恒等于", "is equivalent to"),
-    "propto": ("正比于", "is proportional to"),
-    "to": ("趋于", "approaches"),
-    "rightarrow": ("到", "to"),
-    "longrightarrow": ("到", "to"),
-    "leftarrow": ("来自", "from"),
-    "Rightarrow": ("推出", "implies"),
-    "implies": ("推出", "implies"),
-    "iff": ("当且仅当", "if and only if"),
-    "Leftrightarrow": ("等价于", "if and only if"),
-    "mapsto": ("映射到", "maps to"),
-    "in": ("属于", "in"),
-    "notin": ("不属于", "not in"),
-    "subset": ("包含于", "is a subset of"),
-    "subseteq": ("包含于", "is a subset of"),
-    "supset": ("包含", "contains"),
-    "cup": ("并", "union"),
-    "cap": ("交", "intersection"),
-    "setminus": ("减", "minus"),
-    "land": ("且", "and"),
-    "wedge": ("且", "and"),
-    "lor": ("或", "or"),
-    "vee": ("或", "or"),
-    "neg": ("非", "not"),
-    "perp": ("垂直于", "is perpendicular to"),
-    "parallel": ("平行于", "is parallel to"),
-    "mid": ("整除", "divides"),
-    "forall": ("对任意", "for all"),
-    "exists": ("存在", "there exists"),
-    "therefore": ("所以", "therefore"),
-    "because": ("因为", "because"),
-    "bmod": ("模", "mod"),
-    "circ": ("度", "degrees"),
-    "degree": ("度", "degrees"),
-    "angle": ("角", "angle"),
-    "triangle": ("三角形", "triangle"),
-    "ldots": ("，等等，", "and so on"),
-    "dots": ("，等等，", "and so on"),
-    "cdots": ("，等等，", "and so on"),
-    "prime": ("撇", "prime"),
-}
-
-NAMES: dict[str, tuple[str, str]] = {
-    "alpha": ("阿尔法", "alpha"),
-    "beta": ("贝塔", "beta"),
-    "gamma": ("伽马", "gamma"),
-    "delta": ("德尔塔", "delta"),
-    "epsilon": ("艾普西隆", "epsilon"),
-    "varepsilon": ("艾普西隆", "epsilon"),
-    "zeta": ("泽塔", "zeta"),
-    "eta": ("伊塔", "eta"),
-    "theta": ("西塔", "theta"),
-    "vartheta": ("西塔", "theta"),
-    "iota": ("约塔", "iota"),
-    "kappa": ("卡帕", "kappa"),
-    "lambda": ("兰姆达", "lambda"),
-    "mu": ("缪", "mu"),
-    "nu": ("纽", "nu"),
-    "xi": ("克西", "xi"),
-    "omicron": ("奥密克戎", "omicron"),
-    "pi": ("派", "pi"),
-    "rho": ("柔", "rho"),
-    "sigma": ("西格玛", "sigma"),
-    "tau": ("陶", "tau"),
-    "upsilon": ("宇普西隆", "upsilon"),
-    "phi": ("斐", "phi"),
-    "varphi": ("斐", "phi"),
-    "chi": ("希", "chi"),
-    "psi": ("普西", "psi"),
-    "omega": ("欧米伽", "omega"),
-    "infty": ("无穷大", "infinity"),
-    "partial": ("偏", "partial"),
-    "nabla": ("梯度", "nabla"),
-    "emptyset": ("空集", "the empty set"),
-    "varnothing": ("空集", "the empty set"),
-    "hbar": ("约化普朗克常数", "h bar"),
-    "ell": ("l", "l"),
-    "Re": ("实部", "the real part of"),
-    "Im": ("虚部", "the imaginary part of"),
-}
-NAMES |= {name.capitalize(): words for name, words in NAMES.items() if name not in ("Re", "Im")}
-
-# Name: Chinese, English, and whether a range stands under and over it.
-FUNCTIONS: dict[str, tuple[str, str, bool]] = {
-    "sum": ("求和", "the sum", True),
-    "prod": ("求积", "the product", True),
-    "int": ("积分", "the integral", True),
-    "iint": ("二重积分", "the double integral", True),
-    "oint": ("曲线积分", "the contour integral", True),
-    "lim": ("极限", "the limit", True),
-    "max": ("最大值", "the maximum", True),
-    "min": ("最小值", "the minimum", True),
-    "sup": ("上确界", "the supremum", True),
-    "inf": ("下确界", "the infimum", True),
-    "sin": ("正弦", "sine", False),
-    "cos": ("余弦", "cosine", False),
-    "tan": ("正切", "tangent", False),
-    "cot": ("余切", "cotangent", False),
-    "sec": ("正割", "secant", False),
-    "csc": ("余割", "cosecant", False),
-    "arcsin": ("反正弦", "arc sine", False),
-    "arccos": ("反余弦", "arc cosine", False),
-    "arctan": ("反正切", "arc tangent", False),
-    "sinh": ("双曲正弦", "hyperbolic sine", False),
-    "cosh": ("双曲余弦", "hyperbolic cosine", False),
-    "tanh": ("双曲正切", "hyperbolic tangent", False),
-    "log": ("对数", "log", False),
-    "lg": ("常用对数", "log", False),
-    "ln": ("自然对数", "natural log", False),
-    "exp": ("指数", "the exponential of", False),
-    "det": ("行列式", "the determinant of", False),
-    "gcd": ("最大公约数", "the greatest common divisor of", False),
-}
-
-# What stands over or under a letter.
-ACCENTS: dict[str, tuple[str, str]] = {
-    "vec": ("向量", "vector"),
-    "overrightarrow": ("向量", "vector"),
-    "hat": ("帽", "hat"),
-    "bar": ("拔", "bar"),
-    "overline": ("拔", "bar"),
-    "tilde": ("波浪", "tilde"),
-    "dot": ("点", "dot"),
-    "ddot": ("两点", "double dot"),
-    "underline": ("", ""),
-}
 # Commands whose argument is words or upright letters.
 _WORDS_OF_PLAIN = (
     "text mathrm textbf mathbf mathit textit operatorname mbox boldsymbol mathcal mathbb boxed ce"
 )
 PLAIN = frozenset(_WORDS_OF_PLAIN.split())
+
+
+OPERATORS = symbols("operator")
+NAMES = symbols("name")
+NAMES |= {name.capitalize(): words for name, words in NAMES.items() if name not in ("Re", "Im")}
+# Those under and over which a range stands, and others.
+BOUNDED = symbols("bounded")
+FUNCTIONS = BOUNDED | symbols("function")
+# What stands over or under a letter.
+ACCENTS = symbols("accent") | {"underline": ("", "")}

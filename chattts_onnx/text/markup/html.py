@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from ..pauses import PARAGRAPH, SENTENCE, asked, described, layout, parse_length, without
-from ..report import Report
-from ..tags import TAG
+from ..core.pauses import PARAGRAPH, SENTENCE, asked, described, layout, parse_length, without
+from ..core.report import Report
+from ..core.tags import TAG
 from .chat import UNSPOKEN
 from .spans import replace_spans
 

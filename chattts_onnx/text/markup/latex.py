@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ..language import Spoken
-from ..report import Report
-from ..tags import TAG
+from ..core.language import Spoken
+from ..core.report import Report
+from ..core.tags import TAG
 from .formula import read_formula
 from .spans import replace_spans
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from ..choices import Code
-from ..pauses import PARAGRAPH, SENTENCE, layout
-from ..report import Report
-from ..tags import TAG
+from ..core.pauses import PARAGRAPH, SENTENCE, layout
+from ..core.report import Report
+from ..core.tags import TAG
 
 _FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?:[A-Za-z{.][^`~\n]*)?$")
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]+(?P<text>\S.*)$")

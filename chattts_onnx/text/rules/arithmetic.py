@@ -4,36 +4,12 @@ from __future__ import annotations
 
 import re
 
-from ..context import Place, Reader
+from ..core.context import Place, Reader
+from ..core.tables import symbols
 from .base import NUMBER, SIGN, START, Rule, rule
 
-_COMPARE = {
-    "<": ("小于", "less than"),
-    ">": ("大于", "greater than"),
-    "≤": ("小于等于", "at most"),
-    "<=": ("小于等于", "at most"),
-    "≥": ("大于等于", "at least"),
-    ">=": ("大于等于", "at least"),
-    "≈": ("约等于", "about"),
-    "~": ("约", "about"),
-    "～": ("约", "about"),
-    "≠": ("不等于", "not equal to"),
-    "=": ("等于", "equals"),
-    "==": ("等于", "equals"),
-    "!=": ("不等于", "not equal to"),
-}
-_OPERATORS = {
-    "+": ("加", "plus"),
-    "-": ("减", "minus"),
-    "–": ("减", "minus"),
-    "×": ("乘", "times"),
-    "x": ("乘", "times"),
-    "X": ("乘", "times"),
-    "*": ("乘", "times"),
-    "÷": ("除以", "divided by"),
-    "/": ("除以", "divided by"),
-    **{k: v for k, v in _COMPARE.items() if k not in "~～"},
-}
+_COMPARE = symbols("compare")
+_OPERATORS = symbols("number") | {k: v for k, v in _COMPARE.items() if k not in "~～"}
 _N = f"(?:{NUMBER})"
 _OPERATOR = "|".join(re.escape(k) for k in sorted(_OPERATORS, key=len, reverse=True))
 # A number with its power, or an operator: the sign of a power is no operator.
@@ -48,27 +24,26 @@ _TERMS = f"{_TERM}(?:\\s?[-+–×xX*÷/]\\s?{_TERM}){{0,8}}"
     "arithmetic",
     f"(?<![A-Za-z0-9])-?{_TERMS}(?:\\s?(?:==?|!=|≈|≠|≤|≥|<=|>=|<|>)\\s?-?{_TERMS})+(?![A-Za-z0-9])",
 )
-def equation(match: re.Match[str], place: Place) -> str:
+def equation(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3+5=8, 5 > 3."""
-    return _spell_math(match.group(), place.reader(*match.span()))
+    return _spell_math(match.group(), reader)
 
 
 @rule("arithmetic", START + f"{_TERM}(?:\\s?[+÷×*]\\s?{_TERM})+(?![0-9])")
-def sum_or_product(match: re.Match[str], place: Place) -> str:
+def sum_or_product(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3+5, 6÷2, 3×4: no equation, but operators that mean nothing else."""
-    return _spell_math(match.group(), place.reader(*match.span()))
+    return _spell_math(match.group(), reader)
 
 
 @rule("arithmetic", r"(?<=[A-Za-z²³])\*(?=[0-9])")
-def times_sign(match: re.Match[str], place: Place) -> str:
+def times_sign(match: re.Match[str], place: Place, reader: Reader) -> str:
     """10cm*20cm."""
-    return place.reader(*match.span()).say("乘", " times ")
+    return reader.say("乘", " times ")
 
 
 @rule("dimensions", START + f"(?P<a>{_N})(?P<rest>(?:\\s?[xX]\\s?{_N})+)(?![0-9A-Za-z])")
-def dimensions(match: re.Match[str], place: Place) -> str:
+def dimensions(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1920x1080."""
-    reader = place.reader(*match.span())
     numbers = [reader.number(n) for n in re.split(r"\s?[xX]\s?", match.group())]
     return reader.say("乘", " by ").join(numbers)
 
@@ -93,9 +68,8 @@ def _spell_math(written: str, reader: Reader) -> str:
     f"(?:(?P<psign>{SIGN})?(?<![A-Za-z0-9.])(?P<m>{_N})(?:\\s?[×xX*·]\\s?10\\^|[eE](?=[-+0-9]))"
     r"|(?<![A-Za-z0-9.])10\^)(?P<n>[-+]?[0-9]{1,4}|\([-+]?[0-9]{1,4}\))",
 )
-def power_of_ten(match: re.Match[str], place: Place) -> str:
+def power_of_ten(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1.5e-3, 6.02×10²³, 10⁻³: what a unit may follow."""
-    reader = place.reader(*match.span())
     exponent = match["n"].strip("()").lstrip("+")
     sign = reader.sign("-") if exponent.startswith("-") else ""
     spoken = sign + reader.integer(exponent.lstrip("-"))
@@ -108,32 +82,31 @@ def power_of_ten(match: re.Match[str], place: Place) -> str:
 
 
 @rule("power", power_of_ten.pattern.pattern + r"(?![0-9A-Za-z^]|\.[0-9])")
-def scientific(match: re.Match[str], place: Place) -> str | None:
+def scientific(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """The same without a unit."""
-    return power_of_ten.read(match, place)
+    return power_of_ten.read(match, place, reader)
 
 
 _EXPONENT = r"(?:\^|\*\*)(?P<n>[-+]?[0-9]+|\([-+]?[0-9]+\)|[-+]?[nmkxyt](?![A-Za-z0-9]))(?![0-9])"
 
 
 @rule("power", rf"(?P<sign>{SIGN})?(?P<a>[0-9]+(?:\.[0-9]+)?){_EXPONENT}")
-def power(match: re.Match[str], place: Place) -> str:
+def power(match: re.Match[str], place: Place, reader: Reader) -> str:
     """10^6, 5², 2^n."""
-    reader = place.reader(*match.span())
     value = reader.signed(match["sign"] or "", match["a"])
     return value + _raised(reader, match["n"].strip("()"))
 
 
 @rule("power", rf"(?<=[A-Za-zα-ω)）]){_EXPONENT}")
-def letter_power(match: re.Match[str], place: Place) -> str:
+def letter_power(match: re.Match[str], place: Place, reader: Reader) -> str:
     """x², x⁻¹, (a+b)^n."""
-    return _raised(place.reader(*match.span()), match["n"].strip("()"))
+    return _raised(reader, match["n"].strip("()"))
 
 
 @rule("ion", r"(?<=[A-Za-z0-9)\]])\^(?P<n>[0-9]*)(?P<s>[-+])(?![0-9A-Za-z])\s?")
-def ion(match: re.Match[str], place: Place) -> str:
+def ion(match: re.Match[str], place: Place, reader: Reader) -> str:
     """Ca²⁺, Cl⁻: the charge of an ion."""
-    return _charge(place.reader(*match.span()), match["n"], match["s"])
+    return _charge(reader, match["n"], match["s"])
 
 
 _METALS = "Li|Na|Rb|Cs|Ag|Be|Mg|Ca|Sr|Ba|Zn|Fe|Cu|Mn|Ni|Co|Cd|Pb|Hg|Al|Cr|Sn|Ti"
@@ -144,12 +117,12 @@ _METALS = "Li|Na|Rb|Cs|Ag|Be|Mg|Ca|Sr|Ba|Zn|Fe|Cu|Mn|Ni|Co|Cd|Pb|Hg|Al|Cr|Sn|Ti"
     rf"(?:(?<=(?<![A-Za-z])[KH])|(?<=(?<![A-Za-z])(?:{_METALS})))"
     r"(?P<n>[1-4]?)(?P<s>\+)(?![0-9A-Za-z+=])",
 )
-def plain_ion(match: re.Match[str], place: Place) -> str | None:
+def plain_ion(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """Ca2+, Na+ in plain letters, where the word beside it is of chemistry."""
     near = place.before(match.start(), 16) + place.after(match.end(), 12)
     if not match["n"] and not re.search("离子|浓度|通道|溶液|ion|channel|pump|conc", near):
         return None
-    return _charge(place.reader(*match.span()), match["n"], match["s"])
+    return _charge(reader, match["n"], match["s"])
 
 
 def _charge(reader: Reader, number: str, sign: str) -> str:
@@ -172,9 +145,8 @@ def _raised(reader: Reader, exponent: str) -> str:
 
 
 @rule("comparison", r"(?P<op><=|>=|!=|==|[<>≤≥≈~～])\s?(?=-?\.?[0-9])")
-def comparison(match: re.Match[str], place: Place) -> str:
+def comparison(match: re.Match[str], place: Place, reader: Reader) -> str:
     """≥5, ~100, <5%: the sign alone, since any rule may read what follows."""
-    reader = place.reader(*match.span())
     return reader.say(*_COMPARE[match["op"]]) + reader.say("", " ")
 
 

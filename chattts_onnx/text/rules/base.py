@@ -1,4 +1,4 @@
-"""What a rule is: a pattern, and a function from its match to speech."""
+"""What a rule is: a pattern, and a function that says a match of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..context import Place
+from ..core.context import Place, Reader
 
 # Not part of a longer number or word.
 START = r"(?<![A-Za-z0-9])(?<![0-9][.,:/])"
@@ -23,12 +23,15 @@ ARTICLE = re.compile(r"\b[Aa]n?\s$")
 # Between the two ends of a range.
 TO = r"\s?(?:[-–—~～]|至|到)\s?"
 
-Read = Callable[[re.Match[str], Place], str | None]
+Read = Callable[[re.Match[str], Place, Reader], str | None]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Reads what ``pattern`` matches at a place; ``read`` returns None where it does not apply."""
+    """Reads what ``pattern`` matches at a place, in the words of the reader for it.
+
+    ``read`` returns None where the rule does not apply.
+    """
 
     name: str
     pattern: re.Pattern[str]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import LONG, Place, Reader, unit_follows
+from ..core import chinese, english
+from ..core.context import LONG, Place, Reader, unit_follows
 from .base import END, START, Rule, rule
 
 _NAMED_BEFORE = re.compile(
@@ -39,9 +39,8 @@ _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})"
     "IP address",
     START + rf"(?:{_BYTE}\.){{3}}{_BYTE}(?::(?P<port>[0-9]{{2,5}}))?(?![0-9])(?!\.[0-9])",
 )
-def address(match: re.Match[str], place: Place) -> str:
+def address(match: re.Match[str], place: Place, reader: Reader) -> str:
     """192.168.1.1, with a port."""
-    reader = place.reader(*match.span())
     spoken = reader.digit_by_digit(match.group().partition(":")[0])
     if not match["port"]:
         return spoken
@@ -49,34 +48,31 @@ def address(match: re.Match[str], place: Place) -> str:
 
 
 @rule("version", r"(?<![A-Za-z0-9.])(?P<v>[vV]\.?\s?)?(?P<n>[0-9]+(?:\.[0-9]+){2,})(?![0-9])")
-def version(match: re.Match[str], place: Place) -> str:
+def version(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1.10.2, v1.2.3."""
-    reader = place.reader(*match.span())
     parts = [_part(reader, part) for part in match["n"].split(".")]
     return ("V " if match["v"] else "") + reader.say("点", " point ").join(parts)
 
 
 @rule("version", r"(?<![A-Za-z0-9.])[vV](?P<n>[0-9]+(?:\.[0-9]+)?)(?![0-9A-Za-z])")
-def short_version(match: re.Match[str], place: Place) -> str:
+def short_version(match: re.Match[str], place: Place, reader: Reader) -> str:
     """v2, V3.5."""
-    return "V " + place.reader(*match.span()).number(match["n"])
+    return "V " + reader.number(match["n"])
 
 
 @rule("grouped digits", START + r"[0-9]{4}(?:[- ][0-9]{4}){2,}(?:[- ][0-9]{1,4})?(?![0-9])")
-def grouped(match: re.Match[str], place: Place) -> str:
+def grouped(match: re.Match[str], place: Place, reader: Reader) -> str:
     """6222 0212 3456 7890."""
-    reader = place.reader(*match.span())
     groups = re.split("[- ]", match.group())
     return reader.say("，", ", ").join(reader.digit_by_digit(group) for group in groups)
 
 
 @rule("grouped digits", START + r"[0-9]{3}(?:[- ][0-9]{3}){2,3}(?![0-9-])(?! [0-9])")
-def grouped_threes(match: re.Match[str], place: Place) -> str | None:
+def grouped_threes(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """Meeting ID 123 456 789."""
     before = place.before(match.start(), 24)
     if not (_NAMED_BEFORE.search(before) or _MEETING_BEFORE.search(before)):
         return None
-    reader = place.reader(*match.span())
     groups = re.split("[- ]", match.group())
     return reader.say("，", ", ").join(reader.digit_by_digit(group) for group in groups)
 
@@ -85,9 +81,8 @@ _MEETING_BEFORE = re.compile(r"(?:会议|腾讯会议|入会|ID|[Mm]eeting)[^0-9
 
 
 @rule("masked", START + r"(?P<a>[0-9]{2,6})(?P<m>[*＊]{2,12})(?P<b>[0-9]{2,6})" + END)
-def masked(match: re.Match[str], place: Place) -> str:
+def masked(match: re.Match[str], place: Place, reader: Reader) -> str:
     """138****1234: a phone's where it has the parts of one."""
-    reader = place.reader(*match.span())
     stars = reader.number(str(len(match["m"])), "个") + reader.say("个星号", " stars")
     phone = re.fullmatch(r"1[3-9][0-9][*＊]{4}[0-9]{4}", match.group())
     speak = reader.phone if phone else reader.digit_by_digit
@@ -102,11 +97,10 @@ _STANDARD_BEFORE = re.compile(
 @rule(
     "code", START + r"(?P<n>[0-9]{3,6})(?P<part>[.-][0-9]{1,2})?[-:：—](?P<y>[12][0-9]{3})(?![0-9])"
 )
-def standard(match: re.Match[str], place: Place) -> str | None:
+def standard(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """GB/T 19001-2016, ISO 9001:2015: number and year of a standard."""
     if not _STANDARD_BEFORE.search(place.before(match.start())):
         return None
-    reader = place.reader(*match.span())
     spoken = reader.digit_by_digit(match["n"])
     if match["part"]:
         spoken += reader.say("杠", " dash ") + reader.digit_by_digit(match["part"][1:])
@@ -114,18 +108,17 @@ def standard(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("code", START + r"(?P<n>[0-9]+)(?P<rest>(?:-[0-9]+){2,})" + END)
-def dashed(match: re.Match[str], place: Place) -> str:
+def dashed(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3-2-501, 978-7-111: identifiers in parts."""
-    reader = place.reader(*match.span())
     groups = match.group().split("-")
     return reader.say("杠", " dash ").join(reader.digit_by_digit(group) for group in groups)
 
 
 @rule("code", r"(?<![0-9.,A-Za-z])(?P<n>[0-9]{2,}(?:-[0-9]+)*)(?![0-9])(?![.,:][0-9])")
-def named(match: re.Match[str], place: Place) -> str | None:
+def named(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """房间号1203, code 4821, order 100234; room 5 and 12号 stay numbers."""
     before = place.before(match.start(), 24)
-    written, reader = match["n"], place.reader(*match.span())
+    written = match["n"]
     if not (_NAMED_BEFORE.search(before) or _LAST_DIGITS.search(before)):
         return None
     if len(written) == 2 and not written.startswith("0"):
@@ -140,44 +133,44 @@ def named(match: re.Match[str], place: Place) -> str | None:
     "code",
     r"(?<![0-9.,A-Za-z])(?P<n>[0-9]{3,})(?=(?:号|次|路|航班)?(?:房间|列车|次列车|航班|室|公交|会议室|教室|办公室|病房|包厢|号房))",
 )
-def room(match: re.Match[str], place: Place) -> str:
+def room(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1203室, 302房间, 1234次列车, 628路公交."""
-    return place.reader(*match.span()).code(match["n"])
+    return reader.code(match["n"])
 
 
 @rule("code", r"(?<=[A-Za-z])(?P<n>[0-9]+)(?![0-9])(?![.,][0-9])")
-def after_letters(match: re.Match[str], place: Place) -> str:
+def after_letters(match: re.Match[str], place: Place, reader: Reader) -> str:
     """G1234, H2O, MP3, RTX4090: up to two digits are a number, more are read one by one."""
-    reader, written = place.reader(*match.span()), match["n"]
+    written = match["n"]
     if len(written) <= 2 and not (len(written) > 1 and written.startswith("0")):
         return reader.number(written)
     return reader.code(written)
 
 
 @rule("code", r"(?<=[A-Za-z][-_])(?P<n>[0-9]{3,})(?![0-9])(?![.,][0-9])")
-def after_dash(match: re.Match[str], place: Place) -> str:
+def after_dash(match: re.Match[str], place: Place, reader: Reader) -> str:
     """i7-9700K, ISO-9001."""
-    return place.reader(*match.span()).code(match["n"])
+    return reader.code(match["n"])
 
 
 @rule(
     "video",
     START + r"(?P<n>240|360|480|540|720|1080|1440|2160|4320)(?=[pi](?:[0-9]{2})?(?![A-Za-z0-9]))",
 )
-def lines_of_video(match: re.Match[str], place: Place) -> str:
+def lines_of_video(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1080p: a resolution is read in its parts."""
-    reader, written = place.reader(*match.span()), match["n"]
+    written = match["n"]
     return reader.code(written) if reader.zh else english.in_parts(written)
 
 
 @rule("code", START + r"(?P<n>0[0-9]+)" + END)
-def zeros(match: re.Match[str], place: Place) -> str:
+def zeros(match: re.Match[str], place: Place, reader: Reader) -> str:
     """007: no quantity begins with 0."""
-    return place.reader(*match.span()).digit_by_digit(match["n"])
+    return reader.digit_by_digit(match["n"])
 
 
 @rule("code", START + rf"(?P<n>[0-9]{{{LONG},}})" + END)
-def long(match: re.Match[str], place: Place) -> str | None:
+def long(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """12345678: an identifier, unless it is round or something is counted."""
     written = match["n"]
     counted = (
@@ -187,22 +180,10 @@ def long(match: re.Match[str], place: Place) -> str | None:
     )
     if counted and len(written) <= chinese.MAX_DIGITS:
         return None
-    return place.reader(*match.span()).code(written)
+    return reader.code(written)
 
 
 CODES: tuple[Rule, ...] = (
-    address,
-    version,
-    short_version,
-    grouped,
-    grouped_threes,
-    masked,
-    dashed,
-    named,
-    room,
-    lines_of_video,
-    after_letters,
-    after_dash,
-    zeros,
-    long,
+    *(address, version, short_version, grouped, grouped_threes, masked, dashed, named, room),
+    *(lines_of_video, after_letters, after_dash, zeros, long),
 )

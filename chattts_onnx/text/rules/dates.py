@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import Place
+from ..core import chinese, english
+from ..core.context import Place, Reader
 from .base import END, START, TO, Rule, rule
 
 _YEAR = r"(?P<y>[12][0-9]{3})"
@@ -27,43 +27,35 @@ _SPAN_AFTER = re.compile(
 _DATED_AFTER = re.compile(r"\s?(?:届|款|版|级|赛季|世界|奥|春|夏|秋|冬|财|中国|欧洲|[Qq][1-4])")
 
 
-def _date(place: Place, start: int, end: int, *parts: str | None) -> str:
+def _date(reader: Reader, *parts: str | None) -> str:
     year, month, day = (part or None for part in parts)
-    reader = place.reader(start, end)
     speak = chinese.date if reader.zh else english.date
     return speak(year, int(month) if month else None, int(day) if day else None)
 
 
 @rule(
     "date",
-    START
-    + _YEAR
-    + r"(?P<sep>[-/.])"
-    + _MONTH
-    + r"(?P=sep)"
-    + _DAY
-    + rf"(?:T(?=[0-9]{{2}}:)|{END})",
+    rf"{START}{_YEAR}(?P<sep>[-/.]){_MONTH}(?P=sep){_DAY}(?:T(?=[0-9]{{2}}:)|{END})",
 )
-def iso(match: re.Match[str], place: Place) -> str:
+def iso(match: re.Match[str], place: Place, reader: Reader) -> str:
     """2024-10-01, 2024/10/1, 2024.10.1."""
-    return _date(place, *match.span(), match["y"], match["m"], match["d"])
+    return _date(reader, match["y"], match["m"], match["d"])
 
 
 @rule("date", START + r"(?P<a>[0-9]{1,2})(?P<sep>[-/.])(?P<b>[0-9]{1,2})(?P=sep)" + _YEAR + END)
-def day_or_month_first(match: re.Match[str], place: Place) -> str | None:
+def day_or_month_first(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """10/01/2024: month first unless that is no month."""
     month, day = int(match["a"]), int(match["b"])
     if month > 12 or match["sep"] == ".":
         month, day = day, month
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
-    return _date(place, *match.span(), match["y"], str(month), str(day))
+    return _date(reader, match["y"], str(month), str(day))
 
 
 @rule("date", START + r"(?P<a>[0-9]{1,2})/(?P<b>[0-9]{1,2})/(?P<c>[0-9]{2})" + END)
-def short_date(match: re.Match[str], place: Place) -> str | None:
+def short_date(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """7/4/76 in English, 24/1/15 in Chinese."""
-    reader = place.reader(*match.span())
     first, second, third = (int(match[n]) for n in "abc")
     if reader.zh:
         if not (1 <= second <= 12 and 1 <= third <= 31 and len(match["a"]) == 2):
@@ -77,33 +69,32 @@ def short_date(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("date", START + r"(?P<m>0[1-9]|1[0-2])/(?P<d>0[1-9]|[12][0-9]|3[01])" + END)
-def month_and_day(match: re.Match[str], place: Place) -> str | None:
+def month_and_day(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """05/27: a leading zero makes it a date and no fraction."""
     if "0" not in (match["m"][0], match["d"][0]):
         return None
-    return _date(place, *match.span(), None, match["m"], match["d"])
+    return _date(reader, None, match["m"], match["d"])
 
 
 @rule("date", START + r"(?P<y>[0-9]{4}|[0-9]{2})\s?年\s?" + _MONTH + r"\s?月(?:份)?")
-def chinese_month(match: re.Match[str], place: Place) -> str:
+def chinese_month(match: re.Match[str], place: Place, reader: Reader) -> str:
     """2024年10月, 24年10月; the day that may follow is read as a number."""
     end = "月份" if match.group().endswith("份") else "月"
     return f"{chinese.year(match['y'])}年{chinese.cardinal(match['m'])}{end}"
 
 
 @rule("date", START + _YEAR + r"-" + r"(?P<m>0[1-9]|1[0-2])(?![-0-9])")
-def year_month(match: re.Match[str], place: Place) -> str | None:
+def year_month(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """2024-10, in Chinese; in English it stays a range."""
-    if not place.reader(*match.span()).zh or place.after(match.end()).startswith("年"):
+    if not reader.zh or place.after(match.end()).startswith("年"):
         return None
-    return _date(place, *match.span(), match["y"], match["m"], None)
+    return _date(reader, match["y"], match["m"], None)
 
 
 @rule("year range", START + _YEAR + TO + r"(?P<y2>[12][0-9]{3})(?![0-9.,:/])")
-def years(match: re.Match[str], place: Place) -> str | None:
+def years(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """1990-2000年; without 年 only what look like years of our time."""
     first, last = int(match["y"]), int(match["y2"])
-    reader = place.reader(*match.span())
     named = place.after(match.end()).lstrip().startswith("年")
     if not named and not (1800 <= first < last <= 2100):
         return None
@@ -117,7 +108,7 @@ def years(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("year", START + r"(?P<y>[0-9]{4})(?=\s?年)")
-def chinese_year(match: re.Match[str], place: Place) -> str | None:
+def chinese_year(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """2024年 digit by digit; 历时1000年 and 2000年历史 are spans of time."""
     round_ = match["y"].endswith("00")
     after = place.after(match.end()).lstrip()
@@ -134,7 +125,7 @@ def chinese_year(match: re.Match[str], place: Place) -> str | None:
     "year",
     START + r"(?P<y>[0-9]{2})(?=年(?:底|初|末|春|夏|秋|冬|级|版|款|上半年|下半年|第)|后(?![来天]))",
 )
-def short_year(match: re.Match[str], place: Place) -> str | None:
+def short_year(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """24年底, 98级, 95后."""
     if place.after(match.end()).startswith("后") and match["y"][1] not in "05":
         return None
@@ -158,7 +149,7 @@ _YEAR_AFTER = re.compile(
 
 
 @rule("year", START + r"(?P<y>[0-9]{2})(?=年(?!代))")
-def two_digit_year(match: re.Match[str], place: Place) -> str | None:
+def two_digit_year(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """98年的老歌, 20年出生; 工作了98年 and 20年的历史 are spans."""
     before, after = place.before(match.start()), place.after(match.end())
     if place.options.numbers != "auto" or _SPAN_BEFORE.search(before):
@@ -170,15 +161,15 @@ def two_digit_year(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("year", START + r"(?P<y>0[0-9])(?=年)")
-def zero_year(match: re.Match[str], place: Place) -> str:
+def zero_year(match: re.Match[str], place: Place, reader: Reader) -> str:
     """08年."""
     return chinese.digits(match["y"])
 
 
 @rule("decade", r"(?<![A-Za-z0-9])'?(?P<y>[12][0-9]{2}0|[1-9]0)'?s(?![A-Za-z])")
-def decade(match: re.Match[str], place: Place) -> str | None:
+def decade(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """1990s, '90s, in her 30s; 30s alone is a time."""
-    written, reader = match["y"], place.reader(*match.span())
+    written = match["y"]
     named = reader.language == "en" and _DECADE_BEFORE.search(place.before(match.start()))
     if len(written) == 2 and not match.group().startswith("'") and not named:
         return None  # seconds
@@ -194,7 +185,7 @@ def decade(match: re.Match[str], place: Place) -> str | None:
 @rule(
     "date", _NAME + r"\s(?P<d>0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th)?(?:,?\s" + _YEAR + r")?" + END
 )
-def month_day(match: re.Match[str], place: Place) -> str | None:
+def month_day(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """October 1, 2024; Oct. 1st."""
     month = _month(match["name"])
     if match["name"] == "May" and place.after(match.end()).startswith("%"):
@@ -203,21 +194,17 @@ def month_day(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("date", _NAME + r",?\s(?P<y>[12][0-9]{3})(?![0-9.,:/]?[0-9])")
-def month_year(match: re.Match[str], place: Place) -> str:
+def month_year(match: re.Match[str], place: Place, reader: Reader) -> str:
     """October 2024."""
     return english.date(match["y"], _month(match["name"]), None)
 
 
 @rule(
     "date",
-    START
-    + r"(?P<d>[12][0-9]|3[01]|0?[1-9])(?:st|nd|rd|th)?\s(?:of\s)?"
-    + _NAME
-    + r"(?![a-z])(?:,?\s"
-    + _YEAR
-    + r"(?![0-9]))?",
+    rf"{START}(?P<d>[12][0-9]|3[01]|0?[1-9])(?:st|nd|rd|th)?\s(?:of\s)?{_NAME}"
+    rf"(?![a-z])(?:,?\s{_YEAR}(?![0-9]))?",
 )
-def day_month(match: re.Match[str], place: Place) -> str:
+def day_month(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1 October 2024, 1st of October."""
     article = "" if place.before(match.start(), 4).lower() == "the " else "the "
     month = english.MONTHS[_month(match["name"]) - 1]
@@ -226,9 +213,8 @@ def day_month(match: re.Match[str], place: Place) -> str:
 
 
 @rule("year", START + r"(?P<y>1[0-9]{3}|20[0-9]{2})" + END)
-def year_in_context(match: re.Match[str], place: Place) -> str | None:
+def year_in_context(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """in 1999; 2008奥运会."""
-    reader = place.reader(*match.span())
     if reader.options.numbers != "auto":
         return None
     after, before = place.after(match.end()), place.before(match.start(), 16)
@@ -240,7 +226,7 @@ def year_in_context(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("tens", r"(?<![A-Za-z0-9.,])(?P<n>10{1,3}|1,000)s(?=\sof\s)")
-def tens_of(match: re.Match[str], place: Place) -> str:
+def tens_of(match: re.Match[str], place: Place, reader: Reader) -> str:
     """100s of people: hundreds, and no seconds."""
     return english.cardinal(match["n"].replace(",", "")).removeprefix("one ") + "s"
 
@@ -250,21 +236,7 @@ def _month(name: str) -> int:
 
 
 DATES: tuple[Rule, ...] = (
-    iso,
-    day_or_month_first,
-    short_date,
-    month_and_day,
-    chinese_month,
-    years,
-    year_month,
-    chinese_year,
-    short_year,
-    two_digit_year,
-    zero_year,
-    tens_of,
-    decade,
-    month_day,
-    month_year,
-    day_month,
-    year_in_context,
+    *(iso, day_or_month_first, short_date, month_and_day, chinese_month, years, year_month),
+    *(chinese_year, short_year, two_digit_year, zero_year, tens_of, decade),
+    *(month_day, month_year, day_month, year_in_context),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese
-from ..context import Place, Reader
-from ..currencies import CURRENCY
-from ..units import (
+from ..core import chinese
+from ..core.context import Place, Reader
+from ..core.currencies import CURRENCY
+from ..core.units import (
     UNIT,
     UNIT_AFTER_POWER,
     UNIT_BELOW,
@@ -64,13 +64,12 @@ def _unit(reader: Reader, written: str) -> Unit:
 
 
 @rule("unit", f"{_MEASURED}\\s?(?P<u>{UNIT_LIKE})?{TO}(?P<neg>-)?(?P<b>{_N})\\s?(?P<v>{UNIT})")
-def unit_range(match: re.Match[str], place: Place) -> str | None:
+def unit_range(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """5-10km, -5~3°C, 5kg-10kg."""
     if not _is_unit(match, "v", place):
         return None
     if match["u"] and not UNIT_PATTERN.fullmatch(match["u"]):
         return None
-    reader = place.reader(*match.span())
     unit = _unit(reader, match["v"])
     own = _unit(reader, match["u"]) if match["u"] else unit
     first = measured(reader, match["sign"] or "", match["a"], own, name=bool(match["u"]))
@@ -79,11 +78,10 @@ def unit_range(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("unit", f"{_MEASURED}\\s?(?P<u>{UNIT})(?:\\.(?=\\s[a-z]))?")
-def unit(match: re.Match[str], place: Place) -> str | None:
+def unit(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """5kg, 10 km/h, -5°C, 20m², 5.6mmol/L, 25 mg/kg/d."""
     if not _is_unit(match, "u", place):
         return None
-    reader = place.reader(*match.span())
     measure = _unit(reader, match["u"])
     if not reader.zh and is_adjective(match, place):
         return f"{reader.signed(match['sign'] or '', match['a'])} {measure.one}"
@@ -91,10 +89,9 @@ def unit(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("unit", f"{power_of_ten.pattern.pattern}(?:\\s?|(?P<per>/))(?P<u>{UNIT_AFTER_POWER})")
-def unit_after_power(match: re.Match[str], place: Place) -> str | None:
+def unit_after_power(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """1.6×10⁻¹⁹C, 3×10^8m/s, 6.5×10⁹/L."""
-    spoken = power_of_ten.read(match, place)
-    reader = place.reader(*match.span())
+    spoken = power_of_ten.read(match, place, reader)
     measure = _unit(reader, match["u"])
     if match["per"]:
         return f"{spoken}{reader.say(f'每{measure.zh}', f' per {measure.one}')}"
@@ -102,11 +99,10 @@ def unit_after_power(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("unit letters", f"{_MEASURED}(?P<gap>\\s?)(?P<u>[A-Za-z]{{2,5}})(?![A-Za-z0-9/^])")
-def miswritten(match: re.Match[str], place: Place) -> str | None:
+def miswritten(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """5 mb, 100mbps, 5MAH: a unit in a case that it does not have is spelled, never guessed."""
     if not is_miswritten(match["u"]) or (match["gap"] and match["u"].istitle()):
         return None
-    reader = place.reader(*match.span())
     spoken = reader.signed(match["sign"] or "", match["a"])
     return f"{spoken} {' '.join(match['u'].upper())}"
 
@@ -118,12 +114,11 @@ _DOSE_AFTER = re.compile(r"\s(?:of )?(?:insulin|heparin)|的?(?:胰岛素|青霉
 
 
 @rule("unit", f"{_MEASURED}(?P<scale>万)?\\s?U(?![A-Za-z0-9/])")
-def dose(match: re.Match[str], place: Place) -> str | None:
+def dose(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """胰岛素8U, 青霉素80万U: units of what stands before."""
     named = _DOSE_BEFORE.search(place.before(match.start(), 16))
     if not (match["scale"] or named or _DOSE_AFTER.match(place.after(match.end(), 16))):
         return None
-    reader = place.reader(*match.span())
     number = reader.number(match["a"], match["scale"] or "个")
     return number + (match["scale"] or "") + reader.say("单位", " units")
 
@@ -156,11 +151,10 @@ _PRICED = re.compile(
 
 
 @rule("per", rf"/(?:(?P<u>{UNIT_BELOW})|(?=[\u4e00-\u9fff])(?!第))")
-def per(match: re.Match[str], place: Place) -> str | None:
+def per(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """8000元/㎡, 5元/斤, 120次/分, $3/kg: the slash after a quantity."""
     if not _PRICED.search(place.before(match.start(), 16)):
         return None
-    reader = place.reader(*match.span())
     if not match["u"]:
         return reader.say("每", " per ")
     unit_ = _unit(reader, match["u"])
@@ -174,20 +168,18 @@ _PRESSURE_BEFORE = re.compile(r"(?:血压|收缩压|\bBP|blood pressure)[^0-9/]{
     "blood pressure",
     r"(?<![0-9.])(?P<a>[0-9]{2,3})/(?P<b>[0-9]{2,3})(?![0-9/])\s?(?P<u>mm\s?Hg|mmhg|毫米汞柱)?",
 )
-def pressure(match: re.Match[str], place: Place) -> str | None:
+def pressure(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """血压130/85mmHg, BP 118/76."""
     if not match["u"] and not _PRESSURE_BEFORE.search(place.before(match.start(), 24)):
         return None
-    reader = place.reader(*match.span())
     spoken = reader.say("比", " over ").join(reader.number(match[n]) for n in "ab")
     unit_ = reader.say("毫米汞柱", " millimeters of mercury") if match["u"] else ""
     return spoken + unit_
 
 
 @rule("feet", r"(?<![A-Za-z0-9])(?P<f>[0-9]{1,2})['′](?=\s(?:tall|high|long|wide|deep)\b)")
-def only_feet(match: re.Match[str], place: Place) -> str:
+def only_feet(match: re.Match[str], place: Place, reader: Reader) -> str:
     """6' tall."""
-    reader = place.reader(*match.span())
     value = reader.number(match["f"])
     return reader.say(f"{value}英尺", f"{value} {'foot' if match['f'] == '1' else 'feet'}")
 
@@ -195,9 +187,8 @@ def only_feet(match: re.Match[str], place: Place) -> str:
 @rule(
     "feet", r"(?<![A-Za-z0-9.])(?P<f>[0-9]{1,3})\s?ft\.?,?\s?(?P<i>[0-9]{1,2})\s?in\b\.?(?=\W|\Z)"
 )
-def feet_and_inches(match: re.Match[str], place: Place) -> str:
+def feet_and_inches(match: re.Match[str], place: Place, reader: Reader) -> str:
     """5 ft 10 in."""
-    reader = place.reader(*match.span())
     first, last = reader.number(match["f"]), reader.number(match["i"])
     feet_ = "foot" if match["f"] == "1" else "feet"
     inch = "inch" if match["i"] == "1" else "inches"
@@ -210,24 +201,22 @@ def feet_and_inches(match: re.Match[str], place: Place) -> str:
     r"(?=\s?(?:显示|电视|屏|液晶|(?:screen|display|monitor|tv|tablet|laptop|wheel|pipe)))",
     re.IGNORECASE,
 )
-def inches(match: re.Match[str], place: Place) -> str:
+def inches(match: re.Match[str], place: Place, reader: Reader) -> str:
     """27" monitor, 55"电视."""
-    reader = place.reader(*match.span())
     return reader.number(match["i"]) + reader.say("英寸", " inch")
 
 
 @rule("height", r"(?P<m>[0-9])米(?P<c>[0-9]{2})(?![0-9.]|\s?(?:厘米|公分|[cm]m))")
-def metres(match: re.Match[str], place: Place) -> str | None:
+def metres(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """身高1米75: the rest digit by digit."""
-    if place.options.numbers != "auto" or not place.reader(*match.span()).zh:
+    if place.options.numbers != "auto" or not reader.zh:
         return None
     return chinese.counted(match["m"], "米") + "米" + chinese.digits(match["c"])
 
 
 @rule("feet", r"(?<![A-Za-z0-9])(?P<f>[0-9]{1,2})['′]\s?(?P<i>[0-9]{1,2}(?:\.[0-9])?)(?:\"|″|'')")
-def feet(match: re.Match[str], place: Place) -> str:
+def feet(match: re.Match[str], place: Place, reader: Reader) -> str:
     """5'10" is feet and inches, 12'30" minutes and seconds."""
-    reader = place.reader(*match.span())
     first, last = reader.number(match["f"]), reader.number(match["i"])
     if int(match["f"]) <= 8 and float(match["i"]) < 12:
         return reader.say(f"{first}英尺{last}英寸", f"{first} foot {last}")
@@ -238,9 +227,8 @@ def feet(match: re.Match[str], place: Place) -> str:
     "angle",
     r"(?<![A-Za-z0-9.])(?P<d>[0-9]{1,3})°(?P<m>[0-9]{1,2})['′](?:(?P<s>[0-9]{1,2}(?:\.[0-9]+)?)[\"″])?",
 )
-def angle(match: re.Match[str], place: Place) -> str:
+def angle(match: re.Match[str], place: Place, reader: Reader) -> str:
     """39°54′26″."""
-    reader = place.reader(*match.span())
     names = (("度", "degrees"), ("分", "minutes"), ("秒", "seconds"))
     parts = [
         reader.number(v) + reader.say(zh, f" {en}")
@@ -251,16 +239,6 @@ def angle(match: re.Match[str], place: Place) -> str:
 
 
 MEASURES: tuple[Rule, ...] = (
-    feet,
-    angle,
-    per,
-    metres,
-    only_feet,
-    feet_and_inches,
-    inches,
-    unit_range,
-    unit_after_power,
-    unit,
-    dose,
-    miswritten,
+    *(feet, angle, per, metres, only_feet, feet_and_inches, inches),
+    *(unit_range, unit_after_power, unit, dose, miswritten),
 )

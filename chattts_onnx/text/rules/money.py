@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ..context import Place, Reader
-from ..currencies import CURRENCIES, CURRENCY, SCALES_EN, SCALES_ZH, YUAN, Currency
+from ..core.context import Place, Reader
+from ..core.currencies import CURRENCIES, CURRENCY, SCALES_EN, SCALES_ZH, YUAN, Currency
 from .base import ARTICLE, NUMBER, TO, Rule, rule
 
 _SCALE = (
@@ -21,24 +21,20 @@ _NAMED = r"(?:\s?(?:元|圆|块钱|人民币|美元|欧元|英镑|yuan|dollars?|
 
 @rule(
     "money",
-    _LAND
-    + _SIGN
-    + f"(?P<c>{CURRENCY})\\s?(?P<a>{NUMBER}){TO}(?:{CURRENCY})?\\s?(?P<b>{NUMBER})"
-    + _SCALE
-    + _NAMED,
+    rf"{_LAND}{_SIGN}(?P<c>{CURRENCY})\s?(?P<a>{NUMBER}){TO}(?:{CURRENCY})?\s?(?P<b>{NUMBER})"
+    rf"{_SCALE}{_NAMED}",
 )
-def span(match: re.Match[str], place: Place) -> str:
+def span(match: re.Match[str], place: Place, reader: Reader) -> str:
     """$5-$10, ￥100-200, ￥3-5万."""
-    reader, currency = place.reader(*match.span()), CURRENCIES[match["c"]]
+    currency = CURRENCIES[match["c"]]
     first = reader.number(match["a"], currency.zh)
     last = _amount(reader, match["b"], match["scale"], currency)
     return f"{reader.sign(match['sign'] or '')}{first}{reader.say('到', ' to ')}{last}"
 
 
 @rule("money", _LAND + _SIGN + f"(?P<c>{CURRENCY})\\s?(?P<s2>-)?(?P<a>{NUMBER})" + _SCALE + _NAMED)
-def prefixed(match: re.Match[str], place: Place) -> str:
+def prefixed(match: re.Match[str], place: Place, reader: Reader) -> str:
     """￥1,234.50, $20 million, -$5, US$3亿."""
-    reader = place.reader(*match.span())
     sign = reader.sign(match["sign"] or match["s2"] or "")
     currency = CURRENCIES[match["c"]]
     if not reader.zh and ARTICLE.search(place.before(match.start())):
@@ -48,15 +44,11 @@ def prefixed(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "money",
-    r"(?<![A-Za-z0-9.,])"
-    + r"(?P<sign>(?<![0-9A-Za-z])[-+])?"
-    + f"(?P<a>{NUMBER})"
-    + _SCALE
-    + r"\s?(?P<c>USD|RMB|CNY|EUR|GBP|HKD|JPY|[$€£￥¥])(?![A-Za-z0-9])",
+    rf"(?<![A-Za-z0-9.,])(?P<sign>(?<![0-9A-Za-z])[-+])?(?P<a>{NUMBER}){_SCALE}"
+    r"\s?(?P<c>USD|RMB|CNY|EUR|GBP|HKD|JPY|[$€£￥¥])(?![A-Za-z0-9])",
 )
-def suffixed(match: re.Match[str], place: Place) -> str:
+def suffixed(match: re.Match[str], place: Place, reader: Reader) -> str:
     """100 USD, 20€."""
-    reader = place.reader(*match.span())
     sign = reader.sign(match["sign"] or "")
     return sign + _amount(reader, match["a"], match["scale"], CURRENCIES[match["c"]])
 

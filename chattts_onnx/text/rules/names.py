@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
-from .. import chinese, english
-from ..context import Place, Reader, unit_follows
+from ..core import chinese, english
+from ..core.context import Place, Reader, unit_follows
+from ..core.tables import rows
 from .base import Rule, rule
 
-_DATA = Path(__file__).parent.parent / "data" / "names.tsv"
 _JOINED = r"(?:[、,，/和与及或]|以及)"
 _LOOK = 24
 # After a number that is one of a list: 985、211高校, 110、119、120.
@@ -21,22 +20,13 @@ _LIST_BEFORE = re.compile(rf"(?<![0-9.])([0-9]{{2,5}})\s?{_JOINED}\s?$")
 @cache
 def _rows() -> tuple[tuple[str, re.Pattern[str], re.Pattern[str], re.Pattern[str]], ...]:
     """How a row's numbers are read, the numbers, and what may stand before or after them."""
-    rows = []
-    for line in _DATA.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            how, numbers, before, after = line.split("\t")
-            never = r"(?!)"
-            rows.append(
-                (
-                    how,
-                    re.compile(
-                        f"(?:{numbers.replace(',', '|')})" if "[" not in numbers else numbers
-                    ),
-                    re.compile(never if before == "-" else f"(?:{before})\\Z"),
-                    re.compile(never if after == "-" else after),
-                )
-            )
-    return tuple(rows)
+    found, never = [], r"(?!)"
+    for how, numbers, before, after in rows("names"):
+        either = numbers if "[" in numbers else f"(?:{numbers.replace(',', '|')})"
+        left = re.compile(never if before == "-" else f"(?:{before})\\Z")
+        right = re.compile(never if after == "-" else after)
+        found.append((how, re.compile(either), left, right))
+    return tuple(found)
 
 
 def _named(number: str, before: str, after: str) -> str | None:
@@ -52,23 +42,23 @@ def _named(number: str, before: str, after: str) -> str | None:
 
 def _by_list(number: str, before: str, after: str) -> str | None:
     """As :func:`_named`, over the neighbours of a list."""
-    rows = [row for row in _rows() if row[1].fullmatch(number)]
+    own = [row for row in _rows() if row[1].fullmatch(number)]
     position = 0
-    while (match := _LIST_AFTER.match(after, position)) and rows:
-        other = [row for row in rows if row[1].fullmatch(match[1])]
+    while (match := _LIST_AFTER.match(after, position)) and own:
+        other = [row for row in own if row[1].fullmatch(match[1])]
         if any(row[3].match(after, match.end()) for row in other):
             return other[0][0]
         position = match.end()
     found = _LIST_BEFORE.search(before)
-    if found and rows:
-        same = [row for row in rows if row[1].fullmatch(found[1])]
+    if found and own:
+        same = [row for row in own if row[1].fullmatch(found[1])]
         if any(row[2].search(before[: found.start()]) for row in same):
             return same[0][0]
         # 110、119、120: three numbers of one row are its names.
         if same and "," in same[0][1].pattern.replace("|", ","):
             return same[0][0] if _three(same[0][1], before, number, after) else None
-    elif rows and _three(rows[0][1], before, number, after):
-        return rows[0][0]
+    elif own and _three(own[0][1], before, number, after):
+        return own[0][0]
     return None
 
 
@@ -86,7 +76,7 @@ def _run(text: str, side: int) -> str:
 
 
 @rule("name", r"(?<![0-9A-Za-z.,$¥￥€£+*×=-])(?P<n>[0-9]{2,5})(?![0-9a-z%°℃]|[.,][0-9])")
-def named_number(match: re.Match[str], place: Place) -> str | None:
+def named_number(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """985、211高校, 996工作制, 119救火, 波音747, 端口8080."""
     if place.options.numbers != "auto":
         return None
@@ -101,7 +91,6 @@ def named_number(match: re.Match[str], place: Place) -> str | None:
     if how is None and not (alone and number in ("520", "996", "985", "618", "1314")):
         return None
     if how in (None, "model") or not unit_follows(after) or _rows_after(number, after):
-        reader = place.reader(*match.span())
         if how == "phone":
             return reader.phone(number)
         return _model(number, reader) if how == "model" else reader.digit_by_digit(number)
@@ -129,9 +118,9 @@ _EVENTS = (
     "event",
     rf"(?<![0-9.])(?P<m>1[0-2]|[1-9])[·.・/](?P<d>[0-9]{{1,2}})(?=\s?(?:[\u4e00-\u9fff]{{1,3}})?{_EVENTS})",
 )
-def event(match: re.Match[str], place: Place) -> str:
+def event(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3/15晚会, 9·11事件, 6.18大促: the date of an event is its name."""
-    return place.reader(*match.span()).digit_by_digit(match["m"] + match["d"])
+    return reader.digit_by_digit(match["m"] + match["d"])
 
 
 @rule(
@@ -139,7 +128,7 @@ def event(match: re.Match[str], place: Place) -> str:
     r"(?<![0-9.])(?P<y>(?:[05-9]0|[6-9]5)后?)(?P<more>(?:[、/和与及,，]\s?(?:[05-9]0|[6-9]5)后?)+)"
     r"(?=后|(?<=后))",
 )
-def generations(match: re.Match[str], place: Place) -> str:
+def generations(match: re.Match[str], place: Place, reader: Reader) -> str:
     """80、90后, 80后/90后."""
     return re.sub(
         "[0-9]{2}|[/,，]",
@@ -158,13 +147,12 @@ _SEASON = (
     "year range",
     r"(?:(?<![0-9A-Za-z.,])|(?<=FY))(?P<y>(?:19|20)[0-9]{2})\s?[-–/](?P<z>[0-9]{2})(?![0-9]|[-/.:,][0-9])",
 )
-def season(match: re.Match[str], place: Place) -> str | None:
+def season(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """2023-24财年, the 2023/24 season, and any two years that follow each other."""
     following = (int(match["y"]) + 1) % 100 == int(match["z"])
     named = re.match(rf"\s?(?:{_SEASON})", place.after(match.end(), 16))
     if not (named or (following and int(match["z"]) > 12)):
         return None
-    reader = place.reader(*match.span())
     if reader.zh:
         return f"{chinese.year(match['y'])}到{chinese.digits(match['z'])}"
     last = english.digits(match["z"]) if match["z"] < "10" else english.cardinal(match["z"])
@@ -176,7 +164,7 @@ def season(match: re.Match[str], place: Place) -> str | None:
     r"(?<=[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使][A-Z])"
     r"[·•‧.\s-]?(?=[A-HJ-NP-Z0-9]{5,6}(?![A-Za-z0-9]))(?P<n>[A-Z0-9]*[0-9][A-Z0-9]*)",
 )
-def plate(match: re.Match[str], place: Place) -> str:
+def plate(match: re.Match[str], place: Place, reader: Reader) -> str:
     """京A·12345, 粤B·D12345."""
     parts = [chinese.digits(c) if c.isdigit() else f" {c} " for c in match["n"]]
     return re.sub(" +", " ", "".join(parts))
@@ -186,15 +174,15 @@ def plate(match: re.Match[str], place: Place) -> str:
     "address",
     r"(?<![0-9A-Za-z.,-])(?P<n>[0-9]{1,5})\s(?P<d>[NSEW]|N[EW]|S[EW])\.?\s(?=(?:[0-9]{1,3}(?:st|nd|rd|th)|[A-Z][a-z]+)\s?(?:[A-Z][a-z]+\s)?(?:St|Ave|Blvd|Rd|Dr|Ln|Pl|Ct|Way|Street|Avenue|Boulevard|Road|Drive|Lane|Place|Court|Pkwy|Parkway|Hwy|Highway|Broadway)\b)",
 )
-def street(match: re.Match[str], place: Place) -> str:
+def street(match: re.Match[str], place: Place, reader: Reader) -> str:
     """42 W 5th Ave.: the letter is a direction."""
     names = {"N": "North", "S": "South", "E": "East", "W": "West"}
     direction = "".join(names[c] if i == 0 else names[c].lower() for i, c in enumerate(match["d"]))
-    return f"{place.reader(*match.span()).number(match['n'])} {direction} "
+    return f"{reader.number(match['n'])} {direction} "
 
 
 @rule("name", r"(?<![0-9A-Za-z.,-])'?(?P<n>[2-9][0-9])ers(?![A-Za-z])")
-def team(match: re.Match[str], place: Place) -> str:
+def team(match: re.Match[str], place: Place, reader: Reader) -> str:
     """49ers, 76ers."""
     spoken = english.cardinal(match["n"])
     return spoken + ("rs" if spoken.endswith("e") else "ers")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import Place
-from ..units import UNIT, find_unit
+from ..core import chinese, english
+from ..core.context import Place, Reader
+from ..core.units import UNIT, find_unit
 from .base import NUMBER, SIGN, START, TO, Rule, rule
 
 _PER = {
@@ -21,9 +21,8 @@ _N = f"(?:{NUMBER})"
     "percent",
     f"(?P<sign>{SIGN})?(?<![0-9])(?P<a>{_N})(?:\\s?(?P<p>[%‰‱]))?{TO}(?P<b>{_N})\\s?(?P<q>[%‰‱])",
 )
-def percent_range(match: re.Match[str], place: Place) -> str:
+def percent_range(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3%-5%, 3-5%."""
-    reader = place.reader(*match.span())
     zh, en = _PER[match["q"]]
     first, last = reader.number(match["a"]), reader.number(match["b"])
     sign = reader.sign(match["sign"] or "")
@@ -34,9 +33,8 @@ def percent_range(match: re.Match[str], place: Place) -> str:
 
 
 @rule("percent", f"(?P<sign>{SIGN})?(?<![0-9])(?P<a>{_N})\\s?(?P<p>[%‰‱])")
-def percent(match: re.Match[str], place: Place) -> str:
+def percent(match: re.Match[str], place: Place, reader: Reader) -> str:
     """12.5%, -3%."""
-    reader = place.reader(*match.span())
     zh, en = _PER[match["p"]]
     sign, value = reader.sign(match["sign"] or ""), reader.number(match["a"])
     return reader.say(f"{sign}{zh}{value}", f"{sign}{value} {en}")
@@ -44,14 +42,12 @@ def percent(match: re.Match[str], place: Place) -> str:
 
 @rule(
     "fraction",
-    START
-    + r"(?:(?P<w>[0-9]+)\s)?(?P<a>[0-9]{1,4})/(?P<b>[0-9]{1,4})(?![0-9/])(?!\.[0-9])"
-    + rf"(?:\s?(?P<u>{UNIT})|(?P<inch>[\"″])(?=\s[a-z]))?",
+    rf"{START}(?:(?P<w>[0-9]+)\s)?(?P<a>[0-9]{{1,4}})/(?P<b>[0-9]{{1,4}})(?![0-9/])(?!\.[0-9])"
+    rf"(?:\s?(?P<u>{UNIT})|(?P<inch>[\"″])(?=\s[a-z]))?",
 )
-def fraction(match: re.Match[str], place: Place) -> str:
+def fraction(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1/3, 1 1/2, 3/4 tsp, 1/4" bolt; 24/7 and the like are no fractions."""
-    reader = place.reader(*match.span())
-    number = _fraction(match, place)
+    number = _fraction(match, reader)
     if match["inch"]:
         return number + reader.say("英寸", " inch")
     if not match["u"]:
@@ -63,13 +59,12 @@ def fraction(match: re.Match[str], place: Place) -> str:
     return f"{number} of {article} {unit.one}"
 
 
-def _fraction(match: re.Match[str], place: Place) -> str:
-    reader = place.reader(*match.span())
+def _fraction(match: re.Match[str], reader: Reader) -> str:
     whole, top, bottom = match["w"], match["a"], match["b"]
     if match.group() in ("9/11", "50/50", "20/20") and not reader.zh:
         return " ".join(reader.number(n) for n in (top, bottom))
     if int(top) >= int(bottom) or int(bottom) < 2 or top == "0":
-        spoken = _slashed(match, place)
+        spoken = _slashed(match, reader)
     else:
         spoken = chinese.fraction(top, bottom) if reader.zh else english.fraction(top, bottom)
         if not reader.zh and top == "1" and whole:
@@ -79,8 +74,7 @@ def _fraction(match: re.Match[str], place: Place) -> str:
     return f"{reader.number(whole)} {spoken}" if whole else spoken
 
 
-def _slashed(match: re.Match[str], place: Place) -> str:
-    reader = place.reader(*match.span())
+def _slashed(match: re.Match[str], reader: Reader) -> str:
     parts = [reader.number(n) for n in match.group("a", "b")]
     if match.group() == "24/7":
         return reader.say("", " ").join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..context import Place, unit_follows
+from ..core.context import Place, Reader, unit_follows
 from .base import Rule, rule
 
 _FREE = r"(?<![A-Za-z0-9+])(?<![0-9][-.])"
@@ -20,8 +20,7 @@ _THINGS = re.compile(r"\s(?:people|men|women|times|[a-z]{3,}s)\b")
 _SHORT = frozenset({"110", "112", "114", "119", "120", "122", "911", "999", "12306", "12315"})
 
 
-def _speak(place: Place, match: re.Match[str], *groups: str | None) -> str:
-    reader = place.reader(*match.span())
+def _speak(reader: Reader, match: re.Match[str], *groups: str | None) -> str:
     spoken = reader.phone(*groups)
     extension = match.groupdict().get("ext")
     if not extension:
@@ -31,50 +30,44 @@ def _speak(place: Place, match: re.Match[str], *groups: str | None) -> str:
 
 @rule(
     "phone",
-    _FREE
-    + r"(?:(?P<cc>(?:\+|00)86)[-\s]?)?(?P<a>1[3-9][0-9])[-\s]?(?P<b>[0-9]{4})[-\s]?(?P<c>[0-9]{4})"
-    + _END,
+    rf"{_FREE}(?:(?P<cc>(?:\+|00)86)[-\s]?)?"
+    rf"(?P<a>1[3-9][0-9])[-\s]?(?P<b>[0-9]{{4}})[-\s]?(?P<c>[0-9]{{4}}){_END}",
 )
-def mobile(match: re.Match[str], place: Place) -> str:
+def mobile(match: re.Match[str], place: Place, reader: Reader) -> str:
     """13800138000, 138-0013-8000, +86 138 0013 8000."""
     country = ""
     if match["cc"]:
-        reader = place.reader(*match.span())
         plus = reader.say("加", "plus ") if match["cc"].startswith("+") else ""
         country = plus + reader.phone(match["cc"].lstrip("+")) + reader.say("，", ", ")
-    return country + _speak(place, match, match["a"], match["b"], match["c"])
+    return country + _speak(reader, match, match["a"], match["b"], match["c"])
 
 
 @rule(
     "phone",
-    _FREE
-    + r"[(（]?(?P<a>0[0-9]{2,3})[)）]?[-\s]?(?P<b>[2-9][0-9]{2,3})[-\s]?(?P<c>[0-9]{4})"
-    + _EXTENSION
-    + _END,
+    rf"{_FREE}[(（]?(?P<a>0[0-9]{{2,3}})[)）]?[-\s]?(?P<b>[2-9][0-9]{{2,3}})[-\s]?"
+    rf"(?P<c>[0-9]{{4}}){_EXTENSION}{_END}",
 )
-def landline(match: re.Match[str], place: Place) -> str | None:
+def landline(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """010-12345678 as 0NN + 7 or 8 digits, with an extension."""
     if not re.search(r"[-\s()（）]", match.group()) and len(match.group()) < 10:
         return None
-    return _speak(place, match, match["a"], match["b"] + match["c"])
+    return _speak(reader, match, match["a"], match["b"] + match["c"])
 
 
 @rule(
     "phone",
-    _FREE
-    + r"(?:(?P<a>0[0-9]{2,3})-|[(（](?P<a2>0[0-9]{2,3})[)）]\s?)(?P<b>[0-9]{7,8})"
-    + _EXTENSION
-    + _END,
+    rf"{_FREE}(?:(?P<a>0[0-9]{{2,3}})-|[(（](?P<a2>0[0-9]{{2,3}})[)）]\s?)(?P<b>[0-9]{{7,8}})"
+    rf"{_EXTENSION}{_END}",
 )
-def landline_plain(match: re.Match[str], place: Place) -> str:
+def landline_plain(match: re.Match[str], place: Place, reader: Reader) -> str:
     """010-12345678, (010)12345678 whatever the local part begins with."""
-    return _speak(place, match, match["a"] or match["a2"], match["b"])
+    return _speak(reader, match, match["a"] or match["a2"], match["b"])
 
 
 @rule("phone", _FREE + r"(?P<a>[48]00)[-\s](?P<b>[0-9]{3,4})[-\s](?P<c>[0-9]{3,4})" + _END)
-def service(match: re.Match[str], place: Place) -> str:
+def service(match: re.Match[str], place: Place, reader: Reader) -> str:
     """400-123-4567, 800-820-8820, 400-8888-123."""
-    return _speak(place, match, match["a"], match["b"], match["c"])
+    return _speak(reader, match, match["a"], match["b"], match["c"])
 
 
 @rule(
@@ -83,47 +76,45 @@ def service(match: re.Match[str], place: Place) -> str:
     + _EXTENSION
     + _END,
 )
-def american(match: re.Match[str], place: Place) -> str:
+def american(match: re.Match[str], place: Place, reader: Reader) -> str:
     """(212) 555-1234, 212-555-1234, +1 212 555 1234."""
-    reader = place.reader(*match.span())
-    plus = reader.say("加", "plus ") if (match["cc"] or "").startswith("+") else ""
-    return plus + _speak(place, match, (match["cc"] or "").lstrip("+"), *match.group("a", "b", "c"))
+    country = match["cc"] or ""
+    plus = reader.say("加", "plus ") if country.startswith("+") else ""
+    return plus + _speak(reader, match, country.lstrip("+"), *match.group("a", "b", "c"))
 
 
 @rule(
     "phone",
     r"(?<![A-Za-z0-9])\+(?P<cc>[1-9][0-9]{0,2})(?P<rest>(?:[-\s]?\(?[0-9]{2,5}\)?){2,5})" + _END,
 )
-def international(match: re.Match[str], place: Place) -> str | None:
+def international(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """+44 20 7946 0958."""
     groups = re.findall("[0-9]+", match["rest"])
     if sum(map(len, groups)) < 6:
         return None
-    plus = place.reader(*match.span()).say("加", "plus ")
-    return plus + _speak(place, match, match["cc"], *groups)
+    plus = reader.say("加", "plus ")
+    return plus + _speak(reader, match, match["cc"], *groups)
 
 
 @rule("phone", _FREE + r"(?P<a>1)-(?P<b>8[0-9]{2})-(?=[A-Z])")
-def lettered(match: re.Match[str], place: Place) -> str:
+def lettered(match: re.Match[str], place: Place, reader: Reader) -> str:
     """1-800-FLOWERS."""
-    return _speak(place, match, match["a"], match["b"]) + place.reader(*match.span()).say(
-        "，", ", "
-    )
+    return _speak(reader, match, match["a"], match["b"]) + reader.say("，", ", ")
 
 
 @rule("phone", _FREE + r"(?P<a>[0-9]{3})-(?P<b>[0-9]{4})" + _EXTENSION + _END)
-def local(match: re.Match[str], place: Place) -> str | None:
+def local(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """555-1234; a range such as 500-1000 or one with a unit behind it is none."""
     before, after = place.before(match.start()), place.after(match.end())
     if not _CALL_BEFORE.search(before):
         first, last = int(match["a"]), int(match["b"])
         if unit_follows(after) or (first % 50 == 0 and last % 50 == 0):
             return None
-    return _speak(place, match, match["a"], match["b"])
+    return _speak(reader, match, match["a"], match["b"])
 
 
 @rule("phone", _FREE + r"(?P<a>[0-9]{3,8})" + _END)
-def short(match: re.Match[str], place: Place) -> str | None:
+def short(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """打110, 拨打12345678, call 911; no number of things (打120次)."""
     number, before = match["a"], place.before(match.start())
     after = place.after(match.end())
@@ -135,17 +126,9 @@ def short(match: re.Match[str], place: Place) -> str | None:
         and number not in _SHORT
     ):
         return None
-    return _speak(place, match, number)
+    return _speak(reader, match, number)
 
 
 PHONES: tuple[Rule, ...] = (
-    mobile,
-    landline,
-    landline_plain,
-    service,
-    american,
-    international,
-    lettered,
-    local,
-    short,
+    *(mobile, landline, landline_plain, service, american, international, lettered, local, short),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .. import english
-from ..context import Place
-from ..readback import same_quantity
-from ..wetext_backend import read_leftover
+from ..core import english
+from ..core.context import Place, Reader
+from ..core.readback import same_quantity
+from ..core.wetext_backend import read_leftover
 from .base import INTEGER, NUMBER, SIGN, START, Rule, rule
 
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
@@ -25,7 +25,7 @@ _ORDERED_BEFORE = re.compile(r"(?:第|初)\s?$")
 
 
 @rule("ordinal", START + rf"(?P<n>{INTEGER})(?:st|nd|rd|th)(?![A-Za-z])")
-def english_ordinal(match: re.Match[str], place: Place) -> str:
+def english_ordinal(match: re.Match[str], place: Place, reader: Reader) -> str:
     """23rd, 1,000th; it stays English in a Chinese text."""
     return english.ordinal(match["n"].replace(",", ""))
 
@@ -34,22 +34,21 @@ def english_ordinal(match: re.Match[str], place: Place) -> str:
     "ordinal",
     r"(?<![A-Za-z])(?:No|NO|no|Nos)\.\s?(?P<n>[0-9]+)(?![0-9])|№\s?(?P<m>[0-9]+)|(?<![A-Za-z0-9#&])#(?P<h>[0-9]+)(?![0-9A-Za-z])",
 )
-def numbered(match: re.Match[str], place: Place) -> str:
+def numbered(match: re.Match[str], place: Place, reader: Reader) -> str:
     """No. 5, #1."""
-    reader = place.reader(*match.span())
     value = reader.integer(match["n"] or match["m"] or match["h"])
     return reader.say(f"第{value}", f"number {value}")
 
 
 @rule("roman number", rf"\b(?P<word>{_PARTS})\s(?P<n>[IVXLC]+)\b(?!')")
-def roman_part(match: re.Match[str], place: Place) -> str | None:
+def roman_part(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """Chapter IV, World War II."""
     value = roman(match["n"])
     return f"{match['word']} {english.cardinal(str(value))}" if value else None
 
 
 @rule("roman number", rf"\b(?P<word>{_RULERS})\s(?P<n>[IVX]+)\b(?!')")
-def roman_ruler(match: re.Match[str], place: Place) -> str | None:
+def roman_ruler(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """Henry VIII; a lone I after a name is the pronoun."""
     value = roman(match["n"])
     if not value or match["n"] == "I":
@@ -61,16 +60,15 @@ def roman_ruler(match: re.Match[str], place: Place) -> str | None:
     "list number",
     r"(?:(?<=\n)|\A)\s*(?P<n>[0-9]{1,2})(?:[)）]\s?|、(?![0-9])\s?|\.(?:\s|(?=[\u4e00-\u9fff])))(?=\S)",
 )
-def bullet(match: re.Match[str], place: Place) -> str:
+def bullet(match: re.Match[str], place: Place, reader: Reader) -> str:
     """ "1. " and "2)" at the start of a line."""
-    reader = place.reader(*match.span())
     return reader.integer(match["n"]) + reader.say("，", ", ")
 
 
 @rule("number", f"(?P<sign>{SIGN})?(?P<n>{NUMBER})")
-def number(match: re.Match[str], place: Place) -> str:
+def number(match: re.Match[str], place: Place, reader: Reader) -> str:
     """Any number that is left, with a unit that only wetext knows or letters that follow."""
-    reader, end = place.reader(*match.span()), match.end()
+    end = match.end()
     written, sign = match["n"], match["sign"] or ""
     if _ORDERED_BEFORE.search(place.before(match.start())):
         return reader.integer(written) if "." not in written else reader.number(written)
@@ -86,7 +84,7 @@ def number(match: re.Match[str], place: Place) -> str:
     "unit",
     f"(?<![A-Za-z0-9.])(?P<n>{NUMBER})\\s?(?P<u>[A-Za-zμ]{{1,5}}(?:/[a-z]{{1,3}})?)(?![A-Za-z0-9])",
 )
-def rare_unit(match: re.Match[str], place: Place) -> str | None:
+def rare_unit(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """5kPa: units that the built-in table lacks, as wetext reads them."""
     if (
         match["u"] in ("x", "X")
@@ -95,7 +93,6 @@ def rare_unit(match: re.Match[str], place: Place) -> str | None:
         or (match["u"].islower() and len(match["u"]) > 3)
     ):
         return None
-    reader = place.reader(*match.span())
     spoken = read_leftover(match.group().replace(" ", ""), reader.language, place.options.backend)
     # An answer that keeps letters of a unit did not know it: 5mmol -> 五毫米ol; one that says
     # another value folded its case: 5 mW -> five megawatts.
@@ -127,10 +124,5 @@ def _to_roman(value: int) -> str:
 
 
 PLAIN: tuple[Rule, ...] = (
-    english_ordinal,
-    numbered,
-    roman_part,
-    roman_ruler,
-    rare_unit,
-    number,
+    *(english_ordinal, numbered, roman_part, roman_ruler, rare_unit, number),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .. import english
-from ..chinese import is_measure
-from ..context import Place, Reader
-from ..language import is_cjk
+from ..core import english
+from ..core.chinese import is_measure
+from ..core.context import Place, Reader
+from ..core.language import is_cjk
 from .base import NUMBER, SIGN, TO, Rule, rule
 
 _N = f"(?:{NUMBER})"
@@ -26,7 +26,7 @@ _SCORE_AFTER = re.compile(
     "score",
     r"(?<![0-9A-Za-z.,:-])(?P<a>[0-9]{1,3})\s?[-–—](?:\s?)(?P<b>[0-9]{1,3})(?![0-9]|[.:-][0-9]|[%A-Za-z])",
 )
-def score(match: re.Match[str], place: Place) -> str | None:
+def score(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """101-99险胜, 首局11-3, 国安1-1申花, They won 3-2."""
     before, after = place.before(match.start()), place.after(match.end())
     if _LABEL_BEFORE.search(before):
@@ -37,7 +37,6 @@ def score(match: re.Match[str], place: Place) -> str | None:
         return None
     if re.match(r"\s?(?:日(?!本)|[点分秒年月岁天个米元人次号万亿]|小时|分钟|公里|\w+s\b)", after):
         return None  # 第三场3-5分钟, won 3-5 games
-    reader = place.reader(*match.span())
     return reader.say("比", " to ").join(reader.number(match[n]) for n in "ab")
 
 
@@ -55,12 +54,11 @@ def _falls(match: re.Match[str], before: str, after: str) -> bool:
 
 
 @rule("label", r"(?P<a>[0-9]{1,3})[-–](?P<b>[0-9]{1,3})(?![0-9.-])")
-def label(match: re.Match[str], place: Place) -> str | None:
+def label(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """图3-1, 表2-4: the numbers of a chapter and of what stands in it; 第3-5章 is a range."""
     before = place.before(match.start())
     if not re.search("(?:(?<![地试力企意])[图表式题例]|附[图表件录])\\s?$", before):
         return None
-    reader = place.reader(*match.span())
     if not reader.zh:
         return None
     return f"{reader.integer(match['a'])}杠{reader.integer(match['b'])}"
@@ -70,9 +68,9 @@ def label(match: re.Match[str], place: Place) -> str | None:
     "range",
     f"(?P<sign>{SIGN})?(?<![0-9.])(?P<a>{_N}){TO}(?P<b>{_N})(?![0-9])(?!\\.[0-9])(?![-–][0-9])",
 )
-def range_(match: re.Match[str], place: Place) -> str:
+def range_(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3-5天, 20~30."""
-    reader, following = place.reader(*match.span()), place.after(match.end())
+    following = place.after(match.end())
     if _DIFFERENCE_AFTER.match(following) and re.search("[-–]", match.group()):
         parts = (reader.number(match["a"]), reader.number(match["b"]))
         return reader.sign(match["sign"] or "") + reader.say("减", " minus ").join(parts)
@@ -91,7 +89,7 @@ _WEEKDAY_BEFORE = re.compile(r"(?:周|星期|礼拜)[一二三四五六日天1-7
 
 
 @rule("range", r"[-–—~～](?=[0-9])")
-def between(match: re.Match[str], place: Place) -> str | None:
+def between(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """5月1日-5月3日, 10分钟-15分钟: the dash after a quantity; 今天-5℃ is no range."""
     before = place.before(match.start())
     if _WEEKDAY_BEFORE.search(before):
@@ -100,7 +98,7 @@ def between(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("range", r"[-–—~～](?=(?:周|星期|礼拜)[一二三四五六日天1-7])")
-def weekdays(match: re.Match[str], place: Place) -> str | None:
+def weekdays(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """周一-周五, 周1-周5."""
     return "到" if _WEEKDAY_BEFORE.search(place.before(match.start())) else None
 
@@ -134,7 +132,7 @@ def _name(reader: Reader, written: str) -> str:
     "model",
     r"(?<=[\u4e00-\u9fff])[-‐‑–](?P<n>[0-9]{1,4})(?P<rest>-[0-9]{1,4})?(?![0-9]|[.,:][0-9])",
 )
-def model(match: re.Match[str], place: Place) -> str | None:
+def model(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """歼-20, 东风-41, 碳-14: the dash of a name, silent; 温度是-3 keeps its sign."""
     before, after = place.before(match.start(), 8), place.after(match.end())
     if _MEASURED_AFTER.match(after) or not (
@@ -142,7 +140,6 @@ def model(match: re.Match[str], place: Place) -> str | None:
         or (_NAMED_AFTER.match(after) and not _VALUE_BEFORE.search(before))
     ):
         return None
-    reader = place.reader(*match.span())
     rest = f"，{_name(reader, match['rest'][1:])}" if match["rest"] else ""
     return _name(reader, match["n"]) + rest
 
@@ -152,7 +149,7 @@ _AIRLINERS = re.compile(r"(?:波音|空客|麦道|Boeing|Airbus)\s?A?$", re.IGNO
 
 
 @rule("model", r"(?P<n>[0-9]{3})[-–](?P<v>[0-9]{1,4})(?![0-9])")
-def airliner(match: re.Match[str], place: Place) -> str | None:
+def airliner(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """波音747-400, Boeing 737-800."""
     named = _AIRLINERS.search(place.before(match.start()))
     plane = re.fullmatch("7[0-9]7", match["n"]) and re.match(
@@ -161,7 +158,6 @@ def airliner(match: re.Match[str], place: Place) -> str | None:
     )
     if not (named or plane):
         return None
-    reader = place.reader(*match.span())
     variant = match["v"]
     round_ = variant.endswith("00")
     spoken = reader.integer(variant) if round_ else reader.code(variant)
@@ -173,13 +169,12 @@ def airliner(match: re.Match[str], place: Place) -> str | None:
     "model",
     r"(?<![0-9A-Za-z.-])7[-–](?:11|Eleven|eleven|ELEVEN)(?![0-9A-Za-z%])(?!\s?[点:：月日号天个年岁人次元])",
 )
-def seven_eleven(match: re.Match[str], place: Place) -> str | None:
+def seven_eleven(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """7-11便利店: a shop; 7-11岁 is a range."""
     if "11" in match.group() and not re.match(
         r"\s?(?:便利|超市|商店|门店|买|店|store|shop|for\b)", place.after(match.end())
     ):
         return None
-    reader = place.reader(*match.span())
     return reader.say("七，十一", "seven eleven")
 
 
@@ -187,16 +182,14 @@ def seven_eleven(match: re.Match[str], place: Place) -> str | None:
     "model",
     r"(?<=[A-Za-z])[-–](?P<n>[0-9]+(?:\.[0-9]+)?)[-–](?P<v>[0-9]+(?:\.[0-9]+)?)(?=[A-Za-z])",
 )
-def versioned(match: re.Match[str], place: Place) -> str:
+def versioned(match: re.Match[str], place: Place, reader: Reader) -> str:
     """Llama-3.1-8B: a name in parts; no range, no sign."""
-    reader = place.reader(*match.span())
     return f" {reader.number(match['n'])} {_sized(match, place, reader)}"
 
 
 @rule("model", r"(?<=[A-Za-z])(?P<n>[0-9]+(?:\.[0-9]+)?)[-–](?P<v>[0-9]+(?:\.[0-9]+)?)(?=[A-Za-z])")
-def sized(match: re.Match[str], place: Place) -> str:
+def sized(match: re.Match[str], place: Place, reader: Reader) -> str:
     """Qwen2.5-7B."""
-    reader = place.reader(*match.span())
     return f"{reader.number(match['n'])} {_sized(match, place, reader)}"
 
 
@@ -208,7 +201,7 @@ def _sized(match: re.Match[str], place: Place, reader: Reader) -> str:
 
 
 @rule("model", r"(?<=[A-Za-z]-)(?P<n>[0-9]{1,3})s(?![A-Za-z0-9])")
-def models(match: re.Match[str], place: Place) -> str:
+def models(match: re.Match[str], place: Place, reader: Reader) -> str:
     """F-16s, AK-47s: more than one, and no seconds."""
     spoken = english.cardinal(match["n"])
     return (
@@ -222,19 +215,12 @@ def models(match: re.Match[str], place: Place) -> str:
     "formation",
     r"(?<![0-9A-Za-z.-])(?P<n>[1-6](?:-[1-6]){2,3})(?=\s?(?:阵型|阵容|战术|变阵|formation|diamond))",
 )
-def formation(match: re.Match[str], place: Place) -> str:
+def formation(match: re.Match[str], place: Place, reader: Reader) -> str:
     """4-4-2阵型."""
-    return place.reader(*match.span()).digit_by_digit(match["n"].replace("-", ""))
+    return reader.digit_by_digit(match["n"].replace("-", ""))
 
 
 MODELS: tuple[Rule, ...] = (
-    label,
-    formation,
-    models,
-    seven_eleven,
-    airliner,
-    versioned,
-    sized,
-    model,
+    *(label, formation, models, seven_eleven, airliner, versioned, sized, model),
 )
 RANGES: tuple[Rule, ...] = (range_, between, weekdays)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese
-from ..context import Place, Reader
+from ..core import chinese
+from ..core.context import Place, Reader
 from .base import NUMBER, TO, Rule, rule
 
 _N = f"(?:{NUMBER})"
@@ -70,9 +70,8 @@ def _is_count(scale: str, before: str, after: str) -> bool:
     "shorthand",
     rf"(?<![0-9A-Za-z.,-])(?P<a>{_N})(?P<s>[wWkK])?{TO}(?P<b>{_N})(?P<t>[wWkK])(?![A-Za-z0-9])",
 )
-def scaled_range(match: re.Match[str], place: Place) -> str | None:
+def scaled_range(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """15k-20k, 3-5w: both ends in 千 or 万."""
-    reader = place.reader(*match.span())
     after = place.after(match.end())
     same = (match["s"] or match["t"]).lower() == match["t"].lower()
     if not (reader.zh and same) or _LETTER_AFTER.match(after):
@@ -86,9 +85,8 @@ def scaled_range(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("shorthand", rf"(?<![0-9A-Za-z.,])(?P<a>{_N})(?P<s>[wWkK])(?P<plus>[+＋])?(?![A-Za-z0-9+])")
-def scaled(match: re.Match[str], place: Place) -> str | None:
+def scaled(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """3w粉丝, 10w+, 2k元; 65w快充 stays watts and 4k视频 its letter."""
-    reader = place.reader(*match.span())
     before = place.before(match.start())
     after = (match["plus"] or "") + place.after(match.end())
     if not reader.zh or not _is_count(match["s"], before, after):
@@ -97,18 +95,16 @@ def scaled(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("unit", rf"(?<![0-9A-Za-z.,])(?P<a>{_N})w(?![A-Za-z0-9])")
-def small_watts(match: re.Match[str], place: Place) -> str | None:
+def small_watts(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """65w快充: the words say that these are watts."""
-    reader = place.reader(*match.span())
     if not reader.zh:
         return None
     return reader.number(match["a"], "瓦") + "瓦"
 
 
 @rule("number sign", r"(?<![0-9A-Za-z.])(?P<n>[0-9]{1,4})[#＃](?![0-9#])")
-def sharp_after(match: re.Match[str], place: Place) -> str | None:
+def sharp_after(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """20#楼, 3#车间, 92#汽油."""
-    reader = place.reader(*match.span())
     if not reader.zh:
         return None
     after = place.after(match.end(), 1)
@@ -124,7 +120,7 @@ _LABEL_BEFORE = re.compile(
 
 
 @rule("bracket", r"[(（](?P<n>[0-9]{1,2})[)）](?P<kind>班|[条款项目题节组排连]|中队|支部)?")
-def bracketed(match: re.Match[str], place: Place) -> str | None:
+def bracketed(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """高一(3)班, 第3(1)条, 三年级（2）班: the brackets are only writing."""
     before = place.before(match.start(), 8)
     if match["kind"] in ("班", "中队", "支部", "组", "排", "连") and (
@@ -132,7 +128,6 @@ def bracketed(match: re.Match[str], place: Place) -> str | None:
     ):
         return f"{chinese.cardinal(match['n'])}{match['kind']}"
     if _LABEL_BEFORE.search(before):
-        reader = place.reader(*match.span())
         return reader.say("", " ") + reader.integer(match["n"]) + (match["kind"] or "")
     if before.endswith("第"):
         return chinese.cardinal(match["n"]) + (match["kind"] or "")

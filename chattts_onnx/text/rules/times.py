@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .. import chinese, english
-from ..context import Place, Reader
+from ..core import chinese, english
+from ..core.context import Place, Reader
 from .base import START, TO, Rule, rule
 
 _HALF = r"(?P<half>\s?(?:[aApP]\.[mM]\.|(?:am|pm|AM|PM|Am|Pm)(?![A-Za-z])))"
@@ -48,9 +48,8 @@ def _half(reader: Reader, written: str | None, hour: int, before: str) -> str:
 
 
 @rule("time range", START + _CLOCK + f"{_HALF1}?" + TO + _CLOCK2 + f"{_HALF}?" + _STOP)
-def clock_range(match: re.Match[str], place: Place) -> str:
+def clock_range(match: re.Match[str], place: Place, reader: Reader) -> str:
     """9:00-18:00, 9:30am-6:30pm."""
-    reader = place.reader(*match.span())
     first = int(match["h"]), int(match["mi"]), int(match["s"]) if match["s"] else None
     last = int(match["h2"]), int(match["mi2"]), None
     before = place.before(match.start())
@@ -69,9 +68,9 @@ def clock_range(match: re.Match[str], place: Place) -> str:
     "time range",
     START + rf"(?P<h>1[0-2]|0?[1-9]){_HALF1}?{TO}(?P<h2>1[0-2]|0?[1-9]){_HALF}",
 )
-def hour_range(match: re.Match[str], place: Place) -> str:
+def hour_range(match: re.Match[str], place: Place, reader: Reader) -> str:
     """9am-5pm, 3-5pm."""
-    reader, before = place.reader(*match.span()), place.before(match.start())
+    before = place.before(match.start())
     first, last = int(match["h"]), int(match["h2"])
     last_half = _half(reader, match["half"], last, before)
     half = _half(reader, match["half1"], first, before)
@@ -85,7 +84,7 @@ def hour_range(match: re.Match[str], place: Place) -> str:
 
 
 @rule("time", _DATED + _CLOCK + f"{_HALF}?" + _STOP + _MINUTES)
-def clock(match: re.Match[str], place: Place) -> str | None:
+def clock(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """8:30, 15:04:05, 3:30 pm; after words such as 比分 it is a ratio."""
     before = place.before(match.start())
     if not match["half"] and (
@@ -94,7 +93,6 @@ def clock(match: re.Match[str], place: Place) -> str | None:
         or _WON_AFTER.match(place.after(match.end()))
     ):
         return None
-    reader = place.reader(*match.span())
     hour, minute = int(match["h"]), int(match["mi"])
     second = int(match["s"]) if match["s"] else None
     half = _half(reader, match["half"], hour, before)
@@ -104,9 +102,9 @@ def clock(match: re.Match[str], place: Place) -> str | None:
 
 
 @rule("time", START + r"(?P<h>1[0-2]|0?[1-9])" + _HALF)
-def hour(match: re.Match[str], place: Place) -> str:
+def hour(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3pm, 11 a.m."""
-    reader, value = place.reader(*match.span()), int(match["h"])
+    value = int(match["h"])
     half = _half(reader, match["half"], value, place.before(match.start()))
     if reader.zh:
         return chinese.clock(value, 0, None, half)
@@ -124,14 +122,13 @@ def _took(match: re.Match[str], place: Place, seconds: bool) -> bool:
     "duration",
     START + r"(?P<a>[0-9]{1,3})[:：](?P<b>[0-5][0-9])(?:[:：](?P<c>[0-5][0-9]))?" + _STOP,
 )
-def duration(match: re.Match[str], place: Place) -> str | None:
+def duration(match: re.Match[str], place: Place, reader: Reader) -> str | None:
     """用了2:05:42, and 90:00 and 100:30:05, which are no times of day."""
     before, after = place.before(match.start()), place.after(match.end())
     if not _took(match, place, bool(match["c"])) and (
         len(match["a"]) == 1 or _RATIO_BEFORE.search(before) or _WON_AFTER.match(after)
     ):
         return None
-    reader = place.reader(*match.span())
     names = ("小时", "分", "秒") if match["c"] else ("分", "秒")
     english_names = ("hour", "minute", "second") if match["c"] else ("minute", "second")
     values = [v for v in match.group("a", "b", "c") if v]
@@ -151,13 +148,11 @@ def duration(match: re.Match[str], place: Place) -> str | None:
 
 @rule(
     "ratio",
-    START
-    + r"(?P<a>[0-9]+(?:\.[0-9]+)?)\s?[:：]\s?(?P<b>[0-9]+(?:\.[0-9]+)?)"
-    + r"(?:[:：](?P<c>[0-9]+))?(?![0-9])",
+    rf"{START}(?P<a>[0-9]+(?:\.[0-9]+)?)\s?[:：]\s?(?P<b>[0-9]+(?:\.[0-9]+)?)"
+    r"(?:[:：](?P<c>[0-9]+))?(?![0-9])",
 )
-def ratio(match: re.Match[str], place: Place) -> str:
+def ratio(match: re.Match[str], place: Place, reader: Reader) -> str:
     """3:2, 16:9, 1:1000."""
-    reader = place.reader(*match.span())
     parts = [
         reader.integer(v) if "." not in v else reader.number(v)
         for v in match.group("a", "b", "c")

@@ -56,8 +56,7 @@ def record(
         ]
         length = max(len(request.prompt) + request.params.max_new_tokens for request in requests)
         batch = new_batch(bundle, len(requests), length)
-        batch.add(requests)
-        batch.run()
+        batch.run(requests)
         for sentence, request in zip(chosen[start : start + ROWS], requests, strict=True):
             yield _recording(bundle, sentence, request)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from chattts_onnx import Bundle, ChatTTSError, open_bundle
-from chattts_onnx.audio.sinks import to_pcm
+from chattts_onnx.audio.wav import to_pcm
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chattts_onnx.audio.encode import MEDIA_TYPES, make_encoder, mp3_frame_bytes
-from chattts_onnx.audio.sinks import to_pcm, wav_header
+from chattts_onnx.audio.wav import to_pcm, wav_header
 from chattts_onnx.errors import InputError
 
 RATE = 24_000

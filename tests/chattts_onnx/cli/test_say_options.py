@@ -107,39 +107,47 @@ def test_a_player_gets_the_samples(bundle_path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["hello"], "nowhere to speak to"),
-        (["hello", "-o", "OUT/a.wav", "-b", ""], "no bundle"),
-        (["hello", "-o", "OUT/a.wav", "--play", "no-such-player"], "cannot be started"),
-        (["hello", "-o", "OUT/a.wav", "--play", "false"], "false"),
-        (["hello", "-o", "OUT/a.flac", "--float32"], "holds no float samples"),
-        (["hello", "-o", "OUT/a.wav", "--transcript", "x"], "--transcript belongs"),
-        (
-            ["hello", "-o", "OUT/a.wav", "--clone", "no.wav", "--transcript", "x"],
-            "cannot be read",
-        ),
-        (["hello", "-o", "OUT/a.wav", "--oral", "77"], "oral is 77"),
-        (["hello", "-o", "OUT/a.wav", "--lexicon", "none.yaml"], "lexicon none.yaml"),
-        (["-f", "none.txt", "-o", "OUT/a.wav"], "none.txt cannot be read"),
+        (["-b", "missing"], "BundleError"),
+        ([""], "InputError: the text is empty"),
+        (["-f", "x"], "both a text and --file"),
+        (["--voice", "bob"], "VoiceError"),
+        (["--speed", "12"], "InputError: speed is 12"),
+        (["--oral", "77"], "oral is 77"),
+        (["--max-new-tokens", "0"], "InputError: max_new_tokens"),
+        (["--provider", "Nope"], "ProviderError"),
+        (["--play", "no-such-player"], "cannot be started"),
+        (["--play", "false"], "false"),
+        (["--format", "flac", "--float32", "-o", "OUT/a.flac"], "holds no float samples"),
+        (["--transcript", "x"], "--transcript belongs"),
+        (["--clone", "no.wav", "--transcript", "x"], "cannot be read"),
+        (["--lexicon", "none.yaml"], "lexicon none.yaml"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
     bundle_path: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     message: str,
 ) -> None:
+    text = [] if arguments == [""] else ["hello"]
     given = [a.replace("OUT", str(tmp_path)) for a in arguments]
-    if "-b" in given:
-        given = given[: given.index("-b")]
-        monkeypatch.delenv("CHATTTS_BUNDLE", raising=False)
-    else:
-        given += ["-b", str(bundle_path)]
-    assert say(*given, *SHORT) == 2
+    common: list[str | Path] = ["-b", bundle_path, "-o", tmp_path / "a.wav", *SHORT]
+    assert say(*text, *common, *given) == 2
     error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
-    assert list(tmp_path.glob("*.partial")) == [] and list(tmp_path.glob(".*")) == []
+    assert message in error and "Traceback" not in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say("hello") == 2
+    assert "nowhere to speak to" in capsys.readouterr().err
+    assert say("hello", "-o", tmp_path / "a.wav") == 2
+    assert "no bundle" in capsys.readouterr().err
+    assert say("-f", "none.txt", "-o", tmp_path / "a.wav", "-b", bundle_path) == 2
+    assert "none.txt cannot be read" in capsys.readouterr().err
 
 
 def test_missing_soundfile_is_named(

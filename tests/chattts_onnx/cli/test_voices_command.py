@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,6 @@ from chattts_onnx.voices import vectors as voices
 
 def run(*arguments: str | Path) -> int:
     return cli.main(["voices", *map(str, arguments)])
-
-
-@pytest.fixture
-def own(bundle_path: Path, tmp_path: Path) -> Path:
-    """A copy of the bundle to write into."""
-    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
 
 
 def test_create_list_show_and_speak(
@@ -74,7 +67,10 @@ def test_unusable_sources_are_named(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_bundle_named_by_the_environment_keeps_the_voice(
-    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("CHATTTS_BUNDLE", str(own))
     monkeypatch.chdir(tmp_path)

@@ -5,27 +5,11 @@ import pytest
 
 from chattts_onnx import Bundle, GenerationError, GenerationParams, InputError
 from chattts_onnx.decoding.batch import Batch
-from chattts_onnx.decoding.request import GrowingArray, Request
+from chattts_onnx.decoding.request import GrowingArray
 from chattts_onnx.decoding.takes import Fault
-from chattts_onnx.speech.requests import make_prompt, new_batch, refine_request, refined_text
+from chattts_onnx.speech.requests import new_batch, refine_request, refined_text
 from chattts_onnx.text import Prompt
-
-
-def request(bundle: Bundle, text: str, seed: int, **changes: float) -> Request:
-    params = bundle.default_params().but(**{"max_new_tokens": 30, **changes})
-    prompt = make_prompt(bundle, text, None, speaker=True)
-    return Request(prompt, params, bundle.speaker(seed), seed)
-
-
-def alone(bundle: Bundle, text: str, seed: int, **changes: float) -> Request:
-    batch = new_batch(bundle, 1, 64)
-    single = request(bundle, text, seed, **changes)
-    batch.add([single])
-    batch.run()
-    return single
-
-
-TEXTS = ["hello world", "good morning, one two three", "你好", "one", "two three", "world. hello"]
+from tests.chattts_onnx.decoding.requested import TEXTS, alone, request
 
 
 def test_request_gives_the_same_alone_and_among_others(bundle: Bundle) -> None:
@@ -36,8 +20,7 @@ def test_request_gives_the_same_alone_and_among_others(bundle: Bundle) -> None:
         request(bundle, text, i, **changes)
         for i, (text, changes) in enumerate(zip(TEXTS, settings, strict=True))
     ]
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
     for i, together in enumerate(requests):
         single = alone(bundle, TEXTS[i], i, **settings[i]).result()
         np.testing.assert_array_equal(together.result().codes, single.codes)
@@ -51,8 +34,7 @@ def test_late_request_joins_a_running_batch(bundle: Bundle) -> None:
     batch.add([first])
     for _ in range(5):
         batch.step()
-    batch.add([late])
-    batch.run()
+    batch.run([late])
     np.testing.assert_array_equal(
         late.result().codes, alone(bundle, TEXTS[1], 1, min_new_tokens=20).result().codes
     )
@@ -153,8 +135,7 @@ def test_end_at_the_first_step_is_drawn_anew_then_an_error(bundle: Bundle) -> No
 
     hopeless.uniforms = counted  # type: ignore[method-assign]
     batch = Batch(Scripted(bundle, end_score=1e4))  # type: ignore[arg-type]
-    batch.add([hopeless])
-    batch.run()
+    batch.run([hopeless])
     assert draws == 3
     with pytest.raises(GenerationError, match="first step in 3 draws"):
         hopeless.result()
@@ -168,8 +149,7 @@ def test_retry_saves_what_a_fresh_draw_can_save(bundle: Bundle) -> None:
         for seed in range(12):
             batch = Batch(Scripted(bundle, end_score=2.0))  # type: ignore[arg-type]
             single = request(bundle, "hello", seed, retries=retries, max_new_tokens=1)
-            batch.add([single])
-            batch.run()
+            batch.run([single])
             failed += single.error is not None
         outcomes.append(failed)
     assert outcomes[0] > 3 and outcomes[1] == 0
@@ -178,8 +158,7 @@ def test_retry_saves_what_a_fresh_draw_can_save(bundle: Bundle) -> None:
 def test_nan_stops_its_row_only_and_names_the_step(bundle: Bundle) -> None:
     batch = Batch(Scripted(bundle, end_score=-1e4, poison=4))  # type: ignore[arg-type]
     rows = [request(bundle, text, i, max_new_tokens=9) for i, text in enumerate(TEXTS[:2])]
-    batch.add(rows)
-    batch.run()
+    batch.run(rows)
     # Calls 0 and 1 are the prefills, so call 4 is the third step: three codes are kept by then.
     with pytest.raises(
         GenerationError, match=r"'logits', step 3 of the code pass with seed 0: found .* NaN"
@@ -200,11 +179,9 @@ def test_refine_pass_samples_text_and_shares_a_batch_with_codes(bundle: Bundle) 
     single = refine_request(bundle, "hello world", "[oral_0]", params, seed=1)
     code = request(bundle, "good morning", 2, min_new_tokens=10)
     batch = new_batch(bundle, 2, 64)
-    batch.add([refine, code])
-    batch.run()
+    batch.run([refine, code])
     other = new_batch(bundle, 1, 64)
-    other.add([single])
-    other.run()
+    other.run([single])
     np.testing.assert_array_equal(refine.result().codes, single.result().codes)
     assert refine.result().codes.shape[1] == 1
     expected = alone(bundle, "good morning", 2, min_new_tokens=10).result().codes

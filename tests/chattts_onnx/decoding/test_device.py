@@ -16,10 +16,10 @@ from chattts_onnx.decoding.device import CudaDecoder, DecoderPool, power_of_two
 from chattts_onnx.decoding.device_step import open_step_session
 from chattts_onnx.decoding.request import Request
 from chattts_onnx.decoding.takes import Watch
-from chattts_onnx.speech.requests import make_prompt, refine_request
+from chattts_onnx.speech.requests import refine_request
 from chattts_onnx.text import Prompt
-
-TEXTS = ["hello world", "good morning, one two three", "你好", "one", "two three", "world. hello"]
+from tests.chattts_onnx.decoding.requested import TEXTS, alone
+from tests.chattts_onnx.decoding.requested import request as make_request
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +34,6 @@ def pool(
 ) -> DecoderPool:
     """With ``replay`` everything happens as for CUDA graphs, but for the capture itself."""
     return DecoderPool(session, bundle.model, ("cpu", 0), cuda_graph=request.param)
-
-
-def make_request(bundle: Bundle, text: str, seed: int, **changes: float) -> Request:
-    params = bundle.default_params().but(**{"max_new_tokens": 30, **changes})
-    prompt = make_prompt(bundle, text, None, speaker=True)
-    return Request(prompt, params, bundle.speaker(seed), seed)
-
-
-def on_host(bundle: Bundle, text: str, seed: int, **changes: float) -> Request:
-    request = make_request(bundle, text, seed, **changes)
-    batch = Batch(bundle.decoder(1, 64))
-    batch.add([request])
-    batch.run()
-    return request
 
 
 def assert_same(found: Request, expected: Request) -> None:
@@ -75,10 +61,9 @@ def test_codes_are_those_of_the_host_while_requests_join_and_leave(
         make_request(bundle, text, i, **changes)
         for i, (text, changes) in enumerate(zip(TEXTS, settings, strict=True))
     ]
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
     for i, request in enumerate(requests):
-        assert_same(request, on_host(bundle, TEXTS[i], i, **settings[i]))
+        assert_same(request, alone(bundle, TEXTS[i], i, **settings[i]))
     assert len({len(r.result()) for r in requests}) > 2
 
 
@@ -102,13 +87,8 @@ def test_the_history_wraps_around_its_window(bundle: Bundle, pool: DecoderPool) 
     batch.add([first])
     for _ in range(21):
         batch.step()
-    batch.add([make_request(bundle, "one", 6, max_new_tokens=3, min_new_tokens=3)])
-    batch.run()
-    host = Batch(bundle.decoder(1, 128))
-    expected = make_request(bundle, "hello", 5, **changes)
-    host.add([expected])
-    host.run()
-    assert_same(first, expected)
+    batch.run([make_request(bundle, "one", 6, max_new_tokens=3, min_new_tokens=3)])
+    assert_same(first, alone(bundle, "hello", 5, **changes))
 
 
 def test_refine_and_code_passes_share_a_batch(bundle: Bundle, pool: DecoderPool) -> None:
@@ -117,10 +97,9 @@ def test_refine_and_code_passes_share_a_batch(bundle: Bundle, pool: DecoderPool)
     batch = Batch(pool.decoder(2, 64), bundle.text_logits, end)
     refine = refine_request(bundle, "hello world", params=params, seed=3)
     code = make_request(bundle, "one two", 4, min_new_tokens=25)
-    batch.add([refine, code])
-    batch.run()
+    batch.run([refine, code])
     assert len(refine.result()) >= 6
-    assert_same(code, on_host(bundle, "one two", 4, min_new_tokens=25))
+    assert_same(code, alone(bundle, "one two", 4, min_new_tokens=25))
 
 
 def test_memory_is_used_again_and_holds_nothing_of_the_last_request(
@@ -128,8 +107,7 @@ def test_memory_is_used_again_and_holds_nothing_of_the_last_request(
 ) -> None:
     decoder = pool.decoder(1, 40)
     batch = Batch(decoder)
-    batch.add([make_request(bundle, "good morning", 1, min_new_tokens=12)])
-    batch.run()
+    batch.run([make_request(bundle, "good morning", 1, min_new_tokens=12)])
     cache = decoder.cache
     assert cache.max_length == 256
     del batch, decoder
@@ -140,9 +118,8 @@ def test_memory_is_used_again_and_holds_nothing_of_the_last_request(
     assert other.cache is not cache
     batch = Batch(again)
     request = make_request(bundle, "one", 2, min_new_tokens=12)
-    batch.add([request])
-    batch.run()
-    assert_same(request, on_host(bundle, "one", 2, min_new_tokens=12))
+    batch.run([request])
+    assert_same(request, alone(bundle, "one", 2, min_new_tokens=12))
 
 
 def test_a_step_in_another_thread_is_captured_there_anew(
@@ -166,7 +143,7 @@ def test_a_step_in_another_thread_is_captured_there_anew(
     thread.start()
     thread.join()
     assert seen == [False]
-    assert_same(request, on_host(bundle, "hello world", 3, min_new_tokens=20))
+    assert_same(request, alone(bundle, "hello world", 3, min_new_tokens=20))
 
 
 def test_cancelled_slots_stay_idle(bundle: Bundle, pool: DecoderPool) -> None:
@@ -180,7 +157,7 @@ def test_cancelled_slots_stay_idle(bundle: Bundle, pool: DecoderPool) -> None:
     requests[0].cancel()
     batch.run()
     for i in (1, 2):
-        assert_same(requests[i], on_host(bundle, TEXTS[i], i, min_new_tokens=20))
+        assert_same(requests[i], alone(bundle, TEXTS[i], i, min_new_tokens=20))
 
 
 def test_logits_that_are_not_finite_end_the_request(bundle: Bundle, pool: DecoderPool) -> None:
@@ -195,7 +172,7 @@ def test_logits_that_are_not_finite_end_the_request(bundle: Bundle, pool: Decode
     batch.run()
     with pytest.raises(GenerationError, match="NaN"):
         damaged.result()
-    assert_same(sound, on_host(bundle, TEXTS[1], 1, min_new_tokens=10))
+    assert_same(sound, alone(bundle, TEXTS[1], 1, min_new_tokens=10))
 
 
 def test_a_full_cache_is_named(bundle: Bundle, pool: DecoderPool) -> None:
@@ -239,12 +216,9 @@ def test_a_take_is_drawn_again_as_on_the_host(bundle: Bundle, pool: DecoderPool)
 
     found, expected = [watched(seed) for seed in (1, 2)], [watched(seed) for seed in (1, 2)]
     batch = Batch(pool.decoder(2, 64))
-    batch.add(found)
-    batch.run()
+    batch.run(found)
     for request in expected:
-        alone = Batch(bundle.decoder(1, 64))
-        alone.add([request])
-        alone.run()
+        Batch(bundle.decoder(1, 64)).run([request])
     for one, other in zip(found, expected, strict=True):
         assert one.refused == other.refused
         assert_same(one, other)

@@ -20,28 +20,14 @@ from chattts_onnx.decoding.device_sampler import (
 )
 from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, candidates, penalize, sample
 from chattts_onnx.format.manifest import ModelInfo
+from tests.chattts_onnx.decoding.requested import columns_of, drawn_logits, row_settings
 from tests.chattts_onnx.tiny_bundle import MODEL
 
 SESSIONS: dict[tuple[int, int], ort.InferenceSession] = {}
 
-row_settings = st.builds(
-    GenerationParams,
-    temperature=st.floats(0.05, 3),
-    top_p=st.one_of(st.just(1.0), st.floats(0.01, 0.999)),
-    top_k=st.integers(0, 40),
-    repetition_penalty=st.one_of(st.just(1.0), st.floats(0.5, 2)),
-)
-
 
 def sized(heads: int, vocab: int) -> ModelInfo:
     return replace(MODEL, num_vq=heads, num_audio_tokens=vocab)
-
-
-def columns_of(rows: list[GenerationParams]) -> Settings:
-    columns = Settings(len(rows))
-    for i, params in enumerate(rows):
-        columns.set(i, params)
-    return columns
 
 
 def sample_by_graph(
@@ -101,15 +87,10 @@ def clear_cut(
 def test_graph_draws_what_numpy_draws(
     rows: list[GenerationParams], vocab: int, levels: int, seed: int, data: st.DataObject
 ) -> None:
-    random, heads = np.random.default_rng(seed), 2
-    shape = (len(rows), heads, vocab)
-    logits = random.standard_normal(shape).astype(np.float32) * 4
-    if levels:  # few distinct values: ties everywhere
-        logits = random.integers(-levels, levels + 1, shape).astype(np.float32)
-    history = random.integers(-1, vocab, (len(rows), PENALTY_WINDOW, heads))
+    logits, history = drawn_logits(seed, len(rows), vocab, levels)
     if data.draw(st.booleans()):
         history[:, 5:] = -1
-    uniforms = random.random((len(rows), heads))
+    uniforms = np.random.default_rng([seed, 1]).random(logits.shape[:2])
     forbid = np.array([data.draw(st.booleans()) for _ in rows])
     columns = columns_of(rows)
     expected = sample(logits, history, columns, uniforms, vocab - 1, forbid)

@@ -95,8 +95,7 @@ def run(batch: Batch, bundle: Bundle, texts: list[str], steps: int = 8) -> list[
         make_request(bundle, make_prompt(bundle, text, None, False), params, seed=5 + i)
         for i, text in enumerate(texts)
     ]
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
     return [request.error or request.result().codes.tolist() for request in requests]
 
 
@@ -136,8 +135,7 @@ def test_the_refine_pass_names_its_head(bundle_path: Path, tmp_path: Path) -> No
     bundle = plant(bundle_path, tmp_path / "bundle", "text_head", shape)
     request = refine_request(bundle, SOUND, seed=4)
     batch = new_batch(bundle, 1, 256)
-    batch.add([request])
-    batch.run()
+    batch.run([request])
     with pytest.raises(NonFiniteError, match="'text_logits', step 0 of the refine pass with seed"):
         request.result()
 

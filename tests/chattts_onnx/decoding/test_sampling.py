@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chattts_onnx import GenerationParams
-from chattts_onnx.decoding.sampling import (
-    PENALTY_WINDOW,
-    Settings,
-    candidates,
-    draw,
-    penalize,
-    sample,
-)
+from chattts_onnx.decoding.sampling import PENALTY_WINDOW, candidates, draw, penalize, sample
+from tests.chattts_onnx.decoding.requested import columns_of, drawn_logits, row_settings
 
 MARGIN = 1e-5
 
@@ -63,21 +57,10 @@ def distribution(
     end_token: int,
     forbid_end: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    columns = Settings(len(rows))
-    for i, params in enumerate(rows):
-        columns.set(i, params)
+    columns = columns_of(rows)
     scores = (logits / columns.temperature[:, None, None]).astype(np.float32)
     penalize(scores, history, columns.penalty)
     return candidates(scores, columns, end_token, forbid_end)
-
-
-row_settings = st.builds(
-    GenerationParams,
-    temperature=st.floats(0.05, 3),
-    top_p=st.one_of(st.just(1.0), st.floats(0.01, 0.999)),
-    top_k=st.integers(0, 40),
-    repetition_penalty=st.one_of(st.just(1.0), st.floats(0.5, 2)),
-)
 
 
 @settings(max_examples=150, deadline=None)
@@ -91,18 +74,13 @@ row_settings = st.builds(
 def test_distribution_is_that_of_the_plain_sampler(
     rows: list[GenerationParams], vocab: int, levels: int, seed: int, data: st.DataObject
 ) -> None:
-    random, heads = np.random.default_rng(seed), 2
-    shape = (len(rows), heads, vocab)
-    logits = random.standard_normal(shape).astype(np.float32) * 4
-    if levels:  # few distinct values: ties everywhere
-        logits = random.integers(-levels, levels + 1, shape).astype(np.float32)
-    history = random.integers(-1, vocab, (len(rows), PENALTY_WINDOW, heads))
+    logits, history = drawn_logits(seed, len(rows), vocab, levels)
     if levels:
         history[:] = -1  # equal scores stay exactly equal
     forbid = np.array([data.draw(st.booleans()) for _ in rows])
     index, weights = distribution(logits, history, rows, vocab - 1, forbid)
     for r, params in enumerate(rows):
-        for h in range(heads):
+        for h in range(logits.shape[1]):
             expected = plain_distribution(
                 logits[r, h].tolist(), history[r, :, h].tolist(), params, vocab - 1, bool(forbid[r])
             )
@@ -166,9 +144,7 @@ def test_draw_at_the_edge_never_takes_a_removed_candidate() -> None:
 
 def test_a_forbidden_end_may_outweigh_all_others_beyond_float64() -> None:
     """Its weight relative to theirs is e**994: theirs must not vanish with it."""
-    columns = Settings(2)
-    for i in range(2):
-        columns.set(i, GenerationParams(temperature=0.5, top_p=1.0, top_k=0))
+    columns = columns_of([GenerationParams(temperature=0.5, top_p=1.0, top_k=0)] * 2)
     logits = np.array([[[1.0, 3.0, 2.0, -1.0, 500.0]]] * 2, dtype=np.float32)
     history = np.full((2, PENALTY_WINDOW, 1), -1)
     random = np.array([[0.0], [np.nextafter(1.0, 0.0)]])
@@ -183,9 +159,7 @@ def test_frequencies_follow_the_probabilities() -> None:
     row = random.standard_normal(30).astype(np.float32)
     expected = plain_distribution(row.tolist(), [], params, 29, False)
     assert expected is not None
-    columns = Settings(count)
-    for i in range(count):
-        columns.set(i, params)
+    columns = columns_of([params] * count)
     logits = np.broadcast_to(row, (count, 1, 30))
     history = np.full((count, PENALTY_WINDOW, 1), -1)
     tokens = sample(
@@ -198,9 +172,7 @@ def test_frequencies_follow_the_probabilities() -> None:
 def test_strided_logits_are_penalised_like_contiguous_ones() -> None:
     random = np.random.default_rng(2)
     logits = random.standard_normal((50, 4, 2)).astype(np.float32).T  # strides reversed
-    columns = Settings(2)
-    for i in range(2):
-        columns.set(i, GenerationParams(repetition_penalty=5.0, temperature=1.0))
+    columns = columns_of([GenerationParams(repetition_penalty=5.0, temperature=1.0)] * 2)
     history = np.argsort(logits, axis=-1)[..., -PENALTY_WINDOW:].transpose(0, 2, 1)
     arguments = (history, columns, np.full((2, 4), 0.5), 49, np.zeros(2, dtype=np.bool_))
     np.testing.assert_array_equal(
@@ -211,8 +183,7 @@ def test_strided_logits_are_penalised_like_contiguous_ones() -> None:
 def test_a_step_of_four_heads_costs_less_than_one_head_in_plain_loops() -> None:
     """Both take turns, so that a busy machine slows both."""
     random = np.random.default_rng(3)
-    params, columns = GenerationParams(), Settings(1)
-    columns.set(0, params)
+    params, columns = GenerationParams(), columns_of([GenerationParams()])
     logits = random.standard_normal((1, 4, 626)).astype(np.float32)
     history = random.integers(0, 626, (1, PENALTY_WINDOW, 4))
     arguments = (logits, history, columns, random.random((1, 4)), 625, np.zeros(1, dtype=np.bool_))

@@ -20,19 +20,18 @@ from chattts_onnx.decoding.takes import (
     Watch,
     loop_start,
 )
-from chattts_onnx.speech.requests import make_prompt, new_batch
+from chattts_onnx.speech.requests import new_batch
+from tests.chattts_onnx.decoding import requested
 
 
 def request(bundle: Bundle, seed: int, watch: Watch | None = None, **changes: Any) -> Request:
-    params = bundle.default_params().but(**{"max_new_tokens": 30, "min_new_tokens": 8, **changes})
-    prompt = make_prompt(bundle, "hello world", None, speaker=True)
-    return Request(prompt, params, bundle.speaker(seed), seed, watch=watch)
+    changes = {"min_new_tokens": 8, **changes}
+    return requested.request(bundle, "hello world", seed, watch, **changes)
 
 
 def ran(bundle: Bundle, *requests: Request) -> None:
     batch = new_batch(bundle, 2, 96)
-    batch.add(requests)
-    batch.run()
+    batch.run(requests)
 
 
 def codes(length: int, seed: int = 0) -> np.ndarray:

@@ -15,7 +15,7 @@ import pytest
 from chattts_onnx import cli
 from chattts_onnx.doctor import gather, self_test
 from chattts_onnx.doctor.elf import needed_libraries
-from chattts_onnx.doctor.tiny_model import matmul_model
+from chattts_onnx.doctor.selftest import matmul_model
 from tests.chattts_onnx import tiny_bundle
 
 

@@ -13,11 +13,6 @@ from chattts_onnx import BundleError, InputError, Manifest, open_bundle
 from chattts_onnx.format.manifest import LARGEST, ModelInfo
 
 
-@pytest.fixture
-def copy(bundle_path: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
-
-
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "manifest.json"
     value = json.loads(path.read_text(encoding="utf-8"))
@@ -35,46 +30,46 @@ def test_written_manifest_reads_back_the_same(bundle_path: Path) -> None:
     assert manifest.model.end_token == manifest.model.num_audio_tokens - 1
 
 
-def test_changed_byte_is_found(copy: Path) -> None:
-    path = copy / "gpt.onnx.data"
+def test_changed_byte_is_found(own: Path) -> None:
+    path = own / "gpt.onnx.data"
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(bytes(data))
     with pytest.raises(BundleError, match=r"gpt\.onnx\.data has sha256"):
-        Manifest.load(copy)
-    Manifest.load(copy, verify=False)
+        Manifest.load(own)
+    Manifest.load(own, verify=False)
 
 
-def test_truncated_and_missing_files_are_found(copy: Path) -> None:
-    path = copy / "vocos.onnx"
+def test_truncated_and_missing_files_are_found(own: Path) -> None:
+    path = own / "vocos.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(BundleError, match=r"vocos\.onnx has \d+ bytes, expected"):
-        Manifest.load(copy)
+        Manifest.load(own)
     path.unlink()
     with pytest.raises(BundleError, match=r"vocos\.onnx is missing"):
-        Manifest.load(copy)
+        Manifest.load(own)
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret", "..\\secret"])
-def test_names_that_lead_outside_are_refused(copy: Path, name: str) -> None:
-    (copy.parent / "secret").write_text("x")
-    edit(copy, lambda v: v["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+def test_names_that_lead_outside_are_refused(own: Path, name: str) -> None:
+    (own.parent / "secret").write_text("x")
+    edit(own, lambda v: v["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
     with pytest.raises(BundleError, match="outside the bundle"):
-        Manifest.load(copy)
+        Manifest.load(own)
 
 
-def test_link_that_leads_outside_is_refused(copy: Path) -> None:
-    target = copy.parent / "decoder.onnx"
-    (copy / "decoder.onnx").rename(target)
-    (copy / "decoder.onnx").symlink_to(target)
+def test_link_that_leads_outside_is_refused(own: Path) -> None:
+    target = own.parent / "decoder.onnx"
+    (own / "decoder.onnx").rename(target)
+    (own / "decoder.onnx").symlink_to(target)
     with pytest.raises(BundleError, match="link that leads outside"):
-        Manifest.load(copy)
+        Manifest.load(own)
 
 
-def test_other_format_versions_are_refused(copy: Path) -> None:
-    edit(copy, lambda v: v.update(format_version=2))
+def test_other_format_versions_are_refused(own: Path) -> None:
+    edit(own, lambda v: v.update(format_version=2))
     with pytest.raises(BundleError, match="format_version is 2, this release reads 1"):
-        open_bundle(copy)
+        open_bundle(own)
 
 
 @pytest.mark.parametrize(
@@ -99,24 +94,24 @@ def test_other_format_versions_are_refused(copy: Path) -> None:
         lambda v: v["files"]["gpt.onnx"].update(sha256=7),
     ],
 )
-def test_malformed_manifest_is_one_clear_error(copy: Path, change: Callable[[Any], Any]) -> None:
-    edit(copy, change)
+def test_malformed_manifest_is_one_clear_error(own: Path, change: Callable[[Any], Any]) -> None:
+    edit(own, change)
     with pytest.raises(BundleError, match=r"manifest\.json: malformed \("):
-        Manifest.load(copy)
+        Manifest.load(own)
 
 
-def test_graphs_must_be_listed_with_files_and_interface(copy: Path) -> None:
-    edit(copy, lambda v: v["files"].pop("gpt.onnx.data"))
+def test_graphs_must_be_listed_with_files_and_interface(own: Path) -> None:
+    edit(own, lambda v: v["files"].pop("gpt.onnx.data"))
     with pytest.raises(BundleError, match=r"'gpt' needs 'gpt\.onnx\.data'"):
-        Manifest.load(copy)
-    edit(copy, lambda v: v["graphs"].pop("gpt"))
+        Manifest.load(own)
+    edit(own, lambda v: v["graphs"].pop("gpt"))
     with pytest.raises(BundleError, match="no graph 'gpt'"):
-        Manifest.load(copy)
+        Manifest.load(own)
 
 
-def test_interface_of_the_graph_must_match(copy: Path) -> None:
-    edit(copy, lambda v: v["graphs"]["vocos"]["inputs"][0].update(name="melody"))
-    bundle = open_bundle(copy, threads=1)
+def test_interface_of_the_graph_must_match(own: Path) -> None:
+    edit(own, lambda v: v["graphs"]["vocos"]["inputs"][0].update(name="melody"))
+    bundle = open_bundle(own, threads=1)
     with pytest.raises(BundleError, match="inputs differ from the manifest"):
         bundle.session("vocos")
 
@@ -133,11 +128,11 @@ def test_no_bundle_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "loop"])
-def test_names_that_no_disk_takes_are_refused(copy: Path, name: str) -> None:
-    (copy / "loop").symlink_to("loop")
-    edit(copy, lambda v: v["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
+def test_names_that_no_disk_takes_are_refused(own: Path, name: str) -> None:
+    (own / "loop").symlink_to("loop")
+    edit(own, lambda v: v["files"].update({name: {"sha256": "0" * 64, "bytes": 1}}))
     with pytest.raises(BundleError, match=r"no usable file name|is missing"):
-        Manifest.load(copy)
+        Manifest.load(own)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, " " * (17 << 20)])
@@ -148,10 +143,10 @@ def test_text_that_python_chokes_on_is_refused(tmp_path: Path, text: str) -> Non
 
 
 @pytest.mark.parametrize("value", ["0.5", None, [], True, float("nan")])
-def test_odd_generation_settings_are_refused(copy: Path, value: object) -> None:
-    edit(copy, lambda v: v["generation"]["code"].update(temperature=value))
+def test_odd_generation_settings_are_refused(own: Path, value: object) -> None:
+    edit(own, lambda v: v["generation"]["code"].update(temperature=value))
     with pytest.raises(InputError, match="temperature is"):
-        open_bundle(copy, threads=1).default_params("code")
+        open_bundle(own, threads=1).default_params("code")
 
 
 @pytest.mark.parametrize(
@@ -165,10 +160,10 @@ def test_odd_generation_settings_are_refused(copy: Path, value: object) -> None:
         ("hidden_size", 2**30),
     ],
 )
-def test_sizes_of_no_model_are_refused(copy: Path, name: str, value: int) -> None:
-    edit(copy, lambda v: v["model"].update({name: value}))
+def test_sizes_of_no_model_are_refused(own: Path, name: str, value: int) -> None:
+    edit(own, lambda v: v["model"].update({name: value}))
     with pytest.raises(BundleError, match=f"{name} is {value}"):
-        open_bundle(copy)
+        open_bundle(own)
 
 
 def test_every_size_of_a_model_has_a_bound() -> None:
@@ -189,25 +184,25 @@ def exchange(path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("change", [rewrite, exchange])
 @pytest.mark.parametrize("name", ["text_head.onnx", "text_head.onnx.data"])
 def test_a_graph_is_verified_when_it_is_opened(
-    copy: Path, name: str, change: Callable[[Path, bytes], None]
+    own: Path, name: str, change: Callable[[Path, bytes], None]
 ) -> None:
-    hidden = [[0.0] * Manifest.load(copy, verify=False).model.hidden_size]
-    data = (copy / name).read_bytes()
-    opened, unverified = open_bundle(copy), open_bundle(copy, verify=False)
-    change(copy / name, bytes([*data[:-1], data[-1] ^ 1]))
+    hidden = [[0.0] * Manifest.load(own, verify=False).model.hidden_size]
+    data = (own / name).read_bytes()
+    opened, unverified = open_bundle(own), open_bundle(own, verify=False)
+    change(own / name, bytes([*data[:-1], data[-1] ^ 1]))
     with pytest.raises(BundleError, match=rf"{name} has sha256"):
         opened.text_logits(hidden)
     # The same bytes again are what was verified.
-    change(copy / name, data)
+    change(own / name, data)
     expected = opened.text_logits(hidden)
     assert (unverified.text_logits(hidden) == expected).all()
-    (copy / name).unlink()
+    (own / name).unlink()
     assert (opened.text_logits(hidden) == expected).all()
 
 
-def test_a_bundle_that_is_gone_is_named_when_a_graph_is_opened(copy: Path) -> None:
-    opened = open_bundle(copy)
-    shutil.rmtree(copy)
+def test_a_bundle_that_is_gone_is_named_when_a_graph_is_opened(own: Path) -> None:
+    opened = open_bundle(own)
+    shutil.rmtree(own)
     with pytest.raises(BundleError, match="missing"):
         opened.text_logits([[0.0] * opened.model.hidden_size])
 

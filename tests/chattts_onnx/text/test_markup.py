@@ -15,7 +15,7 @@ from chattts_onnx.text import (
     normalize,
     split_pieces,
 )
-from chattts_onnx.text.pauses import LONGEST
+from chattts_onnx.text.core.pauses import LONGEST
 from tools.drills.hostile_texts import families, seconds
 
 

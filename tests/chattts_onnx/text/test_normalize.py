@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chattts_onnx import InputError
-from chattts_onnx.text import TextOptions, chinese, english, normalize
-from chattts_onnx.text.tags import TAG
+from chattts_onnx.text import TextOptions, normalize
+from chattts_onnx.text.core import chinese, english
+from chattts_onnx.text.core.tags import TAG
 
 _ZH_DIGITS = "零一二三四五六七八九"
 _EN_DIGITS = english.digits("0123456789").split()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from chattts_onnx import InputError
 from chattts_onnx.text import Piece, TextOptions, TextTokenizer, split_pieces
+from chattts_onnx.text.core.tags import TAG
 from chattts_onnx.text.pieces import PARAGRAPH, SENTENCE
 from chattts_onnx.text.sentences import MAX_SENTENCE, split_sentences
-from chattts_onnx.text.tags import TAG
 from tests.official import TOKENIZER
 
 OFFICIAL = TOKENIZER / "tokenizer.json"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from chattts_onnx.text import Lexicon, TextOptions, normalize, scanner
+from chattts_onnx.text.core.tags import TAG
 from chattts_onnx.text.rules import Rule
 from chattts_onnx.text.rules.base import Read
-from chattts_onnx.text.tags import TAG
 
 CASES = Path(__file__).parent / "data"
 # Classes of what people type, each a table of its own.

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from chattts_onnx.text import TextOptions, chinese, english, normalize
-from chattts_onnx.text.readback import digits, numbers, same_quantity
+from chattts_onnx.text import TextOptions, normalize
+from chattts_onnx.text.core import chinese, english
+from chattts_onnx.text.core.readback import digits, numbers, same_quantity
 from tools.drills.spoken_cases import KINDS
 from tools.drills.spoken_values import failures, main
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from chattts_onnx import InputError
-from chattts_onnx.text import TextOptions, normalize, wetext_backend
+from chattts_onnx.text import TextOptions, normalize
+from chattts_onnx.text.core import wetext_backend
 from chattts_onnx.text.rules import plain
 from tests.chattts_onnx.text.test_speech import parse_options, read_cases
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -21,77 +20,54 @@ NUMBERS = [f"{v:.6f}" for v in VECTOR.tolist()]
 EXPECTED = np.array([float(n) for n in NUMBERS], dtype=np.float32)
 
 
-def comma(numbers: list[str]) -> list[str]:
-    return [n.replace(".", ",") for n in numbers]
+COMMAS = [n.replace(".", ",") for n in NUMBERS]
+ROW, COLUMN = ",".join(NUMBERS), "\n".join(NUMBERS)
+PLACES = ",".join(map(str, range(SIZE)))
+COUNTED = "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS))
+TABLE = [NUMBERS[i : i + 32] for i in range(0, SIZE, 32)]
 
-
-SPREADSHEETS: dict[str, Callable[[], bytes]] = {
-    "one a line": lambda: "\n".join(NUMBERS).encode(),
-    "one a line, CRLF and BOM": lambda: b"\xef\xbb\xbf" + "\r\n".join(NUMBERS).encode() + b"\r\n",
-    "old Mac line ends": lambda: "\r".join(NUMBERS).encode(),
-    "a row": lambda: ",".join(NUMBERS).encode(),
-    "a row with spaces": lambda: ", ".join(NUMBERS).encode(),
-    "a row of semicolons": lambda: ";".join(NUMBERS).encode(),
-    "tabs": lambda: "\t".join(NUMBERS).encode(),
-    "quoted": lambda: "\n".join(f'"{n}"' for n in NUMBERS).encode(),
-    "semicolons and decimal commas": lambda: ";".join(comma(NUMBERS)).encode(),
-    "decimal commas, one a line": lambda: "\n".join(comma(NUMBERS)).encode(),
-    "quoted decimal commas": lambda: ",".join(f'"{n}"' for n in comma(NUMBERS)).encode(),
-    "Excel's separator line": lambda: ("sep=;\r\n" + ";".join(NUMBERS)).encode(),
-    "header": lambda: ("value\n" + "\n".join(NUMBERS)).encode(),
-    "header row": lambda: (
-        ",".join(f"d{i}" for i in range(SIZE)) + "\n" + ",".join(NUMBERS)
-    ).encode(),
-    "counting header": lambda: (
-        ",".join(map(str, range(SIZE))) + "\n" + ",".join(NUMBERS)
-    ).encode(),
-    "counting column": lambda: "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS, 1)).encode(),
-    "counting column under a header": lambda: (
-        "index,value\n" + "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS))
-    ).encode(),
-    "row with a name": lambda: ("anna," + ",".join(NUMBERS)).encode(),
-    "brackets": lambda: ("[" + ", ".join(NUMBERS) + "]").encode(),
-    "UTF-16": lambda: "\t".join(NUMBERS).encode("utf-16"),
-    "trailing separators": lambda: "\n".join(f"{n};" for n in NUMBERS).encode(),
-    "pandas: a column": lambda: ("0\n" + "\n".join(NUMBERS)).encode(),
-    "pandas: a column with its index": lambda: (
-        ",0\n" + "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS))
-    ).encode(),
-    "pandas: a named column with its index": lambda: (
-        ",anna\n" + "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS))
-    ).encode(),
-    "pandas: a row": lambda: (",".join(map(str, range(SIZE))) + "\n" + ",".join(NUMBERS)).encode(),
-    "pandas: a row with its index": lambda: (
-        "," + ",".join(map(str, range(SIZE))) + "\n0," + ",".join(NUMBERS)
-    ).encode(),
-    "pandas: tabs": lambda: (
-        "\t0\n" + "\n".join(f"{i}\t{n}" for i, n in enumerate(NUMBERS))
-    ).encode(),
-    "pandas: semicolons and decimal commas": lambda: (
-        ";0\n" + "\n".join(f"{i};{n}" for i, n in enumerate(comma(NUMBERS)))
-    ).encode(),
-    "PyTorch prints": lambda: (
-        "tensor(["
-        + ", ".join(NUMBERS[:9])
-        + ",\n        "
-        + ", ".join(NUMBERS[9:])
-        + "], dtype=torch.float16, device='cuda:0')"
-    ).encode(),
-    "NumPy prints": lambda: ("array([[" + ", ".join(NUMBERS) + "]], dtype=float32)").encode(),
-    "a table with an index": lambda: "\n".join(
-        ",".join([str(i // 32), *NUMBERS[i : i + 32]]) for i in range(0, SIZE, 32)
-    ).encode(),
-    "empty lines": lambda: ("\n\n".join(NUMBERS) + "\n\n").encode(),
-    "a table": lambda: "\n".join(
-        ",".join(NUMBERS[i : i + 32]) for i in range(0, SIZE, 32)
-    ).encode(),
+SPREADSHEETS = {
+    "one a line": COLUMN,
+    "one a line, CRLF and BOM": "\ufeff" + "\r\n".join([*NUMBERS, ""]),
+    "old Mac line ends": "\r".join(NUMBERS),
+    "a row": ROW,
+    "a row with spaces": ", ".join(NUMBERS),
+    "a row of semicolons": ";".join(NUMBERS),
+    "tabs": "\t".join(NUMBERS),
+    "quoted": "\n".join(f'"{n}"' for n in NUMBERS),
+    "semicolons and decimal commas": ";".join(COMMAS),
+    "decimal commas, one a line": "\n".join(COMMAS),
+    "quoted decimal commas": ",".join(f'"{n}"' for n in COMMAS),
+    "Excel's separator line": "sep=;\r\n" + ";".join(NUMBERS),
+    "header": f"value\n{COLUMN}",
+    "header row": ",".join(f"d{i}" for i in range(SIZE)) + f"\n{ROW}",
+    "counting column": "\n".join(f"{i},{n}" for i, n in enumerate(NUMBERS, 1)),
+    "counting column under a header": f"index,value\n{COUNTED}",
+    "row with a name": f"anna,{ROW}",
+    "brackets": "[" + ", ".join(NUMBERS) + "]",
+    "UTF-16": "\t".join(NUMBERS),
+    "trailing separators": "\n".join(f"{n};" for n in NUMBERS),
+    "pandas: a column": f"0\n{COLUMN}",
+    "pandas: a column with its index": f",0\n{COUNTED}",
+    "pandas: a named column with its index": f",anna\n{COUNTED}",
+    "pandas: a row": f"{PLACES}\n{ROW}",
+    "pandas: a row with its index": f",{PLACES}\n0,{ROW}",
+    "pandas: tabs": "\t0\n" + COUNTED.replace(",", "\t"),
+    "pandas: semicolons and decimal commas": ";0\n"
+    + "\n".join(f"{i};{n}" for i, n in enumerate(COMMAS)),
+    "PyTorch prints": f"tensor([{', '.join(NUMBERS[:9])},\n        {', '.join(NUMBERS[9:])}], "
+    "dtype=torch.float16, device='cuda:0')",
+    "NumPy prints": f"array([[{', '.join(NUMBERS)}]], dtype=float32)",
+    "a table with an index": "\n".join(",".join([str(i), *row]) for i, row in enumerate(TABLE)),
+    "empty lines": "\n\n".join([*NUMBERS, ""]),
+    "a table": "\n".join(map(",".join, TABLE)),
 }
 
 
 @pytest.mark.parametrize("form", SPREADSHEETS)
 def test_spreadsheets_export(tmp_path: Path, form: str) -> None:
     source = tmp_path / "v.csv"
-    source.write_bytes(SPREADSHEETS[form]())
+    source.write_bytes(SPREADSHEETS[form].encode("utf-16" if form == "UTF-16" else "utf-8"))
     np.testing.assert_array_equal(voices.load_speaker(source, SIZE), EXPECTED)
 
 
@@ -113,6 +89,7 @@ def test_json_forms(tmp_path: Path) -> None:
         {"anna": {"gender": "*", "tensor": VECTOR.tolist()}},
         {"voices": {"anna": {"tensor": text}}},
         {"tensor": json.dumps(VECTOR.tolist())},
+        VECTOR.tolist(),
         [VECTOR.tolist()],
         [[v] for v in VECTOR.tolist()],
     ]
@@ -188,15 +165,13 @@ def test_each_text_of_a_batch_has_its_voice(bundle: Bundle) -> None:
 
 @pytest.mark.skipif(not VOICES.is_dir(), reason="no shared voices here")
 def test_shared_voices_survive_every_form(tmp_path: Path) -> None:
-    collection = VOICES / "slct_voice_240605.json"
-    names = voice_names(collection)
-    assert len(names) == 22
-    sources = [(path, None) for path in sorted(VOICES.glob("*.csv"))]
-    for source, name in [*sources, (collection, names[0]), (collection, names[-1])]:
-        vector = voices.load_speaker(source, SIZE, name)
-        for suffix in (".json", ".csv", ".npy", ".txt"):
-            written = voices.save_speaker(tmp_path / f"v{suffix}", vector, SIZE)
-            np.testing.assert_allclose(written, vector, rtol=1e-3, atol=1e-5)
+    assert len(voice_names(VOICES / "slct_voice_240605.json")) == 22
+    for source in sorted(VOICES.iterdir()):
+        for name in voice_names(source) or [None]:
+            vector = voices.load_speaker(source, SIZE, name)
+            for suffix in (".json", ".csv", ".npy", ".txt"):
+                written = voices.save_speaker(tmp_path / f"v{suffix}", vector, SIZE)
+                np.testing.assert_allclose(written, vector, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1e400]", f"[{10**400}]", "9" * 5000])

@@ -21,7 +21,6 @@ from safetensors.numpy import save_file
 from chattts_onnx import VoiceError, cli
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.files import voice_names
-from tests.official import VOICES
 
 SIZE = 768
 VECTOR = voices.random_speaker(5, SIZE).astype(np.float16).astype(np.float32)
@@ -71,44 +70,32 @@ def test_the_text_form_as_an_argument(case: str, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.splitlines()[-1] == TEXT
 
 
-def frame(orient: str) -> Any:
-    """What ``pandas.DataFrame(...).to_json(orient=...)`` writes of one voice."""
-    rows = [[value] for value in LIST]
-    columns = {
-        "columns": {"0": {str(i): v for i, v in enumerate(LIST)}},
-        "index": {str(i): {"0": v} for i, v in enumerate(LIST)},
-        "records": [{"0": v} for v in LIST],
-        "values": rows,
-        "split": {"columns": [0], "index": list(range(SIZE)), "data": rows},
-        "table": {
-            "schema": {"fields": [{"name": "index"}, {"name": "0"}], "primaryKey": ["index"]},
-            "data": [{"index": i, "0": v} for i, v in enumerate(LIST)],
-        },
-        "a row's columns": {str(i): {"0": v} for i, v in enumerate(LIST)},
-        "a row's records": [{str(i): v for i, v in enumerate(LIST)}],
-        "a row's index": {"0": {str(i): v for i, v in enumerate(LIST)}},
-        "a row's split": {"columns": list(range(SIZE)), "index": [0], "data": [LIST]},
-        "series": {str(i): v for i, v in enumerate(LIST)},
-        "series' split": {"name": None, "index": list(range(SIZE)), "data": LIST},
-        "a named column": {"anna": {str(i): v for i, v in enumerate(LIST)}},
-    }
-    return columns[orient]
+ROWS = [[value] for value in LIST]
+BY_PLACE = {str(i): v for i, v in enumerate(LIST)}
+# What ``pandas.DataFrame(...).to_json(orient=...)`` writes of one voice.
+FRAMES: dict[str, Any] = {
+    "columns": {"0": BY_PLACE},
+    "index": {str(i): {"0": v} for i, v in enumerate(LIST)},
+    "records": [{"0": v} for v in LIST],
+    "values": ROWS,
+    "split": {"columns": [0], "index": list(range(SIZE)), "data": ROWS},
+    "table": {
+        "schema": {"fields": [{"name": "index"}, {"name": "0"}], "primaryKey": ["index"]},
+        "data": [{"index": i, "0": v} for i, v in enumerate(LIST)],
+    },
+    "a row's records": [BY_PLACE],
+    "a row's split": {"columns": list(range(SIZE)), "index": [0], "data": [LIST]},
+    "series": BY_PLACE,
+    "series' split": {"name": None, "index": list(range(SIZE)), "data": LIST},
+    "a named column": {"anna": BY_PLACE},
+}
 
 
-ORIENTS = [
-    "columns", "index", "records", "values", "split", "table", "a row's columns",
-    "a row's records", "a row's index", "a row's split", "series", "series' split",
-    "a named column",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("orient", ORIENTS)
+@pytest.mark.parametrize("orient", FRAMES)
 def test_json_of_pandas(orient: str, tmp_path: Path) -> None:
-    (tmp_path / "v.json").write_text(json.dumps(frame(orient)))
-    np.testing.assert_array_equal(voices.load_speaker(tmp_path / "v.json", SIZE), VECTOR)
-    # The same numbers without the suffix that says so.
-    (tmp_path / "v.txt").write_text(json.dumps(frame(orient)))
-    np.testing.assert_array_equal(voices.load_speaker(tmp_path / "v.txt", SIZE), VECTOR)
+    for name in ("v.json", "v.txt"):  # and without the suffix that says so
+        (tmp_path / name).write_text(json.dumps(FRAMES[orient]))
+        np.testing.assert_array_equal(voices.load_speaker(tmp_path / name, SIZE), VECTOR)
 
 
 def test_numbers_under_any_suffix(tmp_path: Path) -> None:
@@ -267,11 +254,3 @@ def test_the_recipe_runs_nothing(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
     assert done.returncode != 0 and b"weights_only" in done.stderr.lower()
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.skipif(not VOICES.is_dir(), reason="voices that people share are not at hand")
-def test_real_voices(capsys: pytest.CaptureFixture[str]) -> None:
-    for path in sorted(VOICES.iterdir()):
-        for name in voice_names(path) or [None]:
-            assert voices.load_speaker(path, SIZE, name).shape == (SIZE,)
-    assert len(voice_names(VOICES / "slct_voice_240605.json")) == 22

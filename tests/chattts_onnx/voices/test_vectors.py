@@ -12,7 +12,6 @@ from chattts_onnx import Bundle, InputError, VoiceError
 from chattts_onnx.voices import base16384
 from chattts_onnx.voices import vectors as voices
 from chattts_onnx.voices.collection import VoiceShelf
-from tests.official import VOICES
 
 SIZE = 768
 
@@ -69,23 +68,6 @@ def test_random_voice_by_seed_and_statistics() -> None:
         voices.SpeakerStatistics.from_text(text, SIZE)
 
 
-def test_every_file_form(tmp_path: Path) -> None:
-    vector = voices.random_speaker(1, SIZE).astype(np.float16).astype(np.float32)
-    np.save(tmp_path / "v.npy", vector)
-    (tmp_path / "v.csv").write_text("\n".join(map(str, vector.tolist())))
-    (tmp_path / "row.csv").write_text(",".join(map(str, vector.tolist())))
-    (tmp_path / "v.json").write_text(json.dumps({"tensor": vector.tolist()}))
-    (tmp_path / "list.json").write_text(json.dumps(vector.tolist()))
-    (tmp_path / "v.txt").write_text(voices.encode_speaker(vector), encoding="utf-8")
-    for path in tmp_path.iterdir():
-        np.testing.assert_allclose(voices.load_speaker(path, SIZE), vector, rtol=1e-6)
-    many = {"a": {"tensor": (vector + 1).tolist()}, "b": {"tensor": vector.tolist()}}
-    (tmp_path / "many.json").write_text(json.dumps(many))
-    np.testing.assert_allclose(voices.load_speaker(tmp_path / "many.json", SIZE, "b"), vector)
-    with pytest.raises(VoiceError, match="a, b"):
-        voices.load_speaker(tmp_path / "many.json", SIZE)
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -105,12 +87,6 @@ def test_unusable_files_are_named(tmp_path: Path, name: str, content: str) -> No
         voices.load_speaker(tmp_path / name, SIZE)
 
 
-def test_pickled_npy_is_not_loaded(tmp_path: Path) -> None:
-    np.save(tmp_path / "v.npy", np.array([{"a": 1}]), allow_pickle=True)
-    with pytest.raises(VoiceError, match="cannot be read"):
-        voices.load_speaker(tmp_path / "v.npy", SIZE)
-
-
 def test_bundle_finds_voices(bundle: Bundle, tmp_path: Path) -> None:
     size = bundle.model.hidden_size
     assert bundle.speaker(None) is None
@@ -125,17 +101,6 @@ def test_bundle_finds_voices(bundle: Bundle, tmp_path: Path) -> None:
         bundle.speaker("bob")
     with pytest.raises(VoiceError, match="the voice has shape"):
         bundle.speaker(np.ones(size + 1))
-
-
-@pytest.mark.skipif(not VOICES.is_dir(), reason="no shared voices here")
-def test_voices_that_users_share() -> None:
-    collection = VOICES / "slct_voice_240605.json"
-    for name in json.loads(collection.read_text(encoding="utf-8")):
-        vector = voices.load_speaker(collection, SIZE, name)
-        back = voices.decode_speaker(voices.encode_speaker(vector), SIZE)
-        np.testing.assert_allclose(back, vector, rtol=1e-3, atol=1e-5)
-    for path in VOICES.glob("*.csv"):
-        assert voices.load_speaker(path, SIZE).shape == (SIZE,)
 
 
 @pytest.mark.parametrize("voice", ["x" * 300, "9" * 5000, "a\0b", "\ud800"])

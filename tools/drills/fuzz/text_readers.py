@@ -13,8 +13,8 @@ from chattts_onnx.charset import decode, require_text
 from chattts_onnx.errors import InputError
 from chattts_onnx.serve.requests import SpeechRequest
 from chattts_onnx.serve.upload import receive
-from chattts_onnx.text.lexicon import Lexicon
-from chattts_onnx.text.report import Report
+from chattts_onnx.text.core.lexicon import Lexicon
+from chattts_onnx.text.core.report import Report
 from pipeline.checkpoint.config import CheckpointConfig
 from pipeline.core.sentences import load_sentences
 from pipeline.core.strict import parse_strictly, read_yaml

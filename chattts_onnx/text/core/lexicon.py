@@ -18,8 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..untrusted import brief, brief_text, parse_json, read_limited
+from ...errors import InputError
+from ...untrusted import brief, brief_text, parse_json, read_limited
 from .report import Report
 
 _MAX_BYTES = 8 << 20

@@ -22,8 +22,8 @@ import importlib.util
 from collections.abc import Callable
 from functools import cache, lru_cache
 
-from ..choices import Backend
-from ..errors import InputError
+from ...choices import Backend
+from ...errors import InputError
 
 _MAX_LENGTH = 40
 

@@ -27,16 +27,8 @@ _EN_WORD = rf"(?:{'|'.join(sorted([*_EN_SMALL, *_EN_SCALES, 'hundred'], key=len,
 _EN_NUMBER = re.compile(rf"\b{_EN_WORD}(?: {_EN_WORD})*(?: point {_EN_WORD}(?: {_EN_WORD})*)?\b")
 # Prefixes as they begin the name of a unit; 千克 and 公斤 are both kg.
 _ZH_PREFIXES = {
-    "千": 3,
-    "兆": 6,
-    "吉": 9,
-    "太": 12,
-    "拍": 15,
-    "厘": -2,
-    "毫": -3,
-    "微": -6,
-    "纳": -9,
-    "皮": -12,
+    **{"千": 3, "兆": 6, "吉": 9, "太": 12, "拍": 15, "厘": -2},
+    **{"毫": -3, "微": -6, "纳": -9, "皮": -12},
 }
 _EN_PREFIXES = {
     **{"kilo": 3, "mega": 6, "giga": 9, "tera": 12, "peta": 15, "centi": -2, "deci": -1},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import get_args
 
-from ..choices import Backend, Code, EmojiRule, Erhua, Language, Markup, Numbers
-from ..errors import InputError
+from ...choices import Backend, Code, EmojiRule, Erhua, Language, Markup, Numbers
+from ...errors import InputError
 from .language import Spoken
 from .lexicon import Lexicon
 

@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from . import chinese, english
+from .tables import rows
 
-_DATA = Path(__file__).parent / "data" / "units.tsv"
 _PREFIXES = {
     "P": ("拍", "peta", 15),
     "T": ("太", "tera", 12),
@@ -33,10 +32,7 @@ _PREFIXES = {
     "E": ("艾", "exa", 18),
     "Z": ("泽", "zetta", 21),
 }
-_SQUARES = {
-    "2": ("平方", "square "),
-    "3": ("立方", "cubic "),
-}
+_SQUARES = {"2": ("平方", "square "), "3": ("立方", "cubic ")}
 
 
 @dataclass(frozen=True)
@@ -57,12 +53,10 @@ class Unit:
 
 
 def _rows() -> Iterator[tuple[str, list[str], Unit]]:
-    for line in _DATA.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            symbol, prefixes, zh, one, many, flags = line.split("\t")
-            plural = {"-": f"{one}s"}.get(many, many or one)
-            marks = {"below": "d" in flags, "bound": "b" in flags, "length": "l" in flags}
-            yield symbol, prefixes.split(), Unit(zh, one, plural, **marks)
+    for symbol, prefixes, zh, one, many, flags in rows("units"):
+        plural = {"-": f"{one}s"}.get(many, many or one)
+        marks = {"below": "d" in flags, "bound": "b" in flags, "length": "l" in flags}
+        yield symbol, prefixes.split(), Unit(zh, one, plural, **marks)
 
 
 def _prefixed(prefix: str, unit: Unit) -> Unit:
@@ -90,12 +84,12 @@ def _names() -> dict[str, Unit]:
     """Every written name of one unit, without powers."""
     names: dict[str, Unit] = {}
     aliases: dict[str, Unit | None] = {}
-    rows = list(_rows())
-    for symbol, prefixes, unit in rows:
+    table = list(_rows())
+    for symbol, prefixes, unit in table:
         names[symbol] = unit
         for prefix in prefixes:
             names.setdefault(prefix + symbol, _prefixed(prefix, unit))
-    for symbol, prefixes, unit in rows:
+    for symbol, prefixes, unit in table:
         for prefix in ["", *prefixes]:
             for alias in _other_cases(symbol, prefix, prefixes):
                 meant = names[prefix + symbol]

@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
+ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
     "nineteen",
-]
-_TENS = ("", "", *["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+)  # fmt: skip
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 SCALES = ("", "thousand", "million", "billion", "trillion", "quadrillion", "quintillion")
 _ORDINALS = {
-    "one": "first",
-    "two": "second",
-    "three": "third",
-    "five": "fifth",
-    "eight": "eighth",
-    "nine": "ninth",
-    "twelve": "twelfth",
-}
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth",
+    "nine": "ninth", "twelve": "twelfth",
+}  # fmt: skip
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 MAX_DIGITS = 3 * len(SCALES)
 
 
 def digits(number: str, one: str = "one") -> str:
     """Digit by digit: 2024 -> two zero two four; anything but a digit is left out."""
-    return " ".join(one if d == "1" else _ONES[int(d)] for d in number if d.isdecimal())
+    return " ".join(one if d == "1" else ONES[int(d)] for d in number if d.isdecimal())
 
 
 def cardinal(number: str) -> str:
@@ -77,7 +45,7 @@ def cardinal(number: str) -> str:
 
 def _hundreds(value: int) -> str:
     hundreds, rest = divmod(value, 100)
-    words = [f"{_ONES[hundreds]} hundred"] if hundreds else []
+    words = [f"{ONES[hundreds]} hundred"] if hundreds else []
     if rest:
         words.append(two_digits(rest))
     return " ".join(words)
@@ -86,9 +54,9 @@ def _hundreds(value: int) -> str:
 def two_digits(value: int) -> str:
     """0 to 99."""
     if value < 20:
-        return _ONES[value]
+        return ONES[value]
     tens, ones = divmod(value, 10)
-    return _TENS[tens] + (f" {_ONES[ones]}" if ones else "")
+    return TENS[tens - 2] + (f" {ONES[ones]}" if ones else "")
 
 
 def number(text: str) -> str:
