@@ -1,9 +1,11 @@
 """Write a small random checkpoint with the official classes, in the official layout.
 
-    python -m peer.small_checkpoint --out FOLDER [--seed 0]
+    python -m peer.small_checkpoint --out FOLDER [--seed 0] [--zero-biases] [--full]
 
 Every weight is drawn so that a mistake shows: norm gains, biases, layer scales and `coef` are all
-far from their neutral values, and no two stacks have the same width or depth.
+far from their neutral values, and no two stacks have the same width or depth.  With `--zero-biases`
+all biases are zero and equal, as the classes make them; `--full` has the sizes of the official
+checkpoint, but for the words of the small tokenizer.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -70,7 +72,29 @@ SIZES = Sizes(
 )
 
 
-def write_checkpoint(destination: Path, sizes: Sizes = SIZES, seed: int = 0) -> None:
+FULL = Sizes(
+    gpt=replace(
+        SIZES.gpt,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_attention_heads=12,
+        num_hidden_layers=20,
+    ),
+    decoder=ConvSizes(idim=384, odim=384, hidden=512, n_layer=12, bn_dim=128),
+    dvae_decoder=ConvSizes(idim=512, odim=512, hidden=256, n_layer=12, bn_dim=128),
+    dvae_encoder=ConvSizes(idim=512, odim=1024, hidden=256, n_layer=12, bn_dim=128),
+    vocos=VocosSizes(
+        input_channels=100, dim=512, intermediate_dim=1536, num_layers=8, n_fft=1024, hop_length=256
+    ),
+    vq_dim=1024,
+    vq_groups=2,
+    vq_residuals=2,
+)
+
+
+def write_checkpoint(
+    destination: Path, sizes: Sizes = SIZES, seed: int = 0, zero_biases: bool = False
+) -> None:
     """Write `asset/...` under `destination` with weights drawn from `seed`."""
     torch.manual_seed(seed)
     (destination / layout.GPT_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -97,6 +121,10 @@ def write_checkpoint(destination: Path, sizes: Sizes = SIZES, seed: int = 0) -> 
         (build_vocos(sizes.vocos), layout.VOCOS),
     ):
         randomise(module)
+        if zero_biases:
+            for key, tensor in module.named_parameters():
+                if key.endswith("bias"):
+                    torch.nn.init.zeros_(tensor)
         state = {key: value.detach().contiguous() for key, value in module.state_dict().items()}
         save_file(state, str(destination / name))
 
@@ -210,8 +238,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder to write asset/ into")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--zero-biases", action="store_true")
+    parser.add_argument("--full", action="store_true", help="the official sizes")
     arguments = parser.parse_args()
-    write_checkpoint(arguments.out, seed=arguments.seed)
+    sizes = FULL if arguments.full else SIZES
+    write_checkpoint(arguments.out, sizes, arguments.seed, arguments.zero_biases)
 
 
 if __name__ == "__main__":

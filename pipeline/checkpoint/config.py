@@ -39,7 +39,8 @@ class SeededConfig:
 
     ``vocabulary`` is ``compact`` (GB2312 level 1) or ``official`` (21178 entries at the official
     ids). ``embed_tokens`` is the number of rows of the GPT's unused embedding. ``dvae_dim`` is the
-    channel count of one mel frame inside the DVAE; its quantizer is twice as wide.
+    channel count of one mel frame inside the DVAE; its quantizer is twice as wide. ``head_dim`` is
+    a head's width where it is not ``hidden_size`` over the heads.
     """
 
     hidden_size: int
@@ -62,10 +63,14 @@ class SeededConfig:
     dvae_decoder: BlocksConfig
     dvae_encoder: BlocksConfig
     vocos: BlocksConfig
+    head_dim: int | None = None
 
     def __post_init__(self) -> None:
         multiples = {
-            "hidden_size": (self.hidden_size, self.num_attention_heads, "num_attention_heads"),
+            "hidden_size": (
+                (self.hidden_size, self.num_attention_heads, "num_attention_heads")
+                if self.head_dim is None else (self.hidden_size, 2, "two frames a step")
+            ),
             "num_attention_heads": (
                 self.num_attention_heads, self.num_key_value_heads, "num_key_value_heads",
             ),
@@ -77,7 +82,7 @@ class SeededConfig:
                 raise ConfigError(
                     f"{name}: found {total}, expected a positive multiple of {part} ({reason})"
                 )
-        if self.hidden_size // self.num_attention_heads % 2:
+        if (self.head_dim or self.hidden_size // self.num_attention_heads) % 2:
             raise ConfigError(
                 f"hidden_size: found {self.hidden_size}, expected an even size for each of the "
                 f"{self.num_attention_heads} heads"

@@ -34,7 +34,7 @@ def seeded_dims(config: SeededConfig) -> CheckpointDims:
         num_hidden_layers=config.num_hidden_layers,
         num_attention_heads=config.num_attention_heads,
         num_key_value_heads=config.num_key_value_heads,
-        head_dim=config.hidden_size // config.num_attention_heads,
+        head_dim=config.head_dim or config.hidden_size // config.num_attention_heads,
         intermediate_size=config.intermediate_size,
         max_position_embeddings=config.max_position_embeddings,
         rope_theta=config.rope_theta,
@@ -127,6 +127,7 @@ def gpt_config(config: SeededConfig, dims: CheckpointDims) -> dict[str, Any]:
         "torch_dtype": "float32",
         "use_cache": False,
         "vocab_size": max(config.embed_tokens, 1),
+        **({"head_dim": config.head_dim} if config.head_dim else {}),
     }
 
 

@@ -30,14 +30,18 @@ from pipeline.graphs.edit import Change, Context, constant, replace_constant
 
 Array = NDArray[Any]
 
-NAME = "balance"
-"""In ``fuse.disabled`` and in the report, beside the rules."""
+NAME, CHANNELS = "balance", "uneven_channels"
+"""In ``fuse.disabled`` and in the report, beside the rules; and the metric that names channels."""
 
 NORMS = {"RMSNormalization": 1, "LayerNormalization": 1, "SkipSimplifiedLayerNormalization": 2}
 """Operators with a scale a channel, and where among the inputs it stands; a bias follows it in
 LayerNormalization only."""
 
 ATTENTION = "GroupQueryAttention"
+
+UNEVEN = 4.0
+"""A channel is named whose s or 1/s is as large: it was that many times squared out of proportion
+to the middle one."""
 
 LARGEST = 2.0**20
 """Limit of s and 1/s, so that no channel leaves the range of floats."""
@@ -71,12 +75,15 @@ def balance(model: ir.Model, context: Context) -> Change:
     graph = model.graph
     # pairs first: they change columns that a norm's factors go by
     found = sorted(sites(graph), key=lambda site: site.kind == "norm")
+    channels: dict[str, tuple[int, ...]] = {}
     for site in found:
         scale = _factors(site)
+        if uneven := _uneven(scale):
+            channels |= {node.name or "": uneven for node in site.readers}
         _divide(graph, site, scale)
         for node in site.readers:
             replace_constant(graph, node, 1, _weight(node) * _per_query_head(scale, site)[:, None])
-    return Change(len(found))
+    return Change(len(found), channels)
 
 
 def expected(graph: str, dims: CheckpointDims) -> int:
@@ -183,6 +190,13 @@ def _factors(site: Site) -> Array:
     limit = np.log2(LARGEST)
     result: Array = np.exp2(np.clip(steps, -limit, limit)).astype(np.float32)
     return result
+
+
+def _uneven(scale: Array) -> tuple[int, ...]:
+    """Channels whose factor is :data:`UNEVEN`, the worst first."""
+    size = np.abs(np.log2(scale))
+    order = np.argsort(-size, kind="stable")
+    return tuple(int(channel) for channel in order if size[channel] >= np.log2(UNEVEN))
 
 
 def _rms(matrices: list[Array]) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -19,11 +19,12 @@ from pipeline.graphs.edit import Change, Context, Rewriter
 
 @dataclass(frozen=True)
 class RuleCount:
-    """How often a rule fired on a graph."""
+    """How often a rule fired on a graph, and the channels that it names (see :class:`Change`)."""
 
     graph: str
     rule: str
     found: int
+    channels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def fuse_graph(
@@ -59,13 +60,14 @@ def _held(
     expected: int | None,
     place: str,
 ) -> RuleCount:
-    found = rewriter(model, context).count
+    change = rewriter(model, context)
+    found = change.count
     if expected not in (None, found):
         raise FusionError(
             f"graph '{context.graph}': rule '{name}' fired {found} times, expected {expected}; "
             f"the exporter's output has changed, adapt {place}"
         )
-    return RuleCount(context.graph, name, found)
+    return RuleCount(context.graph, name, found, change.channels)
 
 
 def _drop_unused(model: ir.Model, context: Context) -> Change:

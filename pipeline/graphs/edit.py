@@ -5,8 +5,8 @@ A rewriter is a function ``(model, context) -> Change`` that works in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Change:
-    """How many places of a graph were rewritten."""
+    """What became of a graph.
+
+    Attributes:
+        count: how many places were rewritten.
+        channels: of what a node reads those that were out of proportion, the worst first.
+    """
 
     count: int
+    channels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 Rewriter = Callable[[ir.Model, Context], Change]

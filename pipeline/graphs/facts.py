@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chattts_onnx.format.manifest import ModelInfo
 from pipeline.checkpoint.dims import CheckpointDims
 
 Array = NDArray[Any]
 Random = np.random.Generator
-STEPS = 60
+Sizes = CheckpointDims | ModelInfo
+UTTERANCES, STEPS = 2, 60
+"""Size of random inputs."""
 MAX_CODE_MISMATCH = 0.01
 """An error in the last digit moves a value over a cell's edge, and another code comes out."""
 
@@ -30,7 +33,7 @@ class GraphFacts:
         input: name of its only input; '' for the GPT.
         recorded: which array of a recording it reads.
         batched: whether a batch's axis comes first.
-        random: an input of two utterances, for comparisons.
+        random: an input of :data:`UTTERANCES`, for comparisons and timing.
         tolerance: share of codes that may differ, where codes come out; None for the stage's.
     """
 
@@ -38,12 +41,12 @@ class GraphFacts:
     input: str = ""
     recorded: str = ""
     batched: bool = True
-    random: Callable[[CheckpointDims, Random], Array] | None = None
+    random: Callable[[Sizes, Random], Array] | None = None
     tolerance: float | None = None
 
 
-def _hidden(dims: CheckpointDims, random: Random) -> Array:
-    return random.standard_normal((2, STEPS, dims.hidden_size), dtype=np.float32)
+def _hidden(dims: Sizes, random: Random) -> Array:
+    return random.standard_normal((UTTERANCES, STEPS, dims.hidden_size), dtype=np.float32)
 
 
 GRAPHS = {
@@ -58,19 +61,19 @@ GRAPHS = {
         GraphFacts(
             "dvae_decode", "codes", "codes",
             random=lambda dims, random: random.integers(
-                0, dims.num_audio_tokens - 1, (2, STEPS, dims.num_vq)
+                0, dims.num_audio_tokens - 1, (UTTERANCES, STEPS, dims.num_vq)
             ),
         ),
         GraphFacts(
             "dvae_encode", "waveform", "waveform", tolerance=MAX_CODE_MISMATCH,
             random=lambda dims, random: 0.1 * random.standard_normal(
-                (2, 2 * STEPS * dims.hop_length), dtype=np.float32
+                (UTTERANCES, 2 * STEPS * dims.hop_length), dtype=np.float32
             ),
         ),
         GraphFacts(
             "vocos", "mel", "mel",
             random=lambda dims, random: random.standard_normal(
-                (2, dims.num_mels, 2 * STEPS), dtype=np.float32
+                (UTTERANCES, dims.num_mels, 2 * STEPS), dtype=np.float32
             ),
         ),
     )

@@ -11,10 +11,21 @@ import onnx_ir as ir
 
 from chattts_onnx.format.manifest import Manifest
 from pipeline.graphs.files import load_graph
-from pipeline.report.rows import Row, make_row
+from pipeline.report.rows import Row, find_value, make_row, matches, variants_of
 from pipeline.report.write import markdown_table
 
 STATIC, DYNAMIC, FLOAT = FORMS = ("static", "dynamic", "float")
+
+ARITHMETIC = "Products in integers and in floats"
+BYTES, TIME = "product_share", "product_time_share"
+SENTENCE = "a sentence"
+COLUMNS = (
+    ("GPT, bytes", BYTES, "gpt"),
+    ("all, bytes", BYTES, "all"),
+    ("GPT, time", TIME, "gpt"),
+    (f"{SENTENCE}, time", TIME, SENTENCE),
+)
+"""Title, metric and graph of the table's columns."""
 
 PRODUCTS = ("MatMul", "Gemm", "Conv", "MatMulNBits")
 
@@ -72,7 +83,7 @@ def product_rows(variant: str, folder: Path) -> list[Row]:
     found = {name: items for name, items in found.items() if items}
     everything = [item for items in found.values() for item in items]
     return [
-        make_row(variant, "product_share", share, "of weight bytes", graph=graph, form=form)
+        make_row(variant, BYTES, share, "of weight bytes", graph=graph, form=form)
         for graph, items in {**found, "all": everything}.items()
         for form, share in shares(items).items()
     ]
@@ -88,20 +99,22 @@ def shares(items: list[Product]) -> dict[str, float]:
 
 
 def product_table(rows: list[Row]) -> str:
-    """The rows of :func:`product_rows` of all variants: the GPT, and all graphs together."""
-    chosen = [row for row in rows if row["metric"] == "product_share"]
-    lines = []
-    for variant in dict.fromkeys(row["variant"] for row in chosen):
-        cells = [
-            f"{row['value']:.0%}"
-            for graph in ("gpt", "all")
-            for form in FORMS
-            for row in chosen
-            if (row["variant"], row["graph"], row["form"]) == (variant, graph, form)
-        ]
-        lines.append([f"`{variant}`", *cells])
-    header = [f"{where}{form}" for where in ("GPT: ", "all: ") for form in FORMS]
-    return markdown_table(["variant", *header], lines)
+    """A line a variant: static, dynamic and float in the GPT and in all, by bytes and by time."""
+    header, columns = ["variant"], []
+    for title, metric, graph in COLUMNS:
+        if any(matches(row, metric, graph=graph) for row in rows):
+            header.append(title)
+            columns.append((metric, graph))
+    lines = [
+        [f"`{variant}`", *(_cell(rows, variant, *column) for column in columns)]
+        for variant in variants_of(row for row in rows if row["metric"] in (BYTES, TIME))
+    ]
+    return f"Static / dynamic / float, in percent.\n\n{markdown_table(header, lines)}"
+
+
+def _cell(rows: list[Row], variant: str, metric: str, graph: str) -> str:
+    found = (find_value(rows, variant, metric, graph=graph, form=form) for form in FORMS)
+    return " / ".join("–" if value is None else f"{100 * value:.0f}" for value in found)
 
 
 def _stored(value: ir.Value | None) -> ir.TensorProtocol | None:

@@ -96,16 +96,15 @@ class RepairConfig:
     :attr:`Int8Config.exclude_names`.
 
     Attributes:
-        bias_correction: add to each output what rounding the weights takes away on average.
-        per_channel: a weight scale for each output channel; False for one a tensor.
+        bias_correction: layers to whose outputs what rounding the weights takes away on average is
+            added: for nothing where a bias is added already.
         wide_activations: MatMuls that read 16-bit activations: two integer products, of the upper
             and of the lower 8 bits.
         blocks: MatMuls with INT8 weights in blocks and activations rounded to INT8 at run time
             (MatMulNBits), no static range.
     """
 
-    bias_correction: bool = False
-    per_channel: bool = True
+    bias_correction: list[str] = field(default_factory=list)
     wide_activations: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
 

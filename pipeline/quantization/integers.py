@@ -40,29 +40,41 @@ def activation_scale(limits: tuple[float, float], target: Target) -> ActivationS
     return ActivationScale(scale, zero_point, "uint8")
 
 
-def quantize_weight(
-    weight: Array, channel_axis: int, limit: int, largest: Array | None = None
-) -> tuple[Array, Array]:
+def quantize_weight(weight: Array, channel_axis: int, limit: int) -> tuple[Array, Array]:
     """Symmetric INT8 with a scale for each index of ``channel_axis``.
 
     Args:
         weight: float32, any shape.
         channel_axis: the axis that keeps its own scales.
-        limit: largest magnitude of an integer.
-        largest: the magnitude of each index of the axis that becomes ``limit``; by default its
-            largest.
+        limit: largest magnitude of an integer, which the largest weight of an index becomes.
 
     Returns:
         int8 of the weight's shape, and float32 scales of the axis's length.
     """
-    if largest is None:
-        others = tuple(axis for axis in range(weight.ndim) if axis != channel_axis)
-        largest = np.abs(weight).max(axis=others)
+    others = tuple(axis for axis in range(weight.ndim) if axis != channel_axis)
+    largest = np.abs(weight).max(axis=others)
     scales = np.maximum(largest / np.float32(limit), np.float32(SMALLEST_SCALE)).astype(np.float32)
     shape = [1] * weight.ndim
     shape[channel_axis] = -1
     integers = np.rint(weight / scales.reshape(shape))
     return np.clip(integers, -limit, limit).astype(np.int8), scales
+
+
+def rounded_weight(weight: Array, channel_axis: int, limit: int) -> Array:
+    """What the integers of :func:`quantize_weight` stand for."""
+    integers, scales = quantize_weight(weight, channel_axis, limit)
+    shape = [1] * weight.ndim
+    shape[channel_axis] = -1
+    result: Array = integers * scales.reshape(shape)
+    return result
+
+
+def rounded_activation(values: Array, scale: ActivationScale) -> Array:
+    """``values`` quantized and back."""
+    kind = np.iinfo(scale.dtype)
+    integers = np.clip(np.rint(values / scale.scale) + scale.zero_point, kind.min, kind.max)
+    result: Array = ((integers - scale.zero_point) * scale.scale).astype(np.float32)
+    return result
 
 
 def _float32(value: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from chattts_onnx.format.abilities import LANGUAGES, OPTIONS, Abilities
 from chattts_onnx.format.manifest import Manifest
-from pipeline.graphs.products import product_table
+from pipeline.graphs.products import ARITHMETIC, BYTES, product_table
 from pipeline.headline import PLAIN_COLUMNS, SPEECH_COLUMNS
 from pipeline.release.licences import CODE_LICENCE, Weights
 from pipeline.report.gates import gates_table
@@ -127,12 +127,13 @@ def _table(bundles: Mapping[str, Manifest], measured: Measured) -> str:
 
 
 def _arithmetic(measured: Measured) -> str:
-    if not any(row["metric"] == "product_share" for row in measured.rows):
+    if not any(row["metric"] == BYTES for row in measured.rows):
         return ""
     return (
-        f"## Integers and floats\n\n{product_table(measured.rows)}\n\nShares of the weights that "
-        "products read. `static`: integers with ranges from calibration; `dynamic`: activations "
-        "rounded at run time, a scale a block; on CUDA those products are of floats."
+        f"## {ARITHMETIC}\n\n{product_table(measured.rows)}\n\nShares of the weights that products "
+        "read, and of the time that they take in ONNX Runtime. Static: integers with ranges from "
+        "calibration; dynamic: activations rounded at run time, a scale a block; on CUDA those "
+        "products are of floats."
     )
 
 

@@ -14,7 +14,11 @@ from pipeline.graphs.layers import find_layers
 from pipeline.graphs.probe import TensorProbe
 from pipeline.quantization.calibration.thresholds import activation_range
 from pipeline.quantization.config import Int8Config
-from pipeline.quantization.integers import activation_scale, quantize_weight
+from pipeline.quantization.integers import (
+    activation_scale,
+    rounded_activation,
+    rounded_weight,
+)
 from pipeline.quantization.targets import TARGETS
 from pipeline.report.rows import Row, select
 from pipeline.search.evaluate import Evaluator
@@ -78,10 +82,7 @@ def graph_noise(evaluator: Evaluator, config: Int8Config, graph: str) -> dict[st
     for layer in layers:
         assert layer.weight.const_value is not None
         weight = layer.weight.const_value.numpy()
-        integers, scales = quantize_weight(weight, layer.channel_axis, target.weight_limit)
-        shape = [1] * weight.ndim
-        shape[layer.channel_axis] = -1
-        rounded = integers * scales.reshape(shape)
+        rounded = rounded_weight(weight, layer.channel_axis, target.weight_limit)
         name = f"{graph}/{layer.name}"
         if layer.node.op_type != "MatMul":
             noise[name] = _ratio(weight, rounded)
@@ -92,10 +93,8 @@ def graph_noise(evaluator: Evaluator, config: Int8Config, graph: str) -> dict[st
             target.activation == "int8",
         )  # fmt: skip
         scale = activation_scale(limits, target)
-        kind = np.iinfo(scale.dtype)
         x = inputs[tensor].reshape(-1, weight.shape[0])
-        q = np.clip(np.rint(x / scale.scale) + scale.zero_point, kind.min, kind.max)
-        noise[name] = _ratio(x @ weight, (q - scale.zero_point) * scale.scale @ rounded)
+        noise[name] = _ratio(x @ weight, rounded_activation(x, scale) @ rounded)
     return noise
 
 

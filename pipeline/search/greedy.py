@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from pipeline.quantization.config import Int8Config, RepairConfig
+from pipeline.quantization.config import Int8Config
 from pipeline.search.effect import computed_noise, measured_effects
 from pipeline.search.evaluate import BudgetSpentError, Evaluator, Measured
 from pipeline.search.space import (  # fmt: skip
@@ -169,7 +169,7 @@ class Greedy:
                     self.outcome.config = current.config
                     break
         if component == self._components[0] and current.config.repairs.bias_correction:
-            without = with_repair(current.config, {"bias_correction": False})
+            without = with_repair(current.config, {"bias_correction": []})
             found = self._measure(without, component, "without bias correction")
             current = found if found.passed else current
         return current
@@ -179,8 +179,8 @@ class Greedy:
         # a chain's graphs were ranked alone, where that was needed; measuring all again is dear
         measured = self._ranking == "effect" and "+" not in component
         rank = measured_effects if measured else computed_noise
-        plain = everything_quantized(config)
-        plain = with_repair(plain, _lasting(config.repairs))
+        lasting = {"bias_correction": config.repairs.bias_correction}
+        plain = with_repair(everything_quantized(config), lasting)
         effects = rank(self._evaluator, plain, component)
         self.outcome.effects[component] = effects
         layers = self._evaluator.component_layers(component)
@@ -197,9 +197,3 @@ def _climbed(config: Int8Config, layers: Sequence[LayerInfo], rung: int, count: 
     for layer in layers[:count]:
         config = with_form(config, layer, layer.ladder[rung])
     return config
-
-
-def _lasting(repairs: RepairConfig) -> dict[str, object]:
-    """Repairs that hold for all layers."""
-    names = ("bias_correction", "per_channel")
-    return {name: getattr(repairs, name) for name in names}

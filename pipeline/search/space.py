@@ -30,7 +30,7 @@ every machine and in every run, as a timing is not.
 REPAIRS: tuple[tuple[str, Mapping[str, object]], ...] = (
     ("calibrator mse", {"calibrator": "mse"}),
     ("calibrator minmax", {"calibrator": "minmax"}),
-    ("bias correction", {"bias_correction": True}),
+    ("bias correction", {"bias_correction": ["*"]}),
     ("float cache", {"cache": CacheConfig()}),
 )
 """Repairs that need not read more weights, by name, in the order in which they are tried."""

@@ -23,7 +23,12 @@ from pipeline.quantization.calibration.recording import split_phases
 from pipeline.quantization.calibration.statistics import GraphStatistics
 from pipeline.quantization.calibration.thresholds import activation_range
 from pipeline.quantization.config import Int8Config
-from pipeline.quantization.integers import ActivationScale, activation_scale, quantize_weight
+from pipeline.quantization.integers import (
+    ActivationScale,
+    activation_scale,
+    rounded_activation,
+    rounded_weight,
+)
 from pipeline.quantization.targets import TARGETS
 
 Array = NDArray[Any]
@@ -111,7 +116,7 @@ def layer_noise(
             _add_activation(entry, graph, exact[tensor], scales[tensor], feeds)
             if layer.node.op_type == "MatMul":
                 weight = weights[layer.name][1]
-                product = _through(exact[tensor], scales[tensor]) @ weight
+                product = rounded_activation(exact[tensor], scales[tensor]) @ weight
                 entry.alone = entry.alone or Power()
                 entry.alone.add(exact[output], product)
     return list(found.values())
@@ -134,22 +139,11 @@ def _rounded(layer: Layer, config: Int8Config) -> tuple[Array, Array]:
     assert layer.weight.const_value is not None
     weight = layer.weight.const_value.numpy()
     limit = TARGETS[config.target].weight_limit
-    integers, scales = quantize_weight(weight, layer.channel_axis, limit)
-    shape = [1] * weight.ndim
-    shape[layer.channel_axis] = -1
-    return weight, integers * scales.reshape(shape)
-
-
-def _through(values: Array, scale: ActivationScale) -> Array:
-    """``values`` quantized and back."""
-    kind = np.iinfo(scale.dtype)
-    integers = np.clip(np.rint(values / scale.scale) + scale.zero_point, kind.min, kind.max)
-    result: Array = ((integers - scale.zero_point) * scale.scale).astype(np.float32)
-    return result
+    return weight, rounded_weight(weight, layer.channel_axis, limit)
 
 
 def _add_activation(
     entry: LayerNoise, graph: str, values: Array, scale: ActivationScale, feeds: Mapping[str, Array]
 ) -> None:
     for phase, part in split_phases(graph, values, feeds):
-        entry.activations.setdefault(phase, Power()).add(part, _through(part, scale))
+        entry.activations.setdefault(phase, Power()).add(part, rounded_activation(part, scale))

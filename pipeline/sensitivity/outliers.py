@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.quantization.calibration.statistics import GraphStatistics
+from pipeline.search.space import LayerInfo
 
 OUTLIER = 6.0
 """A channel is an outlier whose largest magnitude is this many times the median channel's."""
-
-SHOWN = 5
-"""Outlier channels named for each tensor."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,7 @@ class PhaseRange:
     Attributes:
         graph: its graph.
         tensor: its name.
+        readers: names of the layers that read it.
         phase: ``text``, ``code`` or ``all``.
         minimum: smallest value.
         maximum: largest value.
@@ -32,6 +31,7 @@ class PhaseRange:
 
     graph: str
     tensor: str
+    readers: tuple[str, ...]
     phase: str
     minimum: float
     maximum: float
@@ -39,8 +39,14 @@ class PhaseRange:
     channels: tuple[int, ...]
 
 
-def phase_ranges(graphs: Mapping[str, GraphStatistics]) -> Iterator[PhaseRange]:
-    """Every calibrated tensor and phase, in graph order."""
+def phase_ranges(
+    graphs: Mapping[str, GraphStatistics], layers: Iterable[LayerInfo]
+) -> Iterator[PhaseRange]:
+    """Every calibrated tensor and phase, in graph order; ``layers`` are those that read them."""
+    readers: dict[tuple[str, str], tuple[str, ...]] = {}
+    for layer in layers:
+        place = (layer.graph, layer.activation)
+        readers[place] = (*readers.get(place, ()), layer.name)
     for graph, statistics in graphs.items():
         for tensor, phases in statistics.tensors.items():
             for phase, histogram in phases.items():
@@ -51,8 +57,8 @@ def phase_ranges(graphs: Mapping[str, GraphStatistics]) -> Iterator[PhaseRange]:
                 order = np.argsort(-largest, kind="stable")
                 outliers = tuple(int(i) for i in order if largest[i] > OUTLIER * median)
                 yield PhaseRange(
-                    graph, tensor, phase, histogram.minimum, histogram.maximum,
-                    float(largest.max()) / median, outliers,
+                    graph, tensor, readers.get((graph, tensor), ()), phase, histogram.minimum,
+                    histogram.maximum, float(largest.max()) / median, outliers,
                 )  # fmt: skip
 
 

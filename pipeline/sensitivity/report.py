@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.fusion.balance import CHANNELS, UNEVEN
 from pipeline.report.rows import Row, Rows, make_row, select
 from pipeline.report.write import format_value, markdown_table
 from pipeline.sensitivity.heatmap import Heat
 from pipeline.sensitivity.noise import LayerNoise
-from pipeline.sensitivity.outliers import OUTLIER, SHOWN, PhaseRange, shared
+from pipeline.sensitivity.outliers import OUTLIER, PhaseRange, shared
 
 VARIANT = "int8"
+SHOWN = 5
+"""Outlier channels named for each tensor."""
+
 Effects = Mapping[str, Mapping[str, float]]
 
 LOSSES = {
@@ -57,6 +61,8 @@ def sensitivity_rows(
         place = {"graph": item.graph, "tensor": item.tensor, "phase": item.phase}
         unit, limits = "× median channel", {"min": item.minimum, "max": item.maximum}
         rows.append(make_row(VARIANT, "channel_ratio", item.ratio, unit, **place, **limits))
+        if item.channels:
+            place |= {"layers": " ".join(item.readers), "channels": _named(item.channels)}
         rows.append(make_row(VARIANT, "outlier_channels", len(item.channels), "count", **place))
     return rows
 
@@ -66,10 +72,12 @@ def sections(
     effects: Effects,
     noise: Sequence[LayerNoise],
     ranges: Sequence[PhaseRange],
+    fused: Rows,
 ) -> list[str]:
     """The tables for people; the most harmful layer of each graph first."""
     blocks = [RANDOM] if context["checkpoint"].get("weights") == "random" else []
-    return [*blocks, NOTES, layer_table(effects, noise), range_table(ranges)]
+    tables = [layer_table(effects, noise), uneven_table(fused), range_table(ranges)]
+    return [*blocks, NOTES, *tables]
 
 
 def layer_table(effects: Effects, noise: Sequence[LayerNoise]) -> str:
@@ -99,26 +107,52 @@ def layer_table(effects: Effects, noise: Sequence[LayerNoise]) -> str:
 
 
 def range_table(ranges: Sequence[PhaseRange]) -> str:
-    """One line a tensor and phase that has outlier channels, the worst first."""
+    """One line a tensor and phase that has outlier channels, the widest first."""
     common = shared(list(ranges))
+    named = [item for item in ranges if item.channels]
     lines = []
-    for item in sorted(ranges, key=lambda entry: -entry.ratio):
+    for item in sorted(named, key=lambda entry: -entry.ratio):
         both = common.get((item.graph, item.tensor))
-        named = ", ".join(str(channel) for channel in item.channels[:SHOWN])
-        more = " …" if len(item.channels) > SHOWN else ""
         lines.append(
             [
-                f"{item.graph}/{item.tensor}", item.phase, f"{item.minimum:.4g}",
-                f"{item.maximum:.4g}", f"{item.ratio:.1f}", f"{named}{more}" or "–",
-                "–" if both is None else str(len(both)),
+                f"{item.graph}/{', '.join(item.readers) or item.tensor}", item.phase,
+                f"{item.minimum:.4g}", f"{item.maximum:.4g}", f"{item.ratio:.1f}",
+                _named(item.channels), _named(both or ()) or "–",
             ]
         )  # fmt: skip
-    header = ["tensor", "positions", "min", "max", "widest / median", "outlier channels", "in both"]
+    header = ["read by", "positions", "min", "max", "widest / median", "channels", "in both"]
     note = (
-        f"An outlier channel reaches more than {OUTLIER:g} times what the median channel does; "
-        "`in both` counts those that text and code positions share."
+        f"An outlier channel reaches more than {OUTLIER:g} times what the median channel does. "
+        "What no layer reads has its tensor's name; `in both` are those that text and code "
+        f"positions share. {len(ranges) - len(lines)} of {len(ranges)} ranges have none."
     )
-    return f"## Activation ranges\n\n{note}\n\n{markdown_table(header, lines)}"
+    return f"## Outlier channels of activations\n\n{note}\n\n{markdown_table(header, lines)}"
+
+
+def uneven_table(fused: Rows) -> str:
+    """The channels that fusing made even, from the rows of its report."""
+    lines = [
+        [str(row["layer"]), format_value(row["value"]), str(row["channels"])]
+        for row in select(fused, CHANNELS)
+    ]
+    if not lines:
+        return ""
+    note = (
+        f"Channels {UNEVEN**2:g} times out of proportion or more in the checkpoint, the worst "
+        "first: what makes them was divided and what reads them multiplied when graphs were fused, "
+        "so that the ranges below have them no more."
+    )
+    table = markdown_table(["read by", "channels", "which"], lines)
+    return f"## Outlier channels of the checkpoint\n\n{note}\n\n{table}"
+
+
+def _named(channels: Sequence[int]) -> str:
+    """The first channels by their numbers.
+
+    >>> _named(range(7)), _named([])
+    ('0 1 2 3 4 …', '')
+    """
+    return " ".join([*map(str, channels[:SHOWN]), *["…"] * (len(channels) > SHOWN)])
 
 
 def heats(rows: Rows) -> list[Heat]:

@@ -17,6 +17,7 @@ from pipeline.benchmark.client import Worker
 from pipeline.benchmark.config import BenchmarkConfig
 from pipeline.benchmark.engine import REFERENCE, EngineSpec
 from pipeline.benchmark.harness import Runner, Samples, progress_total, run_rounds
+from pipeline.benchmark.kernels import time_rows
 from pipeline.benchmark.latency import latency_section, measure_latency
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.report import draw_benchmark, sections
@@ -25,6 +26,7 @@ from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core.atomic import write_json
 from pipeline.core.progress import progress_bar
+from pipeline.graphs.products import ARITHMETIC, product_table
 from pipeline.report.machine import idle_load, machine_context, machine_load
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
@@ -52,6 +54,7 @@ def run(params: Params, workspace: Path) -> None:
     rows = summarize(samples)
     bundles = {variant: workspace / BUNDLES / variant for variant in config.variants}
     waits = measure_latency(bundles, threads)
+    forms = [row for name, path in bundles.items() for row in time_rows(name, path, threads)]
     context = report_context(
         asdict(read_record(workspace / CHECKPOINT)),
         sorted({str(entry["provider"]) for entry in samples.descriptions.values()}),
@@ -65,8 +68,10 @@ def run(params: Params, workspace: Path) -> None:
     blocks = sections(rows, context, config)
     if waits:
         blocks.insert(-1, latency_section(waits))
+        blocks.insert(-1, f"## {ARITHMETIC}\n\n{product_table(forms)}")
+    everything = [*rows, *waits, *forms]
     write_report(
-        workspace / REPORT, context, rows + waits, title="Benchmark", sections=blocks, picture=True
+        workspace / REPORT, context, everything, title="Benchmark", sections=blocks, picture=True
     )
     draw_benchmark((workspace / REPORT).with_suffix(".png"), rows, config)
     write_json(workspace / MARKER, {"machine": machine_context()})

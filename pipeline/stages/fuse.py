@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pipeline.fusion import balance
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
 from pipeline.fusion.rules import all_rules
-from pipeline.fusion.run import fuse_graph
+from pipeline.fusion.run import RuleCount, fuse_graph
 from pipeline.graphs.facts import GRAPHS
 from pipeline.report.rows import Row, make_row
 from pipeline.report.write import report_context, write_report
@@ -25,10 +26,13 @@ from pipeline.stages._runner import stage_main
 
 VARIANT = "fp32"
 REPORT = Path("reports/fusion.json")
+NAMED = 16
 NOTES = """\
 - `nodes` of each graph, as exported and as fused.
 - `rule_count` says how often each rule fired; a count that differs from what the layers demand
   stops the stage.
+- `uneven_channels` of what a layer reads were out of proportion, and made even: the worst are
+  named.
 - `fusion_error` is the largest error of the fused graph against the exported one, relative to the
   largest output (or 1, if that is larger); of `dvae_encode` the share of codes that differ."""
 
@@ -47,6 +51,7 @@ def run(params: Params, workspace: Path) -> None:
             for count in fuse_graph(model, name, dims, params.fuse.disabled):
                 where = {"graph": name, "rule": count.rule}
                 rows.append(make_row(VARIANT, "rule_count", count.found, "matches", **where))
+                rows += channel_rows(count)
             rows.append(_nodes(model, name, "fused"))
             ir.save(
                 model,
@@ -64,6 +69,14 @@ def run(params: Params, workspace: Path) -> None:
 
 def _nodes(model: ir.Model, graph: str, form: str) -> Row:
     return make_row(VARIANT, "nodes", model.graph.num_nodes(), "nodes", graph=graph, form=form)
+
+
+def channel_rows(count: RuleCount) -> Iterator[Row]:
+    """A row for each layer that reads channels out of proportion, with their numbers."""
+    for node, channels in count.channels.items():
+        named = " ".join(map(str, channels[:NAMED]))
+        where = {"layer": f"{count.graph}/{node}", "channels": named}
+        yield make_row(VARIANT, balance.CHANNELS, len(channels), "channels", **where)
 
 
 def check_exported(folder: Path) -> None:

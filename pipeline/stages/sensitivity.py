@@ -1,7 +1,8 @@
 """Stage ``sensitivity``: which layers and tensors static INT8 hurts, and where outliers sit.
 
 Everything is quantized, without repairs.  Reads ``bundles/fp32``, ``build/calibration`` and the
-sentences of ``conf/search``; writes ``reports/sensitivity.{json,md,png}``.
+sentences of ``conf/search``, and from ``reports/fusion.json`` what fusing made even; writes
+``reports/sensitivity.{json,md,png}``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipeline.quantization.calibration.recorder import PROVIDERS
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.report.gates import GateConfig
+from pipeline.report.rows import read_report
 from pipeline.report.write import report_context, write_report
 from pipeline.search.effect import measured_effects
 from pipeline.search.evaluate import Evaluator, opened_evaluator
@@ -28,7 +30,7 @@ from pipeline.sensitivity.outliers import phase_ranges
 from pipeline.sensitivity.report import heats, sections, sensitivity_rows
 from pipeline.stages._runner import stage_main
 
-REPORT = Path("reports/sensitivity.json")
+REPORT, FUSION = Path("reports/sensitivity.json"), Path("reports/fusion.json")
 HEADING = "Static INT8, block by projection: dark is worse"
 RECORDINGS = 4
 """Recordings that SQNR is taken over: its mean over positions settles long before."""
@@ -41,6 +43,7 @@ def run(params: Params, workspace: Path) -> None:
         ConfigError: the sentences, the gates or the target are wrong.
         BundleError: there is no FP32 bundle.
         QuantizationError: there is no calibration of it.
+        PipelineError: there is no report of the fuse stage.
     """
     few = min(params.search.prompts, params.search.sensitivity_prompts)
     search = replace(params.search, prompts=few, gates=[])
@@ -53,6 +56,7 @@ def run(params: Params, workspace: Path) -> None:
         opened_evaluator(workspace, search, config, no_gates, params.seed) as evaluator,
         Console(stderr=True).status("sensitivity") as status,
     ):
+        fused = read_report(workspace / FUSION).rows
         effects: dict[str, dict[str, float]] = {}
         for component in COMPONENTS:
             if "+" not in component:
@@ -62,7 +66,7 @@ def run(params: Params, workspace: Path) -> None:
         for graph, info in evaluator.builder.manifest.graphs.items():
             status.update(f"sensitivity: {graph}, signal to noise")
             noise += _noise(evaluator, graph, info.file, config)
-        ranges = list(phase_ranges(evaluator.builder.statistics))
+        ranges = list(phase_ranges(evaluator.builder.statistics, evaluator.layers))
         manifest = evaluator.builder.manifest
     context = report_context(
         manifest.checkpoint, PROVIDERS, target=config.target, calibrator=config.calibrator,
@@ -74,7 +78,7 @@ def run(params: Params, workspace: Path) -> None:
         context,
         rows,
         title="Sensitivity to static INT8",
-        sections=sections(context, effects, noise, ranges),
+        sections=sections(context, effects, noise, ranges, fused),
         picture=True,
     )
     draw_heat((workspace / REPORT).with_suffix(".png"), HEADING, heats(rows))

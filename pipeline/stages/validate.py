@@ -25,7 +25,7 @@ from pipeline.fidelity.models import Candidate
 from pipeline.fidelity.reference_model import ReferenceModel
 from pipeline.fidelity.validate import METRICS, Opener, Trial, validate
 from pipeline.fidelity.validation_report import draw_validation, sections
-from pipeline.graphs.products import product_rows, product_table
+from pipeline.graphs.products import ARITHMETIC, product_rows, product_table
 from pipeline.report.gates import check_gates, enforce, judge
 from pipeline.report.write import report_context, write_report
 from pipeline.stages._runner import stage_main
@@ -34,7 +34,6 @@ CHECKPOINT = Path("build/checkpoint")
 BUNDLES = Path("bundles")
 REPORT = Path("reports/validation.json")
 SAMPLES = Path("samples")
-ARITHMETIC = "Integers and floats, shares of the weights that products read"
 CONFIG = "conf/validate"
 TITLE = "Validation against the FP32 reference"
 

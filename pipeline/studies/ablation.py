@@ -45,7 +45,6 @@ def cases(base: Int8Config) -> Iterator[tuple[str, Int8Config]]:
     for name, changes in REPAIRS:
         yield name, with_repair(start, changes)
     yield "percentile 99.9", replace(start, calibrator="percentile", percentile=99.9)
-    yield "a scale a tensor", _repaired(start, per_channel=False)
     yield "16-bit activations, down", _repaired(start, wide_activations=["gpt/*down_proj*"])
     yield "16-bit activations, all", _repaired(start, wide_activations=["*"])
     yield "blocks, down", _repaired(start, blocks=["gpt/*down_proj*"])

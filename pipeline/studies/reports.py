@@ -87,7 +87,7 @@ def collect(root: Path, collection: Collection) -> str:
         write_json(target, {"context": {"commit": commit, **report.context}, "rows": report.rows})
         text = report.path.with_suffix(".md").read_text(encoding="utf-8")
         heading, _, rest = text.partition("\n\n")
-        write_text(target.with_suffix(".md"), f"{heading}\n\n- commit: {commit}\n{rest}")
+        write_text(target.with_suffix(".md"), f"{heading}\n\n- commit: {commit}\n\n{rest}")
         picture = report.path.with_suffix(".png")
         if picture.is_file():
             write_bytes(target.with_suffix(".png"), picture.read_bytes())

@@ -5,7 +5,8 @@ run; arguments name further workspaces, whose checkpoints are measured as well. 
 the GPT and the text head, is forced over the codes that the FP32 bundle speaks to the
 sentences of ``conf/search``, and takes turns with the FP32 bundle in decoding.
 Writes ``reports/weight_only.{json,md}`` of the current folder, from which the defaults of
-``conf/precision/{w8,w4}`` are chosen.
+``conf/precision/{w8,w4}`` are chosen.  ``--mixes`` measures how fidelity grows with the share of
+layers in 8 bits instead, and writes ``reports/weight_mixes.{json,md}``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,18 @@ from pipeline.graphs.probe import Feeds
 from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import Recording, graph_feeds
 from pipeline.quantization.weight_only.graph import quantize_weights
-from pipeline.report.rows import Row, make_row
-from pipeline.report.write import checkpoint_context, report_context, write_report
+from pipeline.report.rows import Row, conditions, find_value, make_row, select
+from pipeline.report.write import (
+    checkpoint_context,
+    format_value,
+    markdown_table,
+    report_context,
+    write_report,
+)
 from pipeline.search.judge import speak_sentences
-from pipeline.studies.weight_only_cases import Case, cases
+from pipeline.studies.weight_only_cases import Case, cases, mixes
 
-REPORT = Path("reports/weight_only.json")
+REPORT, MIXES = Path("reports/weight_only.json"), Path("reports/weight_mixes.json")
 SOURCE = Path("bundles/fp32")
 TITLE = "Weight-only algorithms against FP32"
 GRAPHS = ("gpt", "text_head")
@@ -131,8 +138,22 @@ def _link_rest(source: Path, folder: Path) -> None:
     assert (folder / MANIFEST_NAME).exists()
 
 
-def run(params: Params, workspaces: list[Path], destination: Path) -> None:
-    """Measure every case on every workspace's checkpoint and write the report.
+def case_table(rows: Sequence[Row]) -> str:
+    """Bytes against fidelity, a line a case."""
+    lines = []
+    for size in select(rows, "gpt_size"):
+        where, variant = conditions(size), str(size["variant"])
+        found = [find_value(rows, variant, metric, head="all", **where) for metric in METRICS[:2]]
+        fast = find_value(rows, variant, "decode_speed_ratio", **where)
+        case = ", ".join(str(value) for key, value in where.items() if key != "checkpoint")
+        figures = [size["value"] / 1e6, *found, fast]
+        lines.append([f"{where['checkpoint']} {variant}: {case}", *map(format_value, figures)])
+    header = ["case", "MB of the GPT", "logit KL", "top-1", "decoding, × fp32"]
+    return f"## Bytes against fidelity\n\n{markdown_table(header, lines)}"
+
+
+def run(params: Params, workspaces: list[Path], destination: Path, mixed: bool = False) -> None:
+    """Measure every case, or mixes, on every workspace's checkpoint and write the report.
 
     Raises:
         BundleError: a workspace has no FP32 bundle.
@@ -146,7 +167,9 @@ def run(params: Params, workspaces: list[Path], destination: Path) -> None:
         checkpoints.append(checkpoint_context(subject.manifest.checkpoint))
         context = report_context({}, PROVIDERS) | {"checkpoint": checkpoints[0]}
         context |= {"checkpoints": checkpoints, "prompts": params.search.prompts}
-        for case in cases(params.precision.w8, params.precision.w4):
+        w8, w4 = params.precision.w8, params.precision.w4
+        layers = subject.manifest.model.num_hidden_layers
+        for case in mixes(w4, layers) if mixed else cases(w8, w4):
             with tempfile.TemporaryDirectory() as scratch:
                 found = measure(subject, case, Path(scratch))
             rows += found
@@ -154,7 +177,8 @@ def run(params: Params, workspaces: list[Path], destination: Path) -> None:
             where = f"{subject.manifest.checkpoint.get('name')} {case.variant} {conditions}"
             console.print(f"{where}: KL {found[0]['value']:.4g}", highlight=False)
             # after each case: a full-size checkpoint takes minutes for every one
-            write_report(destination, context, rows, title=TITLE)
+            sections = [case_table(rows)]
+            write_report(destination, context, rows, title=TITLE, sections=sections)
 
 
 @command("weight_only_ablation")
@@ -162,9 +186,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 2 with a message for a named error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspaces", nargs="*", type=Path, default=[], help="further workspaces")
+    parser.add_argument("--mixes", action="store_true", help="4 and 8 bits side by side only")
     options = parser.parse_args(arguments)
     here = Path.cwd()
-    run(load_params(here / "params.yaml"), [here, *options.workspaces], here / REPORT)
+    report = here / (MIXES if options.mixes else REPORT)
+    workspaces = [here, *options.workspaces]
+    run(load_params(here / "params.yaml"), workspaces, report, options.mixes)
     return 0
 
 

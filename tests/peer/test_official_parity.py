@@ -2,7 +2,8 @@
 
 Runs where the peer environment exists (`peer/install.sh`, or CHATTTS_PEER_PYTHON names its
 interpreter). The official package writes a small checkpoint and computes everything once; then the
-checkpoint goes through the pipeline's own stages.
+checkpoint goes through the pipeline's own stages. All of it once more with biases that are zero;
+CHATTTS_PEER_FULL=1 takes the official sizes.
 """
 
 from __future__ import annotations
@@ -59,11 +60,12 @@ class Engine(Protocol):
     def decode_codes(self, codes: Array) -> Array: ...
 
 
-@pytest.fixture(scope="module")
-def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[(), ("--zero-biases",)], ids=["drawn", "zero-biases"])
+def official(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a checkpoint that the official classes wrote, and `oracle.npz`."""
     folder = tmp_path_factory.mktemp("official")
-    _peer("peer.small_checkpoint", "--out", folder)
+    size = ["--full"] if os.environ.get("CHATTTS_PEER_FULL") else []
+    _peer("peer.small_checkpoint", "--out", folder, *request.param, *size)
     _peer("peer.oracle", "--checkpoint", folder, "--out", folder / "oracle.npz", "--steps", "24")
     return folder
 

@@ -7,37 +7,22 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.core.command import command
-from tools.drills.outcomes import run_tests
-from tools.drills.record import Promise, write_record
+from tools.drills.outcomes import tested
+from tools.drills.record import write_record
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(NamedTuple):
     """A promise, the tests that try to break it (``path``, ``names`` as ``-k`` has them), how they
     try, and what came of it."""
 
     promise: str
     path: str
     names: str
-    tried: str
+    how: str
     result: str
-
-    def try_to_break(self) -> Promise:
-        """Run the tests."""
-        passed, failed = run_tests(self.path, self.names)
-        chosen = f"`{self.path}{f' -k {self.names!r}' if self.names else ''}`"
-        return Promise(
-            "files",
-            self.promise,
-            f"`python -m tools.drills.bounds`: {chosen}: {self.tried}",
-            passed + failed,
-            "tests",
-            failed if passed + failed else 1,
-            self.result,
-        )
 
 
 BOUNDS = (
@@ -84,7 +69,7 @@ BOUNDS = (
 @command("drills")
 def main() -> int:
     """Entry point: 0 when every promise held, 1 when one was broken, 2 for an error."""
-    rows = [bound.try_to_break() for bound in BOUNDS]
+    rows = [tested("files", *bound) for bound in BOUNDS]
     print(write_record("bounds", rows))
     return int(any(row.broken for row in rows))
 

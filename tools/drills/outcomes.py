@@ -24,5 +24,7 @@ def tested(area: str, promise: str, path: str, names: str, how: str, result: str
     pytest.main([path, "-q", "-p", "no:cacheprovider", *chosen], plugins=[outcomes])
     shown = " ".join([path, *chosen])
     count = outcomes.passed + outcomes.failed
-    seen = "fails" if outcomes.failed else result
-    return Promise(area, promise, f"`{shown}`: {how}", count, "tests", outcomes.failed, seen)
+    # a promise whose tests are gone is as good as broken
+    broken = outcomes.failed or int(not count)
+    seen = "fails" if broken else result
+    return Promise(area, promise, f"`{shown}`: {how}", count, "tests", broken, seen)

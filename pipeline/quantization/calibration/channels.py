@@ -13,25 +13,22 @@ Array = NDArray[Any]
 
 @dataclass
 class ChannelStatistics:
-    """Largest magnitude, sum and sum of squares of each channel.
+    """Largest magnitude and sum of each channel.
 
     Attributes:
         largest: float32 [C].
         total: float64 [C].
-        square: float64 [C].
         count: values each channel took.
     """
 
     largest: Array
     total: Array
-    square: Array
     count: int = 0
 
     @classmethod
     def empty(cls, channels: int) -> ChannelStatistics:
         """Statistics that have seen nothing."""
-        zeros = np.zeros(channels, np.float64)
-        return cls(zeros.astype(np.float32), zeros, zeros.copy())
+        return cls(np.zeros(channels, np.float32), np.zeros(channels, np.float64))
 
     def update(self, rows: Array) -> None:
         """Count ``rows`` [n, C]; n may be 0."""
@@ -39,7 +36,6 @@ class ChannelStatistics:
             return
         np.maximum(self.largest, np.abs(rows).max(axis=0), out=self.largest)
         self.total += rows.sum(axis=0, dtype=np.float64)
-        self.square += np.square(rows, dtype=np.float64).sum(axis=0)
         self.count += len(rows)
 
     def merged(self, other: ChannelStatistics) -> ChannelStatistics:
@@ -47,7 +43,6 @@ class ChannelStatistics:
         return ChannelStatistics(
             np.maximum(self.largest, other.largest),
             self.total + other.total,
-            self.square + other.square,
             self.count + other.count,
         )
 
@@ -55,12 +50,6 @@ class ChannelStatistics:
     def mean(self) -> Array:
         """Mean of each channel, float64 [C]."""
         result: Array = self.total / max(self.count, 1)
-        return result
-
-    @property
-    def rms(self) -> Array:
-        """Root of each channel's mean square, float64 [C]."""
-        result: Array = np.sqrt(self.square / max(self.count, 1))
         return result
 
 

@@ -31,7 +31,7 @@ class GraphStatistics:
 
     Attributes:
         tensors: histograms over all of a tensor's values.
-        channels: largest magnitude and moments of each channel.
+        channels: largest magnitude and mean of each channel.
     """
 
     tensors: dict[str, Phases] = field(default_factory=dict)
@@ -138,7 +138,6 @@ def save_statistics(
             # channels of all rows in one array, since tensors differ in how many they have
             largest=np.concatenate([part.largest for part in channels]),
             total=np.concatenate([part.total for part in channels]),
-            square=np.concatenate([part.square for part in channels]),
         )
         columns = ("tensor", "phase", "minimum", "maximum", "channels", "values")
         summary["graphs"][graph] = [dict(zip(columns, row, strict=True)) for row in rows]
@@ -174,15 +173,15 @@ def _load_graph_statistics(path: Path, rows: list[dict[str, Any]]) -> GraphStati
     statistics = GraphStatistics()
     with np.load(path) as arrays:
         counts, limits = arrays["counts"], arrays["limits"]
-        moments = [arrays[name] for name in ("largest", "total", "square")]
+        moments = [arrays[name] for name in ("largest", "total")]
     start = 0
     for row, count, limit in zip(rows, counts, limits, strict=True):
         histogram = Histogram(len(count), row["minimum"], row["maximum"], float(limit))
         histogram.counts[:] = count
         statistics.tensors.setdefault(row["tensor"], {})[row["phase"]] = histogram
         part = slice(start, start + row["channels"])
-        largest, total, square = (array[part] for array in moments)
-        channels = ChannelStatistics(largest, total, square, row["values"])
+        largest, total = (array[part] for array in moments)
+        channels = ChannelStatistics(largest, total, row["values"])
         statistics.channels.setdefault(row["tensor"], {})[row["phase"]] = channels
         start = part.stop
     return statistics

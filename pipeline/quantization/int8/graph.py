@@ -21,9 +21,9 @@ from pipeline.quantization.embeddings import quantize_embeddings
 from pipeline.quantization.fused import check_fused, optimized_operators
 from pipeline.quantization.int8.bias_correction import add_to_output, mean_error
 from pipeline.quantization.int8.qdq import QdqInserter
-from pipeline.quantization.integers import quantize_weight
+from pipeline.quantization.integers import rounded_weight
 from pipeline.quantization.kv_cache import quantize_cache
-from pipeline.quantization.targets import TARGETS, Target
+from pipeline.quantization.targets import TARGETS
 from pipeline.quantization.weight_only import rtn
 from pipeline.quantization.weight_only.blocks import BlockFormat
 from pipeline.quantization.weight_only.matmul_nbits import OP_TYPE, replace_matmul
@@ -87,13 +87,14 @@ def quantize_graph(
             (with ``config.require_fused``).
     """
     model = load_graph(source)
-    target, repairs = TARGETS[config.target], config.repairs
+    target = TARGETS[config.target]
     plan = _Plan.of(model.graph, graph, config)
-    weights = _Weights(statistics, config, target)
-    corrections = 0
-    if repairs.bias_correction:
-        static = [*plan.static, *plan.wide]
-        corrections = sum(weights.correct(model.graph, layer) for layer in static)
+    corrections = sum(
+        _correct(model.graph, layer, statistics, target.weight_limit)
+        for layer in [*plan.static, *plan.wide]
+        if matching_pattern(layer.node, config.repairs.bias_correction, graph) is not None
+    )
+    if config.repairs.bias_correction:
         # a Conv may have got a bias
         plan = _Plan.of(model.graph, graph, config)
 
@@ -102,15 +103,13 @@ def quantize_graph(
         histogram = statistics.merged(tensor)
         return activation_range(histogram, config.calibrator, config.percentile, symmetric)
 
-    # before anything is inserted: the names of activations are those of the calibration now
-    limits = {layer.name: weights.limits(layer) for layer in [*plan.static, *plan.wide]}
     names = plan.names()
     for layer in plan.blocks:
         assert layer.weight.const_value is not None
         weight = np.ascontiguousarray(layer.weight.const_value.numpy().T)
         made = rtn.quantize(weight, BLOCKS, 0)
         replace_matmul(model, layer, made, INTEGER_ACTIVATIONS)
-    inserter = QdqInserter(model.graph, target, range_of, lambda layer: limits[layer.name])
+    inserter = QdqInserter(model.graph, target, range_of)
     for layer in plan.wide:
         tensor = layer.activation.name or ""
         inserter.insert_wide(layer, activation_range(statistics.merged(tensor), "minmax", 100))
@@ -159,33 +158,11 @@ class _Plan:
         }
 
 
-@dataclass(frozen=True)
-class _Weights:
-    """Limits of weights, and corrections of what rounding them does."""
-
-    statistics: GraphStatistics
-    config: Int8Config
-    target: Target
-
-    def limits(self, layer: Layer) -> Array | None:
-        """The magnitude of each output channel that becomes the largest integer."""
-        if self.config.repairs.per_channel:
-            return None
-        tensor = layer.weight.const_value
-        assert tensor is not None
-        weight = tensor.numpy()
-        return np.full(weight.shape[layer.channel_axis], np.abs(weight).max(), np.float32)
-
-    def correct(self, graph: ir.Graph, layer: Layer) -> bool:
-        """Correct the bias of ``layer``; True where that took a node of its own."""
-        tensor = layer.weight.const_value
-        assert tensor is not None
-        weight, axis = tensor.numpy(), layer.channel_axis
-        integers, scales = quantize_weight(
-            weight, axis, self.target.weight_limit, self.limits(layer)
-        )
-        shape = [1] * weight.ndim
-        shape[axis] = -1
-        mean = self.statistics.merged_channels(layer.activation.name or "").mean
-        error = mean_error(layer, weight, integers * scales.reshape(shape), mean)
-        return add_to_output(graph, layer, error)
+def _correct(graph: ir.Graph, layer: Layer, statistics: GraphStatistics, limit: int) -> bool:
+    """Correct the bias of ``layer``; True where that took a node of its own."""
+    tensor = layer.weight.const_value
+    assert tensor is not None
+    weight = tensor.numpy()
+    rounded = rounded_weight(weight, layer.channel_axis, limit)
+    mean = statistics.merged_channels(layer.activation.name or "").mean
+    return add_to_output(graph, layer, mean_error(layer, weight, rounded, mean))

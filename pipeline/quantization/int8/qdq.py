@@ -21,12 +21,6 @@ from pipeline.quantization.targets import Target
 
 Array = NDArray[Any]
 RangeOf = Callable[[str], tuple[float, float]]
-LimitsOf = Callable[[Layer], Array | None]
-
-
-def largest_by_default(layer: Layer) -> Array | None:
-    """Limits of weights without clipping: see :func:`integers.quantize_weight`."""
-    return None
 
 
 class QdqInserter:
@@ -36,21 +30,12 @@ class QdqInserter:
         graph: the graph to change.
         target: integer formats.
         range_of: name of an activation to its range (low, high).
-        limits_of: a layer to the magnitude of each output channel's weights that becomes the
-            largest integer, or None for the largest weight.
     """
 
-    def __init__(
-        self,
-        graph: ir.Graph,
-        target: Target,
-        range_of: RangeOf,
-        limits_of: LimitsOf = largest_by_default,
-    ) -> None:
+    def __init__(self, graph: ir.Graph, target: Target, range_of: RangeOf) -> None:
         self._graph = graph
         self._target = target
         self._range_of = range_of
-        self._limits_of = limits_of
         self._activations: dict[str, tuple[ir.Value, ActivationScale]] = {}
         self._weights: dict[str, tuple[ir.Value, Array]] = {}
 
@@ -170,10 +155,7 @@ class QdqInserter:
         if name not in self._weights:
             assert weight.const_value is not None
             quantized, scales = quantize_weight(
-                weight.const_value.numpy(),
-                layer.channel_axis,
-                self._target.weight_limit,
-                self._limits_of(layer),
+                weight.const_value.numpy(), layer.channel_axis, self._target.weight_limit
             )
             result = self._dequantize(name, quantized, scales, layer, layer.channel_axis)
             self._weights[name] = (result, scales)

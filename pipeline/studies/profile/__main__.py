@@ -10,31 +10,28 @@ Writes ``reports/profile.{json,md}``.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 
 from chattts_onnx import Bundle, open_bundle
 from chattts_onnx.decoding.batch import Batch
 from chattts_onnx.decoding.decoder import Decoder
 from chattts_onnx.decoding.request import Request
 from chattts_onnx.decoding.slots import SlotDecoder
-from chattts_onnx.graphs.sessions import create_session, plain_providers, session_options
 from chattts_onnx.native.choice import NATIVE
 from chattts_onnx.text import Prompt
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
+from pipeline.benchmark.kernels import kernels
 from pipeline.core.command import command
 from pipeline.core.source import read_source
-from pipeline.graphs.products import EXECUTED
 from pipeline.report.machine import machine_load
 from pipeline.report.rows import Row, make_row
 from pipeline.report.write import report_context, write_report
@@ -55,8 +52,7 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
 
     Rows ``step_ms`` carry ``part``: ``whole`` (what a user waits for), ``graph`` (ONNX Runtime's
     run), ``host`` (their difference), and the kernels' ``products``, ``attention``, ``others`` and
-    ``between`` (the run without any kernel; threads waking, and the profiler itself).  Rows
-    ``product_time_share`` say how the products' time divides into static, dynamic and float.
+    ``between`` (the run without any kernel; threads waking, and the profiler itself).
     """
     variant = bundle.manifest.variant
     where = {"requests": batch, "length": length}
@@ -69,22 +65,20 @@ def profile(bundle: Bundle, batch: int, length: int, steps: int) -> Iterator[Row
     }
     for part, seconds in parts.items():
         yield _part(variant, part, median(seconds) * 1e3, where)
-    run, kernels, calls = _kernels(bundle, batch, length, steps)
-    products: dict[str, float] = defaultdict(float)
-    for operator, milliseconds in kernels.items():
-        if operator in EXECUTED:
-            products[EXECUTED[operator]] += milliseconds
-    for form, milliseconds in products.items():
-        share = milliseconds / sum(products.values())
-        yield make_row(variant, "product_time_share", share, "of products", form=form, **where)
+
+    def work(session: ort.InferenceSession) -> None:
+        decoder = Decoder(session, bundle.model, batch, _capacity(length, steps))
+        _step_times(_running(bundle, decoder, length, steps), steps)
+
+    found = kernels(bundle, "gpt", steps, work)
     groups = dict.fromkeys(("products", "attention", "others"), 0.0)
-    for operator, milliseconds in kernels.items():
+    for operator, milliseconds in found.spent.items():
         groups[GROUPS.get(operator, "others")] += milliseconds
         yield make_row(
             variant, "kernel_ms", milliseconds, "ms",
-            operator=operator, calls=calls[operator], **where,
+            operator=operator, calls=found.calls[operator], **where,
         )  # fmt: skip
-    groups["between"] = max(0.0, run - sum(kernels.values()))
+    groups["between"] = max(0.0, found.run - sum(found.spent.values()))
     for part, milliseconds in groups.items():
         yield _part(variant, part, milliseconds, where)
 
@@ -199,41 +193,6 @@ def _step_times(batch: Batch, steps: int, warmup: int = WARMUP) -> tuple[list[fl
     finally:
         batch.decoder.step = run  # type: ignore[method-assign]
     return whole[warmup:], inside[warmup:]
-
-
-def _kernels(
-    bundle: Bundle, batch: int, length: int, steps: int
-) -> tuple[float, dict[str, float], dict[str, int]]:
-    """Milliseconds of one run, and of its kernels by operator with how often each ran."""
-    graph = bundle.path / bundle.manifest.graph("gpt").file
-    with tempfile.TemporaryDirectory() as folder:
-        options = session_options(bundle.config)
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder) / "step")
-        providers = plain_providers(bundle.config)
-        session = create_session(graph, str(graph), providers, options)
-        decoder = Decoder(session, bundle.model, batch, _capacity(length, steps))
-        _step_times(_running(bundle, decoder, length, steps), steps)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return _sum_up(events, steps)
-
-
-def _sum_up(
-    events: Sequence[dict[str, Any]], steps: int
-) -> tuple[float, dict[str, float], dict[str, int]]:
-    """Means over the last ``steps`` runs of a profile, largest first."""
-    runs = sorted((e for e in events if e["name"] == "model_run"), key=lambda e: e["ts"])[-steps:]
-    begin = runs[0]["ts"]
-    spent: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
-    for event in events:
-        if event["ts"] >= begin and event["name"].endswith("_kernel_time"):
-            operator = event["args"]["op_name"]
-            spent[operator] += event["dur"]
-            calls[operator] += 1
-    whole = sum(event["dur"] for event in runs) / len(runs) / 1e3
-    kernels = {name: total / len(runs) / 1e3 for name, total in spent.most_common()}
-    return whole, kernels, {name: count // len(runs) for name, count in calls.items()}
 
 
 def run(workspace: Path, variants: Sequence[str], report: Path, steps: int) -> None:

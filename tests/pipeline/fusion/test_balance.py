@@ -124,6 +124,17 @@ def set_array(node: ir.Node, index: int, array: Array) -> None:
     value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
 
 
+def test_uneven_channels_are_named_by_what_reads_them(gpt_path: Path) -> None:
+    """Those that were grown, of every site, and none of a graph that has none."""
+    model, context = load_graph(gpt_path), cast(Context, None)
+    assert balancing.balance(model, context).channels == {}
+    grow(model.graph, 100)
+    readers = {node.name for site in sites(model.graph) for node in site.readers}
+    found = balancing.balance(model, context).channels
+    assert found.keys() == readers
+    assert {len(channels) for channels in found.values()} == {3}
+
+
 def test_channels_of_zeros_stay(gpt_path: Path) -> None:
     """Nothing is divided by zero, on whichever side it is."""
     model = load_graph(gpt_path)

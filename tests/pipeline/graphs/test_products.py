@@ -9,10 +9,22 @@ from typing import Any
 
 import pytest
 
-from pipeline.graphs.products import DYNAMIC, FLOAT, STATIC, product_table, products, shares
+from pipeline.graphs.products import (
+    BYTES,
+    DYNAMIC,
+    FLOAT,
+    FORMS,
+    SENTENCE,
+    STATIC,
+    TIME,
+    product_table,
+    products,
+    shares,
+)
 from pipeline.quantization.calibration.statistics import collect
 from pipeline.quantization.config import Int8Config, RepairConfig
 from pipeline.quantization.int8.graph import quantize_graph
+from pipeline.report.rows import make_row
 
 CONFIG = Int8Config("cpu-avx2", "minmax", 99.99, ["MatMul"], [], False, True)
 
@@ -60,18 +72,16 @@ def test_forms_side_by_side(quantized: Callable[[Int8Config], Path]) -> None:
     assert sum(shares(found).values()) == pytest.approx(1)
 
 
-def test_the_table_has_a_line_for_each_variant() -> None:
+def test_the_table_has_a_line_for_each_variant_and_what_was_measured() -> None:
     rows = [
-        {
-            "variant": variant,
-            "metric": "product_share",
-            "value": value,
-            "graph": graph,
-            "form": form,
-        }
+        make_row(variant, BYTES, value, "", graph=graph, form=form)
         for variant, value in (("int8", 0.5), ("w8", 0.25))
         for graph in ("gpt", "all")
-        for form in (STATIC, DYNAMIC, FLOAT)
+        for form in FORMS
     ]
-    assert "| `int8` | 50% | 50% | 50% | 50% | 50% | 50% |" in product_table(rows)
-    assert "| `w8` | 25% |" in product_table(rows)
+    assert "| `int8` | 50 / 50 / 50 | 50 / 50 / 50 |" in product_table(rows)
+    assert "time" not in product_table(rows)
+    timed = [*rows, *(make_row("w8", TIME, 0.1, "", graph=SENTENCE, form=f) for f in FORMS)]
+    table = product_table(timed)
+    assert "| `int8` | 50 / 50 / 50 | 50 / 50 / 50 | – / – / – |" in table
+    assert "| `w8` | 25 / 25 / 25 | 25 / 25 / 25 | 10 / 10 / 10 |" in table

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pipeline.quantization.calibration.statistics import collect
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.int8.graph import quantize_graph
+from pipeline.search.space import LayerInfo
 from pipeline.sensitivity.heatmap import Heat, draw_heat, grid
 from pipeline.sensitivity.noise import CEILING_DB, Power, layer_noise
 from pipeline.sensitivity.outliers import phase_ranges, shared
@@ -72,8 +73,10 @@ def test_outlier_channels(tmp_path: Path) -> None:
     """Channel 3 of what lies between."""
     path = two_layers(tmp_path / "a.onnx")
     statistics = collect(path, "text_head", [feeds(0)], 1024)
-    ranges = {entry.tensor: entry for entry in phase_ranges({"text_head": statistics})}
+    reader = LayerInfo("text_head", "layers.0.second/MatMul", "MatMul", 128, "middle")
+    ranges = {entry.tensor: entry for entry in phase_ranges({"text_head": statistics}, [reader])}
     assert ranges["middle"].channels == (3,)
+    assert ranges["middle"].readers == ("layers.0.second/MatMul",)
     assert ranges["middle"].ratio > 30
     assert ranges["hidden"].channels == ()
     assert shared(list(ranges.values())) == {}

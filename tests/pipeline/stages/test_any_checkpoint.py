@@ -7,6 +7,7 @@ freshly made or partly tied checkpoint are: what is told apart by its value is t
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from chattts_onnx.bundle import Bundle, open_bundle
 from pipeline.checkpoint import layout
@@ -51,10 +53,19 @@ class Case:
     blocks: int
     same: frozenset[str]
     zero: bool
-
-    @property
-    def width(self) -> int:
-        return self.kv_heads * self.groups * self.head_dim
+    # hidden channels, None for those of all heads
+    width: int | None = None
+    # code books, and the groups of the quantizer that they belong to
+    books: tuple[int, int] = (4, 2)
+    levels: tuple[int, ...] = (5, 5, 5, 5)
+    # ConvNeXt blocks: hidden and intermediate
+    convnext: tuple[int, int] = (32, 64)
+    # mels and samples of a window
+    spectrum: tuple[int, int] = (100, 1024)
+    # rows of the text embedding that no token has
+    spare: int = 0
+    tied: bool = False
+    across: bool = False
 
 
 CASES = st.builds(
@@ -67,6 +78,14 @@ CASES = st.builds(
     blocks=st.integers(1, 2),
     same=st.frozensets(st.sampled_from(SAME), min_size=1),
     zero=st.booleans(),
+    width=st.sampled_from([None, 48]),
+    books=st.sampled_from([(4, 2), (4, 1), (2, 2), (1, 1), (6, 2)]),
+    levels=st.sampled_from([(5, 5, 5, 5), (3, 3), (8,)]),
+    convnext=st.sampled_from([(32, 64), (24, 40), (16, 112)]),
+    spectrum=st.sampled_from([(100, 1024), (80, 512)]),
+    spare=st.sampled_from([0, 37]),
+    tied=st.booleans(),
+    across=st.booleans(),
 )
 
 
@@ -83,8 +102,11 @@ def traced_once() -> Iterator[None]:
     def filled(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], **options: Any) -> Any:
         state = {name: tensor.detach() for name, tensor in module.state_dict().items()}
         shapes = [tuple(tensor.shape) for tensor in (*inputs, *state.values())]
-        heads = [vars(part).get("kv_heads") for part in module.modules()]
-        key = repr((module, shapes, heads))
+        sizes = [
+            {name: value for name, value in vars(part).items() if isinstance(value, int | float)}
+            for part in module.modules()
+        ]
+        key = repr((module, shapes, sizes))
         if key not in traced:
             traced[key] = export(module, inputs, **options).model
         model = traced[key].clone()
@@ -110,6 +132,12 @@ def traced_once() -> Iterator[None]:
 @pytest.mark.usefixtures("traced_once")
 @example(Case(1, 1, 2, 32, 80, 2, frozenset({"bias"}), zero=True))
 @example(Case(2, 1, 1, 16, 96, 2, frozenset(SAME), zero=False))
+@example(
+    Case(
+        2, 1, 2, 16, 72, 1, frozenset({"bias", "norm.weight"}), zero=True, width=48, books=(6, 2),
+        levels=(3, 3), convnext=(24, 40), spectrum=(80, 512), spare=37, tied=True, across=True,
+    )
+)  # fmt: skip
 @given(CASES)
 def test_every_variant_says_what_the_checkpoint_says(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -131,19 +159,28 @@ def run_stages(case: Case, workspace: Path) -> None:
     names = ("decoder", "dvae_decoder", "dvae_encoder", "vocos")
     seeded = params.checkpoint.seeded
     stacks: dict[str, Any] = {name: _blocks(getattr(seeded, name), case) for name in names}
+    heads = case.kv_heads * case.groups
     sizes = dataclasses.replace(
         seeded,
-        hidden_size=case.width,
+        hidden_size=case.width or heads * case.head_dim,
+        head_dim=case.head_dim,
         num_hidden_layers=case.layers,
-        num_attention_heads=case.kv_heads * case.groups,
+        num_attention_heads=heads,
         num_key_value_heads=case.kv_heads,
         intermediate_size=case.inner,
+        num_vq=case.books[0],
+        vq_groups=case.books[1],
+        vq_levels=list(case.levels),
+        num_mels=case.spectrum[0],
+        n_fft=case.spectrum[1],
         **stacks,
     )
     checkpoint = dataclasses.replace(params.checkpoint, seeded=sizes)
     params = dataclasses.replace(params, checkpoint=checkpoint)
     build(checkpoint, params.seed, workspace / "build" / "checkpoint")
-    make_same(workspace / "build" / "checkpoint", case)
+    root = workspace / "build" / "checkpoint"
+    make_same(root, case)
+    change_embeddings(root, case)
     (workspace / "calibration_data").symlink_to(DATA)
     # each compares what it made with what it was made from
     for stage in (export, fuse, calibrate):
@@ -153,14 +190,20 @@ def run_stages(case: Case, workspace: Path) -> None:
 
 
 def _blocks(blocks: BlocksConfig, case: Case) -> BlocksConfig:
-    return dataclasses.replace(blocks, num_layers=case.blocks)
+    hidden, intermediate = case.convnext
+    return dataclasses.replace(
+        blocks, num_layers=case.blocks, hidden=hidden, intermediate=intermediate
+    )
 
 
 def make_same(root: Path, case: Case) -> None:
-    """Let tensors of one shape whose names end alike hold zeros, or the values of the first."""
+    """Let tensors of one shape whose names end alike hold zeros, or the values of the first of
+    their file, or of all files."""
+    first: dict[tuple[object, ...], np.ndarray] = {}
     for file in layout.TENSOR_FILES:
         tensors = open_tensors(root / file)
-        first: dict[tuple[object, ...], np.ndarray] = {}
+        if not case.across:
+            first.clear()
         for name in tensors.names:
             end = next((end for end in SAME if name.endswith(end) and end in case.same), None)
             if end is None or len(tensors.shapes[name]) > 3:
@@ -172,6 +215,23 @@ def make_same(root: Path, case: Case) -> None:
                 data[:] = 0
             data[:] = first.setdefault((end, entry.shape), data.copy())
             data.flush()
+
+
+def change_embeddings(root: Path, case: Case) -> None:
+    """Rows that no token has, and heads that are the embeddings."""
+    tensors = load_file(root / layout.EMBED)
+    for name in ("emb_text", *(f"emb_code.{book}" for book in range(case.books[0]))):
+        head = f"{name.replace('emb', 'head')}.parametrizations.weight.original"
+        if case.spare and name == "emb_text":
+            for key in (f"{name}.weight", f"{head}0", f"{head}1"):
+                tensors[key] = np.concatenate([tensors[key], tensors[key][: case.spare]])
+        if case.tied:
+            tensors[f"{head}1"] = weight = tensors[f"{name}.weight"]
+            tensors[f"{head}0"] = np.linalg.norm(weight, axis=1, keepdims=True)
+    save_file(tensors, root / layout.EMBED)
+    path = root / layout.GPT_CONFIG
+    rows = len(tensors["emb_text.weight"])
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_text_tokens": rows}))
 
 
 def hidden(bundle: Bundle) -> np.ndarray:

@@ -8,7 +8,7 @@ from pipeline.studies.ablation import BASE, cases
 
 CONFIG = Int8Config(
     "cpu-avx2", "mse", 99.99, ["MatMul"], ["*istft*", "gpt/*"], True, True,
-    repairs=RepairConfig(bias_correction=True, blocks=["gpt/*"]),
+    repairs=RepairConfig(bias_correction=["*"], blocks=["gpt/*"]),
 )  # fmt: skip
 
 

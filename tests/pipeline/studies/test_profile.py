@@ -13,28 +13,6 @@ from pipeline.studies.profile import products
 from tests.chattts_onnx import tiny_bundle
 
 
-def event(name: str, ts: int, dur: int, op: str = "") -> dict[str, object]:
-    category = "Node" if op else "Session"
-    return {"name": name, "cat": category, "ts": ts, "dur": dur, "args": {"op_name": op}}
-
-
-def test_only_the_last_runs_of_a_profile_count() -> None:
-    events = [
-        event("model_run", 0, 900),
-        event("a_kernel_time", 1, 800, "MatMul"),
-        event("model_run", 1000, 100),
-        event("a_kernel_time", 1001, 60, "MatMul"),
-        event("a_fence_before", 1002, 500, "MatMul"),
-        event("model_run", 2000, 200),
-        event("a_kernel_time", 2001, 100, "MatMul"),
-        event("b_kernel_time", 2102, 20, "Add"),
-    ]
-    whole, kernels, calls = profile._sum_up(events, 2)
-    assert whole == pytest.approx(0.15)
-    assert kernels == pytest.approx({"MatMul": 0.08, "Add": 0.01})
-    assert calls == {"MatMul": 1, "Add": 0}
-
-
 def test_cache_bytes_are_keys_and_values_of_every_layer() -> None:
     model = tiny_bundle.MODEL
     expected = 2 * tiny_bundle.LAYERS * tiny_bundle.KV_HEADS * tiny_bundle.HEAD_DIM * 4 * 7 * 3
