@@ -22,6 +22,7 @@ SAMPLES = 0.6  # of the pairs: the first is a sample, whose tempo the prompt doe
 SAMPLE_SPEAKER = 0.3  # of the samples: the vector is given beside the sample
 PLAIN_TOKEN = 0.4  # of plain tempi: the prompt says [speed_5]
 MAX_CODE_NOISE = 0.25
+LONGEST_STRETCH = 24  # steps, half a second
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,21 @@ class Examples:
 def disturb(
     codes: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Exchange a random share of the codes that the GPT sees for those of another step."""
-    replaced = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
-    picks = other[rng.integers(len(other), size=len(codes))]
-    return np.where(replaced, picks, codes)
+    """Exchange a part of the codes that the GPT reads, up to all of them, for other speech.
+
+    Stretches of whole steps, so that what is being said can be told from the text alone, and
+    single codes of the other steps.  Without the stretches the GPT names sounds by the codes
+    before them and babbles once those are its own.
+    """
+    steps = len(codes)
+    stretch = int(rng.integers(1, LONGEST_STRETCH + 1))
+    count = -(-steps // stretch)
+    lost = np.repeat(rng.random(count) < rng.uniform(0, 1), stretch)[:steps, None]
+    begins = rng.integers(len(other), size=count)
+    others = (np.repeat(begins, stretch) + np.tile(np.arange(stretch), count))[:steps] % len(other)
+    single = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
+    picks = np.where(lost, others[:, None], rng.integers(len(other), size=codes.shape))
+    return np.where(lost | single, np.take_along_axis(other, picks, axis=0), codes)
 
 
 def pack(
@@ -127,7 +139,8 @@ def pack(
         seen = codes
         if rng is not None:
             other = examples[int(rng.integers(len(examples)))].codes
-            seen = disturb(codes, other, rng)
+            sample = sum(len(item.codes) for item in example.items[: example.learned])
+            seen = np.concatenate([codes[:sample], disturb(codes[sample:], other, rng)])
         ids[b, start : start + steps] = seen
         # where each text begins, and which token of it is spoken at each step
         begins, looked, phonemes, frames = len(example.head), [], [], []
