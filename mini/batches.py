@@ -22,7 +22,7 @@ SAMPLES = 0.6  # of the pairs: the first is a sample, whose tempo the prompt doe
 SAMPLE_SPEAKER = 0.3  # of the samples: the vector is given beside the sample
 PLAIN_TOKEN = 0.4  # of plain tempi: the prompt says [speed_5]
 MAX_CODE_NOISE = 0.25
-LONGEST_STRETCH = 24  # steps, half a second
+MOST_LOST, LONGEST_STRETCH = 0.8, 24  # of the steps; half a second
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Examples:
 def disturb(
     codes: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Exchange a part of the codes that the GPT reads, up to all of them, for other speech.
+    """Exchange a part of the codes that the GPT reads for other speech.
 
     Stretches of whole steps, so that what is being said can be told from the text alone, and
     single codes of the other steps.  Without the stretches the GPT names sounds by the codes
@@ -108,7 +108,7 @@ def disturb(
     steps = len(codes)
     stretch = int(rng.integers(1, LONGEST_STRETCH + 1))
     count = -(-steps // stretch)
-    lost = np.repeat(rng.random(count) < rng.uniform(0, 1), stretch)[:steps, None]
+    lost = np.repeat(rng.random(count) < rng.uniform(0, MOST_LOST), stretch)[:steps, None]
     begins = rng.integers(len(other), size=count)
     others = (np.repeat(begins, stretch) + np.tile(np.arange(stretch), count))[:steps] % len(other)
     single = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
