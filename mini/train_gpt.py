@@ -17,7 +17,7 @@ from mini.train_dvae import COEF
 from mini.trainer import Losses, Schedule, Trainer, parse_schedule, work_folder
 from pipeline.checkpoint.dims import CheckpointDims
 
-GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.6, 1.0, 0.3
+GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.6, 1.0, 0.6
 # one step in so many also teaches the text head, on so many sentences
 REFINE_EVERY, REFINE_BATCH = 6, 12
 
