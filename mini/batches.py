@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mini.features import Features, unpack_mel
 from mini.gpt_model import Batch
 from mini.teacher_speed import PLAIN_SPEED
+from mini.text import PLACES
 from mini.tokenizer import vocabulary
 from mini.voices import VOICES, speaker_vector
 from pipeline.checkpoint.dims import CheckpointDims
@@ -116,6 +117,14 @@ def disturb(
     return np.where(lost | single, np.take_along_axis(other, picks, axis=0), codes)
 
 
+def places_of(item: Features) -> NDArray[np.int64]:
+    """Return [T] which phoneme of the token spoken at each step is spoken, counted from zero."""
+    begins = np.diff(item.token_at, prepend=item.token_at[:1] - 1) != 0
+    count = np.cumsum((np.diff(item.phoneme_at.astype(np.int16), prepend=0) != 0) | begins)
+    first = np.maximum.accumulate(np.where(begins, count, 0))
+    return np.minimum(count - first, PLACES - 1)
+
+
 def pack(
     examples: Sequence[Example], dims: CheckpointDims, rng: np.random.Generator | None
 ) -> Batch:
@@ -125,7 +134,7 @@ def pack(
     ids = np.zeros((len(examples), width, books), dtype=np.int64)
     text_mask = np.zeros((len(examples), width), dtype=bool)
     parts: dict[str, list[NDArray[np.generic]]] = {
-        name: [] for name in ("rows", "targets", "looked", "mel", "voiced", "phonemes")
+        name: [] for name in ("rows", "targets", "looked", "mel", "voiced", "phonemes", "places")
     }
     last = vocabulary()["[Ptts]"]
     for b, example in enumerate(examples):
@@ -144,6 +153,7 @@ def pack(
         ids[b, start : start + steps] = seen
         # where each text begins, and which token of it is spoken at each step
         begins, looked, phonemes, frames = len(example.head), [], [], []
+        places = [*map(places_of, example.items), np.zeros(1, dtype=np.int64)]
         for item in example.items:
             looked.append(begins + item.token_at.astype(np.int64))
             phonemes.append(item.phoneme_at.astype(np.int64))
@@ -157,6 +167,7 @@ def pack(
         parts["targets"].append(np.concatenate([codes, np.full((1, books), end)])[skip:])
         parts["looked"].append(np.concatenate(looked)[skip:])
         parts["phonemes"].append(np.concatenate(phonemes)[skip:])
+        parts["places"].append(np.concatenate(places)[skip:])
         parts["mel"].append(np.concatenate(frames)[skip:])
         parts["voiced"].append(np.arange(skip, steps + 1) < steps)
     joined = {name: np.concatenate(values) for name, values in parts.items()}
@@ -168,6 +179,7 @@ def pack(
         torch.from_numpy(joined["targets"].astype(np.int64)),
         torch.from_numpy(joined["looked"]),
         torch.from_numpy(joined["phonemes"]),
+        torch.from_numpy(joined["places"].astype(np.int64)),
         torch.from_numpy(joined["mel"].astype(np.float32)),
         torch.from_numpy(joined["voiced"]),
     )
