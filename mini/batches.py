@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mini.features import Features, unpack_mel
 from mini.gpt_model import Batch
 from mini.teacher_speed import PLAIN_SPEED
+from mini.text import PLACES
 from mini.tokenizer import vocabulary
 from mini.voices import VOICES, speaker_vector
 from pipeline.checkpoint.dims import CheckpointDims
@@ -22,6 +23,7 @@ SAMPLES = 0.6  # of the pairs: the first is a sample, whose tempo the prompt doe
 SAMPLE_SPEAKER = 0.3  # of the samples: the vector is given beside the sample
 PLAIN_TOKEN = 0.4  # of plain tempi: the prompt says [speed_5]
 MAX_CODE_NOISE = 0.25
+MOST_LOST, LONGEST_STRETCH = 0.8, 24  # of the steps; half a second
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,29 @@ class Examples:
 def disturb(
     codes: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Exchange a random share of the codes that the GPT sees for those of another step."""
-    replaced = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
-    picks = other[rng.integers(len(other), size=len(codes))]
-    return np.where(replaced, picks, codes)
+    """Exchange a part of the codes that the GPT reads for other speech.
+
+    Stretches of whole steps, so that what is being said can be told from the text alone, and
+    single codes of the other steps.  Without the stretches the GPT names sounds by the codes
+    before them and babbles once those are its own.
+    """
+    steps = len(codes)
+    stretch = int(rng.integers(1, LONGEST_STRETCH + 1))
+    count = -(-steps // stretch)
+    lost = np.repeat(rng.random(count) < rng.uniform(0, MOST_LOST), stretch)[:steps, None]
+    begins = rng.integers(len(other), size=count)
+    others = (np.repeat(begins, stretch) + np.tile(np.arange(stretch), count))[:steps] % len(other)
+    single = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
+    picks = np.where(lost, others[:, None], rng.integers(len(other), size=codes.shape))
+    return np.where(lost | single, np.take_along_axis(other, picks, axis=0), codes)
+
+
+def places_of(item: Features) -> NDArray[np.int64]:
+    """Return [T] which phoneme of the token spoken at each step is spoken, counted from zero."""
+    begins = np.diff(item.token_at, prepend=item.token_at[:1] - 1) != 0
+    count = np.cumsum((np.diff(item.phoneme_at.astype(np.int16), prepend=0) != 0) | begins)
+    first = np.maximum.accumulate(np.where(begins, count, 0))
+    return np.minimum(count - first, PLACES - 1)
 
 
 def pack(
@@ -113,7 +134,7 @@ def pack(
     ids = np.zeros((len(examples), width, books), dtype=np.int64)
     text_mask = np.zeros((len(examples), width), dtype=bool)
     parts: dict[str, list[NDArray[np.generic]]] = {
-        name: [] for name in ("rows", "targets", "looked", "mel", "voiced", "phonemes")
+        name: [] for name in ("rows", "targets", "looked", "mel", "voiced", "phonemes", "places")
     }
     last = vocabulary()["[Ptts]"]
     for b, example in enumerate(examples):
@@ -127,10 +148,12 @@ def pack(
         seen = codes
         if rng is not None:
             other = examples[int(rng.integers(len(examples)))].codes
-            seen = disturb(codes, other, rng)
+            sample = sum(len(item.codes) for item in example.items[: example.learned])
+            seen = np.concatenate([codes[:sample], disturb(codes[sample:], other, rng)])
         ids[b, start : start + steps] = seen
         # where each text begins, and which token of it is spoken at each step
         begins, looked, phonemes, frames = len(example.head), [], [], []
+        places = [*map(places_of, example.items), np.zeros(1, dtype=np.int64)]
         for item in example.items:
             looked.append(begins + item.token_at.astype(np.int64))
             phonemes.append(item.phoneme_at.astype(np.int64))
@@ -144,6 +167,7 @@ def pack(
         parts["targets"].append(np.concatenate([codes, np.full((1, books), end)])[skip:])
         parts["looked"].append(np.concatenate(looked)[skip:])
         parts["phonemes"].append(np.concatenate(phonemes)[skip:])
+        parts["places"].append(np.concatenate(places)[skip:])
         parts["mel"].append(np.concatenate(frames)[skip:])
         parts["voiced"].append(np.arange(skip, steps + 1) < steps)
     joined = {name: np.concatenate(values) for name, values in parts.items()}
@@ -155,6 +179,7 @@ def pack(
         torch.from_numpy(joined["targets"].astype(np.int64)),
         torch.from_numpy(joined["looked"]),
         torch.from_numpy(joined["phonemes"]),
+        torch.from_numpy(joined["places"].astype(np.int64)),
         torch.from_numpy(joined["mel"].astype(np.float32)),
         torch.from_numpy(joined["voiced"]),
     )

@@ -2,9 +2,9 @@
 
 Two attention heads of two layers are pulled towards the token that is being spoken and the one
 after it (guided attention, after Tachibana et al. 2017, arXiv:1710.08969, but with the teacher's
-own times); the upper ones can go on from what the lower ones found a step before.  A linear map
-half way up names the phoneme of the moment, and one from the hidden states to mel frames makes them
-say what the Decoder will need.  None of this is part of the checkpoint.
+own times); the upper ones can go on from what the lower ones found a step before.  Linear maps half
+way up name the phoneme of the moment and its place in the token, and one from the hidden states to
+mel frames makes them say what the Decoder will need.  None of this is part of the checkpoint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from mini.embedding import TextEmbedding
 from mini.phoneme_types import PHONEMES
+from mini.text import PLACES
 from mini.voices import projection
 from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.reference.gpt import Attention, DecoderLayer, Gpt, rotate
@@ -41,6 +42,7 @@ class Batch:
         targets: int64 [N, num_vq].
         looked_at: int64 [N], column of the token spoken at each of them.
         phonemes: int64 [N], number of the phoneme spoken.
+        places: int64 [N], which phoneme of its token that is.
         mel: float [N, 2 * num_mels], zero at the end.
         voiced: bool [N], false at the end.
     """
@@ -52,6 +54,7 @@ class Batch:
     targets: Tensor
     looked_at: Tensor
     phonemes: Tensor
+    places: Tensor
     mel: Tensor
     voiced: Tensor
 
@@ -82,6 +85,7 @@ class TrainableGpt(nn.Module):
         self.mel_head = nn.Linear(dims.hidden_size, 2 * dims.num_mels)
         self.sound_head = nn.Linear(dims.hidden_size, len(PHONEMES) + 1)
         self.dropout = nn.Dropout(DROPOUT)
+        self.place_head = nn.Linear(dims.hidden_size, PLACES)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -183,14 +187,17 @@ class TrainableGpt(nn.Module):
         look = -torch.log(near + 1e-4).mean()
         frames = self.mel_head(hidden)[batch.voiced]
         mel_loss = F.l1_loss(frames, batch.mel[batch.voiced] / self.mel_scale)
-        named = self.sound_head(F.rms_norm(halfway, halfway.shape[-1:]))
+        halfway = F.rms_norm(halfway, halfway.shape[-1:])
+        named = self.sound_head(halfway)
         sounds = F.cross_entropy(named, batch.phonemes)
+        place = F.cross_entropy(self.place_head(halfway), batch.places)
         losses = {
-            "total": code + guide * look + mel * mel_loss + sound * sounds,
+            "total": code + guide * look + mel * mel_loss + sound * (sounds + place),
             "code": code,
             "look": look,
             "mel": mel_loss,
             "sound": sounds,
+            "place": place,
         }
         if not self.training:
             losses["accuracy"] = (logits.argmax(-1) == batch.targets).float().mean()

@@ -17,7 +17,7 @@ from mini.train_dvae import COEF
 from mini.trainer import Losses, Schedule, Trainer, parse_schedule, work_folder
 from pipeline.checkpoint.dims import CheckpointDims
 
-GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.6, 1.0, 0.3
+GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.6, 1.0, 0.6
 # one step in so many also teaches the text head, on so many sentences
 REFINE_EVERY, REFINE_BATCH = 6, 12
 
@@ -54,17 +54,20 @@ def main() -> None:
 
     def evaluate() -> dict[str, float]:
         sums: dict[str, list[float]] = {}
-        for chosen in judged:
-            batch = pack(chosen, dims, None).to(device)
-            losses = model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT)
-            language = chosen[0].items[0].language
-            for key, value in losses.items():
-                sums.setdefault(key, []).append(float(value))
-                if key in ("code", "sound_accuracy"):
-                    sums.setdefault(f"{key}_{language}", []).append(float(value))
+        # as it was said, and as the GPT will hear itself: with slips
+        for prefix, noise in (("", None), ("noisy_", np.random.default_rng(0))):
+            for chosen in judged:
+                losses = model.losses(
+                    pack(chosen, dims, noise).to(device), GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT
+                )
+                language = chosen[0].items[0].language
+                for key, value in losses.items():
+                    sums.setdefault(prefix + key, []).append(float(value))
+                    if key in ("code", "sound_accuracy"):
+                        sums.setdefault(f"{prefix}{key}_{language}", []).append(float(value))
         return {key: float(np.mean(values)) for key, values in sums.items()}
 
-    trainer.run(loss, evaluate, every=250)
+    trainer.run(loss, evaluate, every=500)
 
 
 if __name__ == "__main__":

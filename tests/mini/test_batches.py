@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mini.batches import Examples, Sampler, pack
+from mini.batches import Examples, Sampler, disturb, pack
 from mini.features import Features
 from mini.gpt_model import GUIDED_HEADS, GUIDED_LAYERS, TrainableGpt
 from mini.sizes import mini_dims
@@ -113,3 +113,19 @@ def test_every_utterance_comes_once_before_any_comes_again() -> None:
         assert max(e.positions for e in batch) * len(batch) <= 30
         seen += [id(item) for example in batch for item in example.items]
     assert sorted(seen) == sorted(id(item) for item in many)
+
+
+def test_noise_takes_whole_stretches_and_leaves_the_sample_alone() -> None:
+    first, second = features("Room two.", 60), features("Room two.", 400)
+    rng = np.random.default_rng(0)
+    kept = []
+    for _ in range(60):
+        heard = disturb(first.codes, second.codes, rng)
+        kept.append(float((heard == first.codes).all(1).mean()))
+    assert min(kept) < 0.2 and max(kept) > 0.6
+    made = examples()
+    pair = replace(made.pair(first, second), learned=1)
+    ids = pack([pair], DIMS, np.random.default_rng(0)).ids[0].numpy()
+    start = pair.positions - 460
+    assert (ids[start : start + 60] == first.codes).all()
+    assert not (ids[start + 60 : start + 460] == second.codes).all()
