@@ -68,8 +68,9 @@ def products(path: Path) -> Iterator[Product]:
             continue
         if node.op_type == "MatMulNBits":
             integer = node.attributes.get_int("accuracy_level", 0) == INTEGER_ACTIVATIONS
-            scales = sum(value.const_value.nbytes for value in node.inputs[2:]
-                         if value is not None and value.const_value is not None)  # fmt: skip
+            scales = sum(
+                found.nbytes for found in map(_stored, node.inputs[2:]) if found is not None
+            )
             form, extra = DYNAMIC if integer else FLOAT, scales
         else:
             form, extra = STATIC if _dequantized(node.inputs[0]) else FLOAT, 0
@@ -118,7 +119,7 @@ def _cell(rows: list[Row], variant: str, metric: str, graph: str) -> str:
 
 
 def _stored(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The constant behind a weight, dequantized or not."""
+    """The constant behind a weight or its scales, dequantized, widened or neither."""
     producer = value.producer() if value is not None else None
     if producer is not None and producer.op_type in ("DequantizeLinear", "Cast"):
         value = producer.inputs[0]

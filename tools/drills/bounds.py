@@ -1,4 +1,5 @@
-"""Small files that once took gigabytes, and outputs that once replaced what was no file.
+"""What once went wrong and is held by tests: memory that small files took, outputs that replaced
+what was no file, logs and pages that knew too much.
 
 ``python -m tools.drills.bounds``, a minute.  Writes ``reports/reliability/bounds.json``.  What was
 "before" was seen at commit 55d035a.
@@ -55,6 +56,27 @@ BOUNDS = (
         "user_s or not_followed",
         "archives of the same name, and links where parts are put",
         "the files stay (before: an archive of that name was overwritten, then removed)",
+    ),
+    Bound(
+        "Neither the query nor the text of a WebSocket reaches a log",
+        "tests/chattts_onnx/serve/test_session.py",
+        "neither_query",
+        "a text and a key in the address, logs at DEBUG",
+        "method, path and status alone (before: the whole address)",
+    ),
+    Bound(
+        "A page of another site can use no server on this machine, whatever its name leads to",
+        "tests/chattts_onnx/serve/test_origin.py",
+        "",
+        "foreign names, pages, addresses and pre-flights, on each path",
+        "refused with 403 (before: any Host and Origin could list jobs and start them)",
+    ),
+    Bound(
+        "A record of MLflow is read where it was copied to",
+        "tests/pipeline/tracking/test_record.py",
+        "copied or earlier_version",
+        "the folder copied elsewhere, and one with places as an earlier version wrote them",
+        "artifacts and models are found (before: none, and the champion failed to load)",
     ),
     Bound(
         "A checkpoint whose sizes fit no model is refused before anything is made of them",

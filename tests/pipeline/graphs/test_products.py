@@ -67,8 +67,8 @@ def test_forms_side_by_side(quantized: Callable[[Int8Config], Path]) -> None:
     assert len(by_form[STATIC]) == 4 + 2 * 2
     assert len(by_form[DYNAMIC]) == 2
     assert len(by_form[FLOAT]) == 1
-    # a float scale for 32 weights of a byte
-    assert next(i for i in found if i.form == DYNAMIC).weight_bytes == 96 * 64 + 4 * 3 * 64
+    # a scale of two bytes for 32 weights of a byte
+    assert next(i for i in found if i.form == DYNAMIC).weight_bytes == 96 * 64 + 2 * 3 * 64
     assert sum(shares(found).values()) == pytest.approx(1)
 
 
