@@ -140,7 +140,12 @@ def test_an_experiment_reruns_only_what_it_must(project: Path) -> None:
 def test_a_killed_stage_resumes(
     project: Path, finished: tuple[Path, dict[str, float]], name: str
 ) -> None:
-    made = {path.as_posix(): str(digest(project / path)) for path in outputs(STAGES[name])}
+    # The project was committed after it had run, and a release states the commit.
+    made = {
+        path.as_posix(): str(digest(project / path))
+        for path in outputs(STAGES[name])
+        if path != Path("dist")
+    }
     late = partial(random.Random(name).uniform, 0.4, 0.9)
     found = kill_round(project, name, Reference(finished[1][name], made), late)
     assert found["broken"] == []
