@@ -12,32 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chattts_onnx import GenerationParams, open_bundle
-from chattts_onnx.decoding.sampling import PENALTY_WINDOW, Settings, sample
+from chattts_onnx.decoding.sampling import PENALTY_WINDOW, sample
 from chattts_onnx.decoding.slots import SlotDecoder
 from chattts_onnx.errors import GenerationError
+from tests.chattts_onnx.decoding.requested import columns_of, row_settings
 
 HEADS = 4
-
-row_settings = st.builds(
-    GenerationParams,
-    temperature=st.floats(0.05, 3),
-    top_p=st.one_of(st.just(1.0), st.floats(0.01, 0.999)),
-    top_k=st.integers(0, 40),
-    repetition_penalty=st.one_of(st.just(1.0), st.floats(0.5, 2)),
-)
 
 
 @pytest.fixture(scope="module")
 def decoder(library: ctypes.CDLL, fused: Callable[[str, bool], Path]) -> SlotDecoder:
     del library  # skips where it is not there
     return open_bundle(fused("static", True), threads=2, step="native").decoder(1, 16)
-
-
-def columns_of(rows: list[GenerationParams]) -> Settings:
-    columns = Settings(len(rows))
-    for i, params in enumerate(rows):
-        columns.set(i, params)
-    return columns
 
 
 @settings(max_examples=200)
