@@ -42,6 +42,8 @@ def draw_load(path: Path, runs: Sequence[Run], config: LoadConfig) -> None:
 
 def _shares(axes: Any, runs: Sequence[Run], key: str, title: str, config: LoadConfig) -> None:
     """Share of requests that waited at most so long."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     for run, colour in zip(runs, OTHERS, strict=False):
         values = sorted(r[key] for r in run.requests if r["error"] is None)
         shares = [(place + 1) / len(values) for place in range(len(values))]
@@ -50,6 +52,10 @@ def _shares(axes: Any, runs: Sequence[Run], key: str, title: str, config: LoadCo
         axes.axvline(config.gates.first_audio_p99_seconds, color=INK, linestyle=":", linewidth=1)
     axes.axhline(0.99, color=INK, linestyle=":", linewidth=1)
     axes.set_xscale("log")
+    # plain seconds, few enough not to overlap
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     style(axes, f"{title}: share of requests that waited at most so long")
     axes.set_xlabel("s, left is better", fontsize=8)
 
