@@ -127,9 +127,9 @@ class Batch:
             verdict: bool | Exception | None
             if not finite[slot]:
                 verdict = _not_finite(request, "gpt", "hidden", describe(states))
-            elif (tokens < 0).any():
+            elif -1 in (drawn := tokens.tolist()):
                 verdict = _not_finite(request, "gpt", "logits", "NaN or infinity")
-            elif (tokens == end).any():
+            elif end in drawn:
                 verdict = self._end_take(slot, request, end)
             else:
                 verdict = self._keep(slot, request, tokens, states)

@@ -7,6 +7,7 @@ import os
 from ..errors import InputError
 
 STEP_VARIABLE = "CHATTTS_STEP"
+INSTRUCTIONS_VARIABLE = "CHATTTS_INSTRUCTIONS"
 AUTO, NATIVE, ORT = "auto", "native", "ort"
 CHOICES = (AUTO, NATIVE, ORT)
 
@@ -18,3 +19,8 @@ def wanted_step(step: str | None) -> str:
         name = "step" if step else STEP_VARIABLE
         raise InputError(f"{name} is {wanted!r}; expected {', '.join(CHOICES)}.")
     return wanted
+
+
+def wanted_instructions() -> str | None:
+    """The instruction set that the variable CHATTTS_INSTRUCTIONS names; None: the fastest."""
+    return os.environ.get(INSTRUCTIONS_VARIABLE) or None

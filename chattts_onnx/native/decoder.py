@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..decoding.forced import Rows
-from ..decoding.sampling import MIN_TOKENS_TO_KEEP, Settings
+from ..decoding.request import Request
+from ..decoding.sampling import MIN_TOKENS_TO_KEEP, PENALTY_WINDOW, Settings
 from ..decoding.slots import SlotDecoder, outputs
 from ..errors import InputError
 from ..format.manifest import ModelInfo
@@ -31,6 +33,7 @@ class NativeDecoder(SlotDecoder):
     def __init__(self, native: NativeModel, model: ModelInfo, slots: int, max_length: int) -> None:
         super().__init__(model, NativeCache(native, slots, max_length))
         self._native = native
+        self._drawing: _Drawing | None = None
 
     def prefill(
         self, first: int, prompts: Sequence[Prompt], speakers: Floats
@@ -90,6 +93,28 @@ class NativeDecoder(SlotDecoder):
         lengths[active] += 1
         return results
 
+    def draw(
+        self, rows: Sequence[Request | None], settings: Settings
+    ) -> tuple[Floats, Ints] | None:
+        """See :class:`.SlotDecoder`: one call of the library, whose arrays the next one fills."""
+        requests = [request for request in rows if request is not None]
+        count = len(rows)
+        if len(requests) < count:
+            return None
+        self._next_total(count)
+        if self._drawing is None or self._drawing.settings is not settings:
+            self._drawing = _Drawing(self, settings)
+        drawing, lengths = self._drawing, self.lengths[:count]
+        for slot, request in enumerate(requests):
+            drawing.history[slot] = request.history
+            drawing.uniforms[slot] = request.uniforms()
+            drawing.forbid_end[slot] = request.forbid_end
+        drawing.places[:count] = lengths
+        drawing.positions.count = drawing.positions.selected_count = drawing.draws.rows = count
+        self._native.step(self.cache, drawing.positions, drawing.draws, drawing.results)
+        lengths += 1
+        return self._hidden[:count], drawing.tokens[:count]
+
     def sample(
         self,
         logits: Floats,
@@ -137,6 +162,36 @@ class NativeDecoder(SlotDecoder):
         pointers = (array.ctypes.data for array in arrays)
         positions = Positions(len(slots), len(picked), *pointers)
         self._native.run(self.cache, positions, *results)
+
+
+class _Drawing:
+    """Arrays of a decoder's slots that a step which draws reads and writes.
+
+    They stay where they are, so that their addresses are taken once and not at every step.
+    """
+
+    def __init__(self, decoder: NativeDecoder, settings: Settings) -> None:
+        self.settings = settings
+        slots, heads = decoder.cache.slots, decoder.model.num_vq
+        self.history = np.full((slots, PENALTY_WINDOW, heads), -1, dtype=np.int64)
+        self.uniforms = np.zeros((slots, heads))
+        self.forbid_end = np.zeros(slots, dtype=np.bool_)
+        self.places = np.zeros(slots, dtype=np.int32)
+        self.tokens = np.zeros((slots, heads), dtype=np.int64)
+        rows, nobody = np.arange(slots, dtype=np.int32), np.full(slots, -1, dtype=np.int32)
+        hidden, logits = decoder._hidden, decoder._logits
+        inputs = (rows, self.places, decoder.input_ids, decoder.text_mask, nobody, hidden, rows)
+        sizes = (slots, heads, logits.shape[-1], PENALTY_WINDOW, MIN_TOKENS_TO_KEEP)
+        columns = (settings.temperature, settings.top_p, settings.penalty, settings.top_k)
+        drawn = (logits, self.history, self.uniforms, *columns, self.forbid_end)
+        self._kept = (*inputs, *drawn)
+        self.positions = Positions(slots, slots, *map(_address, inputs))
+        self.draws = Draws(*sizes, decoder.model.end_token, *map(_address, drawn))
+        self.results = tuple(map(_address, (hidden, logits, self.tokens)))
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    return int(array.ctypes.data)
 
 
 def run_rows(

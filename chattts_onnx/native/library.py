@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_size_t, c_void_p
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from .gpt import Gpt, Norm, Table
 from .graph import Array
 from .weights import Weight
 
-ABI = 2
+ABI = 3
 """Version of the interface below; the library tells its own."""
 
 
@@ -118,6 +119,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "chattts_cache_free": (None, [c_void_p]),
     "chattts_cache_move": (c_char_p, [c_void_p, c_int, c_int, c_int]),
     "chattts_run": (c_char_p, [c_void_p, c_void_p, POINTER(Positions), c_void_p, c_void_p]),
+    "chattts_step": (
+        c_char_p,
+        [c_void_p, c_void_p, POINTER(Positions), POINTER(Draws), c_void_p, c_void_p, c_void_p],
+    ),
     "chattts_sample": (c_char_p, [c_void_p, POINTER(Draws), c_void_p]),
 }
 
@@ -204,6 +209,19 @@ class NativeModel:
             ctypes.byref(positions),
             hidden.ctypes.data,
             logits.ctypes.data,
+        )
+        if reason:
+            raise GenerationError(f"the step refuses {reason.decode()}.")
+
+    def step(
+        self, cache: NativeCache, positions: Positions, draws: Draws, results: Sequence[int]
+    ) -> None:
+        """Run positions and draw from their logits.
+
+        ``results`` are the addresses of hidden, logits, and tokens int64 [selected, num_vq].
+        """
+        reason = self.library.chattts_step(
+            self._handle, cache.handle, ctypes.byref(positions), ctypes.byref(draws), *results
         )
         if reason:
             raise GenerationError(f"the step refuses {reason.decode()}.")

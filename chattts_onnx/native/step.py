@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..format.manifest import Manifest, ModelInfo
 from ..graphs.sessions import CPU, SessionConfig, check_external_data
-from .choice import NATIVE, ORT, wanted_step
+from .choice import NATIVE, ORT, wanted_instructions, wanted_step
 from .gpt import Gpt, read_gpt
 from .graph import Graph, UnknownGraphError, read_graph
 from .library import NativeModel, Sizes, UnavailableError, load
@@ -68,6 +68,7 @@ def open_native(path: Path, manifest: Manifest, config: SessionConfig) -> Native
         sizes_of(gpt, manifest.model),
         config.threads,
         config.spinning,
+        wanted=wanted_instructions(),
         packed=_forget(graph, gpt),
     )
 

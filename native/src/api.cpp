@@ -94,6 +94,23 @@ const char* chattts_run(Model* model, Cache* cache, const Positions* positions, 
   });
 }
 
+const char* chattts_step(Model* model, Cache* cache, const Positions* positions, const Draws* draws,
+                         float* hidden, float* logits, int64_t* tokens) {
+  if (const char* reason = model->refusal(*cache, *positions)) return reason;
+  const chattts::Sizes& s = model->sizes();
+  Draws own = *draws;
+  own.logits = logits;
+  if (own.rows != positions->selected_count || own.heads != s.codes ||
+      own.tokens != s.audio_tokens) {
+    return "draws of other outputs";
+  }
+  if (const char* reason = chattts::refusal(own)) return reason;
+  return guarded([&]() -> const char* {
+    model->run(*cache, *positions, hidden, logits, &own, tokens);
+    return nullptr;
+  });
+}
+
 const char* chattts_sample(Model* model, const Draws* draws, int64_t* tokens) {
   if (const char* reason = chattts::refusal(*draws)) return reason;
   return guarded([&]() -> const char* {

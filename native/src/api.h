@@ -13,7 +13,7 @@
 #endif
 
 // Changes with anything below or in the structures it takes.
-inline constexpr int kChatttsAbi = 2;
+inline constexpr int kChatttsAbi = 3;
 
 CHATTTS_API int chattts_abi();
 // Name of the instruction set: the fastest of this machine, or `wanted` where it has it, else null.
@@ -31,6 +31,11 @@ CHATTTS_API const char* chattts_cache_move(chattts::Cache* cache, int source, in
 CHATTTS_API const char* chattts_run(chattts::Model* model, chattts::Cache* cache,
                                     const chattts::Positions* positions, float* hidden,
                                     float* logits);
+// A run, and a token for each head of its outputs, whose logits are those that `draws` is about.
+CHATTTS_API const char* chattts_step(chattts::Model* model, chattts::Cache* cache,
+                                     const chattts::Positions* positions,
+                                     const chattts::Draws* draws, float* hidden, float* logits,
+                                     int64_t* tokens);
 // One token for each row and head, -1 where its logits are not finite: tokens [rows][heads].
 CHATTTS_API const char* chattts_sample(chattts::Model* model, const chattts::Draws* draws,
                                        int64_t* tokens);

@@ -49,6 +49,11 @@ struct CHATTTS_AVX2_LANES {
   static I subi(I a, I b) { return _mm256_sub_epi32(a, b); }
   static I muli(I a, I b) { return _mm256_mullo_epi32(a, b); }
   static I from_u8(const uint8_t* p) { return _mm256_cvtepu8_epi32(load8(p)); }
+  // Of 16 numbers in half bytes, see Matrix, those of one part.
+  static I from_halves(const uint8_t* p, int part) {
+    const __m128i bytes = part ? _mm_srli_epi16(load8(p), 4) : load8(p);
+    return _mm256_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8(15)));
+  }
   static I from_s8(const uint8_t* p) { return _mm256_cvtepi8_epi32(load8(p)); }
   static void store_bytes(uint8_t* p, I a) {
     const __m256i first =

@@ -44,6 +44,12 @@ struct Avx512 {
   static I subi(I a, I b) { return _mm512_sub_epi32(a, b); }
   static I muli(I a, I b) { return _mm512_mullo_epi32(a, b); }
   static I from_u8(const uint8_t* p) { return _mm512_cvtepu8_epi32(load16(p)); }
+  // Of 16 numbers in half bytes, see Matrix, those of one part.
+  static I from_halves(const uint8_t* p, int) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    const __m128i both = _mm_unpacklo_epi64(bytes, _mm_srli_epi16(bytes, 4));
+    return _mm512_cvtepu8_epi32(_mm_and_si128(both, _mm_set1_epi8(15)));
+  }
   static I from_s8(const uint8_t* p) { return _mm512_cvtepi8_epi32(load16(p)); }
   static void store_bytes(uint8_t* p, I a) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));

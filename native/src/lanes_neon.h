@@ -44,6 +44,11 @@ struct Neon {
   static I from_u8(const uint8_t* p) {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(load4(p)))));
   }
+  // Of 16 numbers in half bytes, see Matrix, those of one part.
+  static I from_halves(const uint8_t* p, int part) {
+    const I bytes = from_u8(p + part % 2 * kLanes);
+    return part < 2 ? vandq_s32(bytes, seti(15)) : vshrq_n_s32(bytes, 4);
+  }
   static I from_s8(const uint8_t* p) {
     return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u8(load4(p)))));
   }

@@ -56,6 +56,8 @@ struct Scalar {
   static I subi(I a, I b) { return a - b; }
   static I muli(I a, I b) { return a * b; }
   static I from_u8(const uint8_t* p) { return *p; }
+  // Of 16 numbers in half bytes, see Matrix, one.
+  static I from_halves(const uint8_t* p, int part) { return p[part % 8] >> part / 8 * 4 & 15; }
   static I from_s8(const uint8_t* p) { return static_cast<int8_t>(*p); }
   static void store_bytes(uint8_t* p, I a) { *p = static_cast<uint8_t>(a); }
 

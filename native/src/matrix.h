@@ -17,10 +17,10 @@ enum class Format : int32_t {
 // Tiles, by format (`quad` = 4 neighbouring inputs):
 //   float    [inputs][16] float
 //   static   [quads][16][4] int8
-//   8 bit    for each block: [quads][16][4] uint8, scales [16] float or half, zero points [16]
-//   uint8 4 bit    for each block: for each 32 inputs [4][16][4] bytes, whose low halves are the
-//   inputs 0
-//            to 15 and whose high halves 16 to 31; scales and zero points as above
+//   8 bit    for each block: [quads][16][4] uint8, scales [16] float or half, zeros [16] uint8
+//   4 bit    for each block: for each 32 inputs [4][16][4] bytes, whose low halves are the
+//            inputs 0 to 15 and whose high halves 16 to 31; scales as above; zeros [8] bytes,
+//            whose low halves are of the outputs 0 to 7 and whose high halves 8 to 15
 // Zero points are left out where all are the middle of the range.
 struct Matrix {
   Format format = Format::kFloat;
@@ -49,7 +49,10 @@ struct Matrix {
   // Bytes of a row of rounded activations.
   int row_bytes() const { return lower_scale > 0 ? 2 * inputs : inputs; }
   // Bytes behind the integers of a block: scales and zero points.
-  size_t tail_bytes() const { return size_t{(half ? 2U : 4U) + (zeros ? 1U : 0U)} * kTile; }
+  size_t tail_bytes() const {
+    const size_t zero_bytes = static_cast<size_t>(bits) * kTile / 8;
+    return size_t{half ? 2U : 4U} * kTile + (zeros ? zero_bytes : 0);
+  }
   const uint8_t* tile(int index) const { return tiles + tile_bytes * static_cast<size_t>(index); }
 };
 

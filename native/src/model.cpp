@@ -16,6 +16,12 @@ constexpr int kSoon = 4096;
 
 size_t size(int count) { return static_cast<size_t>(count); }
 
+Phase drawing(const Draws& draws, int64_t* tokens) {
+  return {draws.rows * draws.heads, [&draws, tokens](int, int item) {
+            tokens[item] = draw(draws, item / draws.heads, item % draws.heads);
+          }};
+}
+
 std::vector<float> floats(int rows, int columns) {
   return std::vector<float>(size(rows) * size(columns));
 }
@@ -230,7 +236,8 @@ const char* Model::refusal(const Cache& cache, const Positions& p) const {
   return nullptr;
 }
 
-void Model::run(Cache& cache, const Positions& positions, float* hidden, float* logits) {
+void Model::run(Cache& cache, const Positions& positions, float* hidden, float* logits,
+                const Draws* draws, int64_t* tokens) {
   const std::lock_guard<std::mutex> alone(running_);
   int done = 0;
   for (int first = 0; first < positions.count; first += kChunk) {
@@ -249,21 +256,20 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
     while (done < positions.selected_count && positions.selected[done] < first + chunk.rows) {
       chunk.selected.push_back(positions.selected[done++] - first);
     }
-    team_.run(phases_of(chunk));
+    std::vector<Phase> phases = phases_of(chunk);
+    if (draws && first + chunk.rows == positions.count) phases.push_back(drawing(*draws, tokens));
+    team_.run(phases);
   }
 }
 
 void Model::sample(const Draws& draws, int64_t* tokens) {
-  const auto work = [&](int, int item) {
-    tokens[item] = draw(draws, item / draws.heads, item % draws.heads);
-  };
-  const int items = draws.rows * draws.heads;
+  const Phase phase = drawing(draws, tokens);
   if (draws.rows <= kFewRows) {
-    for (int item = 0; item < items; ++item) work(0, item);
+    for (int item = 0; item < phase.items; ++item) phase.work(0, item);
     return;
   }
   const std::lock_guard<std::mutex> alone(running_);
-  team_.run({{items, work}});
+  team_.run({phase});
 }
 
 std::vector<Phase> Model::phases_of(Chunk& chunk) {

@@ -90,8 +90,10 @@ class Model {
 
   // Null where `positions` can be run over `cache`, else the reason.
   const char* refusal(const Cache& cache, const Positions& positions) const;
-  // hidden [selected][hidden], logits [selected][codes * audio_tokens].
-  void run(Cache& cache, const Positions& positions, float* hidden, float* logits);
+  // hidden [selected][hidden], logits [selected][codes * audio_tokens]; where there are draws, of
+  // these logits, tokens [selected][codes].
+  void run(Cache& cache, const Positions& positions, float* hidden, float* logits,
+           const Draws* draws = nullptr, int64_t* tokens = nullptr);
   // One token for each row and head.
   void sample(const Draws& draws, int64_t* tokens);
 

@@ -81,8 +81,13 @@ void pack_blocks(const Source& source, const Matrix& matrix, int first_output, u
       std::memcpy(end + width * lane, static_cast<const uint8_t*>(source.scales) + width * index,
                   width);
       if (zeros) {
-        end[width * kTile + lane] =
-            source.bits == 8 ? zeros[b] : static_cast<uint8_t>(zeros[b / 2] >> (b % 2 * 4) & 15);
+        uint8_t* points = end + width * kTile;
+        if (source.bits == 8) {
+          points[lane] = zeros[b];
+        } else {
+          const int zero = zeros[b / 2] >> (b % 2 * 4) & 15;
+          points[lane % 8] |= static_cast<uint8_t>(zero << lane / 8 * 4);
+        }
       }
     }
   }

@@ -143,7 +143,12 @@ struct BlockEnd {
     const uint8_t* at = end + width * part * V::kLanes;
     scale = m.half ? V::load_half(at) : V::load(reinterpret_cast<const float*>(at));
     const int middle = 1 << (m.bits - 1);
-    zero = m.zeros ? V::from_u8(end + width * kTile + part * V::kLanes) : V::seti(middle);
+    const uint8_t* points = end + width * kTile;
+    if (!m.zeros) {
+      zero = V::seti(middle);
+    } else {
+      zero = m.bits == 8 ? V::from_u8(points + part * V::kLanes) : V::from_halves(points, part);
+    }
     zero = V::subi(zero, V::seti(offset));
   }
   typename V::F add(typename V::F sum, typename V::I dot, float x_scale, int32_t x_sum) const {

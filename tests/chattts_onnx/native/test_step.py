@@ -6,6 +6,7 @@ import ctypes
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chattts_onnx import Bundle, GenerationError, InputError, NonFiniteError, open_bundle
+from chattts_onnx import (
+    Bundle,
+    GenerationError,
+    GenerationParams,
+    InputError,
+    NonFiniteError,
+    open_bundle,
+)
+from chattts_onnx.decoding.batch import Batch
+from chattts_onnx.decoding.request import Request
 from chattts_onnx.format.manifest import Manifest
 from chattts_onnx.native.decoder import NativeDecoder
 from chattts_onnx.native.gpt import read_gpt
 from chattts_onnx.native.graph import read_graph
-from chattts_onnx.native.library import NativeModel, UnavailableError, instructions
+from chattts_onnx.native.library import Draws, NativeModel, UnavailableError, instructions
 from chattts_onnx.native.step import sizes_of
+from chattts_onnx.speech.requests import new_batch
 from chattts_onnx.text import Prompt
+from tests.chattts_onnx.decoding.requested import row_settings
 from tests.chattts_onnx.decoding.test_forced import random_inputs
 from tests.chattts_onnx.native import fused_bundle, reference
 from tests.chattts_onnx.tiny_bundle import POSITIONS
@@ -254,3 +266,60 @@ def test_speech_and_batches_run_on_it(fused: Fused) -> None:
         np.testing.assert_array_equal(together[i].codes, alone.codes)
     assert len(bundle.say("hello world", seed=1, params=params))
     assert "gpt" not in bundle._sessions
+
+
+@settings(max_examples=25)
+@given(
+    rows=st.lists(
+        st.tuples(row_settings, st.integers(1, 9), st.integers(0, 99)), min_size=1, max_size=5
+    ),
+    form=st.sampled_from(fused_bundle.FORMS),
+    slots=st.integers(1, 3),
+)
+def test_a_step_that_draws_gives_the_codes_of_a_step_and_a_draw(
+    fused: Fused, rows: list[tuple[GenerationParams, int, int]], form: str, slots: int
+) -> None:
+    bundle = open_bundle(fused(form, True), threads=2, step="native", verify=False)
+
+    def run_all(draws: bool) -> list[Request]:
+        found = []
+        for params, steps, seed in rows:
+            few = params.but(max_new_tokens=steps, min_new_tokens=seed % 3)
+            prompt = random_prompts(bundle, [3 + seed % 5], seed)[0]
+            found.append(Request(prompt, few, bundle.speaker(seed), seed))
+        batch = new_batch(bundle, slots, 32)
+        if not draws:
+            batch.decoder.draw = lambda *_: None  # type: ignore[method-assign]
+        batch.run(found)
+        return found
+
+    for once, apart in zip(run_all(True), run_all(False), strict=True):
+        assert type(once.error) is type(apart.error) and once.finished == apart.finished
+        np.testing.assert_array_equal(once.codes.view(), apart.codes.view())
+        np.testing.assert_array_equal(once.hidden.view(), apart.hidden.view())
+
+
+def test_draws_of_other_outputs_are_refused(library: ctypes.CDLL, fused: Fused) -> None:
+    bundle = open_bundle(fused("w4", True), threads=1, step="native")
+    decoder = NativeDecoder(native_model(library, bundle.path), bundle.model, 2, 64)
+    request = Request(random_prompts(bundle, [3], 1)[0], bundle.default_params("code"), None, 1)
+    Batch(decoder).run([replace(request, params=request.params.but(max_new_tokens=2))])
+    drawing = decoder._drawing
+    assert drawing is not None
+    for name in ("rows", "heads", "tokens"):
+        draws = Draws.from_buffer_copy(drawing.draws)
+        setattr(draws, name, getattr(draws, name) + 1)
+        with pytest.raises(GenerationError, match="refuses draws of other outputs"):
+            decoder._native.step(decoder.cache, drawing.positions, draws, drawing.results)
+
+
+def test_the_variable_names_the_instructions(
+    fused: Fused, library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del library
+    monkeypatch.setenv("CHATTTS_INSTRUCTIONS", "scalar")
+    assert "scalar" in open_bundle(fused("w8", True), threads=1, step="native").step.why
+    monkeypatch.setenv("CHATTTS_INSTRUCTIONS", "sse9")
+    assert "no sse9" in open_bundle(fused("w8", True), threads=1).step.why
+    with pytest.raises(InputError, match="no sse9"):
+        _ = open_bundle(fused("w8", True), threads=1, step="native").step
