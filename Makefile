@@ -100,6 +100,8 @@ bench: ## Every variant beside the official package, on the full-size seeded che
 	$(BIN)/python -m pipeline.studies.streaming --bundle workspaces/seeded_full/bundles/int8
 	$(BIN)/python -m pipeline.studies.peer --workspace workspaces/seeded_full
 	@test -x .venv-openvino/bin/python || peer/openvino.sh
+	@test -x .venv-llama/bin/python || peer/llama.sh || \
+		{ rm -rf .venv-llama; echo "llama.cpp is not to be had here: the table goes without it"; }
 	$(BIN)/python -m pipeline.studies.steps --workspace workspaces/seeded_full
 
 search: setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
@@ -167,6 +169,7 @@ lock: setup ## Write all locks with hashes from pyproject.toml and *.in; UPGRADE
 	$(COMPILE) --no-deps triton_server/server.in -o triton_server/server.txt
 	$(COMPILE) --no-deps peer/requirements.in -o peer/requirements.txt
 	$(COMPILE) peer/openvino.in -o peer/openvino.txt
+	$(COMPILE) peer/llama.in -o peer/llama.txt
 
 site: ## The documentation with search, in site/; a link that leads nowhere is an error
 	@test -x .venv-site/bin/python || $(PYTHON) -m venv .venv-site

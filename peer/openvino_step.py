@@ -12,7 +12,6 @@ sizes; ``kind`` is ``openvino-int8`` or ``openvino-int4``.
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import openvino as ov
 from openvino import opset13 as op
 from openvino.op.util import Variable, VariableInfo
 
-from peer.worker import Timing, main
+from peer.worker import Timing, main, timed_steps
 
 GROUP = 32
 """Inputs that share a scale of 4-bit weights."""
@@ -54,14 +53,7 @@ class StepEngine:
         """``steps`` steps without sampling after ``length`` positions; see the benchmark's."""
         self._request.reset_state()
         self._run(batch, 0, length)
-        other = np.ones(swept // 8)
-        seconds = 0.0
-        for step in range(steps):
-            other.sum()
-            started = time.perf_counter()
-            self._run(batch, length + step, 1)
-            seconds += time.perf_counter() - started
-        return Timing(seconds, steps=steps)
+        return timed_steps(lambda step: self._run(batch, length + step, 1), steps, swept)
 
     def _run(self, batch: int, first: int, count: int) -> None:
         hidden = self.sizes["hidden_size"]

@@ -11,11 +11,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
 
 MEASUREMENTS = ("prefill", "decode", "sentence", "first_audio", "concurrent")
 Opener = Callable[[dict[str, Any]], Any]
@@ -29,6 +32,18 @@ class Timing:
     audio_seconds: float = 0.0
     steps: int = 0
     first_audio: list[float] = field(default_factory=list)
+
+
+def timed_steps(run: Callable[[int], object], steps: int, swept: int) -> Timing:
+    """Time ``run`` of each step's number; ``swept`` bytes are read between steps, untimed."""
+    other = np.ones(swept // 8)
+    seconds = 0.0
+    for step in range(steps):
+        other.sum()
+        started = time.perf_counter()
+        run(step)
+        seconds += time.perf_counter() - started
+    return Timing(seconds, steps=steps)
 
 
 def peak_memory_bytes() -> int:

@@ -21,7 +21,7 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.source import ORIGIN, read_source
 from pipeline.report.rows import read_report
 
-IN_PLACE = ("load", "peer", "profile", "streaming")
+IN_PLACE = ("load", "peer", "profile", "steps", "streaming")
 """Reports that commands write into ``reports/`` of the repository themselves."""
 
 

@@ -1,9 +1,9 @@
 """Decoding steps side by side: ``python -m pipeline.studies.steps``.
 
-Every variant by the compiled library and by ONNX Runtime, the official package, and OpenVINO with
-weights of the same sizes, in processes that take turns.  Rows with ``swept`` read as many bytes
-between steps, untimed: a server's large cache, which others fill meanwhile, flatters small weights.
-Two processes of an engine then run at once on the same cores.
+Every variant by the compiled library and by ONNX Runtime, the official package, and OpenVINO and
+llama.cpp with weights of the same sizes, in processes that take turns.  Rows with ``swept`` read as
+many bytes between steps, untimed: a server's large cache, which others fill meanwhile, flatters
+small weights.  Two processes of an engine then run at once on the same cores.
 Engines whose environment is not there are left out, and the report says so.  Writes
 ``reports/steps.{json,md}``.
 """
@@ -22,7 +22,8 @@ from typing import Any
 
 from chattts_onnx import open_bundle
 from chattts_onnx.graphs.sessions import available_cores
-from chattts_onnx.native.choice import NATIVE, ORT, STEP_VARIABLE
+from chattts_onnx.native.choice import INSTRUCTIONS_VARIABLE, NATIVE, ORT, STEP_VARIABLE
+from chattts_onnx.native.library import UnavailableError, instructions, load
 from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
 from pipeline.benchmark.client import COMMAND, Worker
 from pipeline.benchmark.engine import EngineSpec
@@ -46,15 +47,26 @@ PAIR = {"batch": 1, "length": 512}
 SWEPT = 2**28
 """Bytes: several times as many as any shared cache holds."""
 OFFICIAL = "official"
-PEERS = {OFFICIAL: Path(".venv-peer"), "openvino-int8": Path(".venv-openvino")}
-PEERS["openvino-int4"] = PEERS["openvino-int8"]
+PEERS = {
+    OFFICIAL: ("peer.official", ".venv-peer"),
+    "openvino-int8": ("peer.openvino_step", ".venv-openvino"),
+    "openvino-int4": ("peer.openvino_step", ".venv-openvino"),
+    "llama.cpp-q8": ("peer.llama_step", ".venv-llama"),
+    "llama.cpp-q4": ("peer.llama_step", ".venv-llama"),
+}
+"""Engines of others: the module that serves each, and the environment that it is run in."""
 SECONDS = 900.0
 LIMIT = 20.0
+NARROW = "avx2"
+"""Instructions that the library is measured with, too: what older processors have."""
+ALONE = ", 1 thread"
 
 NOTES = """\
-- `native` is the compiled library, `ort` ONNX Runtime over the same bundle; both with sampling and
-  bookkeeping, as users wait for them, and so is the official package, in FP32. OpenVINO's rows have
-  random weights of the same sizes, and neither sampling nor embeddings.
+- `native` is the compiled library, also with the instructions of older processors alone (`avx2`),
+  `ort` ONNX Runtime over the same bundle; both with sampling and bookkeeping, as users wait for
+  them, and so is the official package, in FP32. OpenVINO's and llama.cpp's rows have random weights
+  of the same sizes, and neither sampling nor ChatTTS's embeddings; llama.cpp's cache is of 16 bits,
+  its default.
 - Engines take turns; values are medians over rounds. `swept` rows read 256 MiB between steps,
   outside the time; the official package does not.
 - `two processes`: steps a second of both together, each with as many threads as one alone has; far
@@ -71,20 +83,43 @@ def engines(workspace: Path, variants: Sequence[str], threads: int, seed: int) -
     found: Engines = []
     for variant in variants:
         bundle = str(workspace / "bundles" / variant)
-        for step in (NATIVE, ORT):
-            spec = EngineSpec(f"{variant} {step}", "bundle", bundle, threads, seed)
-            found.append((spec, ("env", f"{STEP_VARIABLE}={step}", *COMMAND)))
-    for kind, environment in PEERS.items():
+        for name, (count, environment) in forms(threads).items():
+            spec = EngineSpec(f"{variant} {name}", "bundle", bundle, count, seed)
+            settings = (f"{key}={value}" for key, value in environment.items())
+            found.append((spec, ("env", *settings, *COMMAND)))
+    for kind, (module, environment) in PEERS.items():
         # not resolved: a virtual environment's interpreter is a link
         python = Path.cwd() / environment / "bin" / "python"
         if not python.is_file():
             continue
-        official = kind == OFFICIAL
-        path = workspace / ("build/checkpoint" if official else f"bundles/{variants[0]}")
-        module = "peer.official" if official else "peer.openvino_step"
+        path = workspace / ("build/checkpoint" if kind == OFFICIAL else f"bundles/{variants[0]}")
         spec = EngineSpec(kind, kind, str(path.absolute()), threads, seed)
         found.append((spec, (str(python), "-m", module)))
     return found
+
+
+def forms(threads: int) -> dict[str, tuple[int, dict[str, str]]]:
+    """What runs a bundle's steps here, by name: threads, and the environment that asks for it."""
+    found = {}
+    for step in (NATIVE, ORT):
+        if step == NATIVE and not _compiled(None):
+            continue
+        found[step] = threads, {STEP_VARIABLE: step}
+        if step == NATIVE and _compiled(NARROW):
+            found[f"{step}, {NARROW}"] = (
+                threads,
+                {STEP_VARIABLE: step, INSTRUCTIONS_VARIABLE: NARROW},
+            )
+        if threads > 1:
+            found[step + ALONE] = 1, {STEP_VARIABLE: step}
+    return found
+
+
+def _compiled(wanted: str | None) -> bool:
+    try:
+        return bool(instructions(load(), wanted))
+    except UnavailableError:
+        return False
 
 
 def plan(steps: int, swept: int) -> list[Measurement]:
@@ -133,7 +168,7 @@ def shares(rows: Rows, workspace: Path, bandwidth: float) -> Iterator[Row]:
     """The share of what memory gives that the bundles' steps of one row reach."""
     for name in variants_of(rows):
         folder = workspace / "bundles" / name.split()[0]
-        if not (folder / "gpt.onnx").is_file():
+        if name.endswith(ALONE) or not (folder / "gpt.onnx").is_file():
             continue
         model, weights = open_bundle(folder, verify=False).model, step_bytes(folder / "gpt.onnx")
         for batch, length in CASES:

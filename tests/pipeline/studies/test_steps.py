@@ -13,14 +13,24 @@ def test_both_steps_of_a_variant_and_the_environments_that_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    python = tmp_path / ".venv-openvino" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.touch()
-    found = steps.engines(tmp_path / "there", ["int8"], 2, 0)
-    names = [spec.name for spec, _ in found]
-    assert names == ["int8 native", "int8 ort", "openvino-int8", "openvino-int4"]
-    assert found[1][1][:2] == ("env", "CHATTTS_STEP=ort")
-    assert found[2][1][0] == str(python)
+    monkeypatch.setattr(steps, "_compiled", lambda wanted: True)
+    for name in ("openvino", "llama"):
+        python = tmp_path / f".venv-{name}" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.touch()
+    found = {spec.name: (spec, command) for spec, command in steps.engines(tmp_path, ["w4"], 2, 0)}
+    ours = ["native", "native, avx2", "native, 1 thread", "ort", "ort, 1 thread"]
+    others = ["openvino-int8", "openvino-int4", "llama.cpp-q8", "llama.cpp-q4"]
+    assert list(found) == [*(f"w4 {name}" for name in ours), *others]
+    assert found["w4 ort"][1][:2] == ("env", "CHATTTS_STEP=ort")
+    assert found["w4 native, avx2"][1][2] == "CHATTTS_INSTRUCTIONS=avx2"
+    assert [found[f"w4 {name}"][0].threads for name in ours] == [2, 2, 1, 2, 1]
+    assert found["llama.cpp-q4"][1] == (str(python), "-m", "peer.llama_step")
+
+
+def test_without_the_library_onnx_runtime_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_compiled", lambda wanted: False)
+    assert list(steps.forms(1)) == ["ort"]
 
 
 def test_a_swept_step_takes_turns_with_others(
