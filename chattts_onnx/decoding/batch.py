@@ -113,22 +113,19 @@ class Batch:
             self.step()
 
     def _all_codes(self) -> bool:
-        return all(request.kind is Pass.CODE for request in self.running)
+        return all(row is None or row.kind is Pass.CODE for row in self._rows)
 
     def _accept_drawn(self, hidden: Floats, codes: Ints) -> list[Request]:
         """Keep one step that was sampled on the device: ``codes`` [count, num_vq]."""
         end = self._end(Pass.CODE)
         ended: list[Request] = []
-        finite = finite_rows(hidden)
         for slot, (states, tokens) in enumerate(zip(hidden, codes, strict=True)):
             request = self._rows[slot]
             if request is None:
                 continue
             verdict: bool | Exception | None
-            if not finite[slot]:
-                verdict = _not_finite(request, "gpt", "hidden", describe(states))
-            elif -1 in (drawn := tokens.tolist()):
-                verdict = _not_finite(request, "gpt", "logits", "NaN or infinity")
+            if -1 in (drawn := tokens.tolist()):
+                verdict = _damage(request, states, None)
             elif end in drawn:
                 verdict = self._end_take(slot, request, end)
             else:
@@ -156,6 +153,7 @@ class Batch:
                 speaker[0] = request.speaker
             self._rows[slot] = request
             self._settings.set(slot, request.params)
+            self.decoder.text_mask[slot] = request.kind is Pass.REFINE
             # One row a call: padding rows to a common length costs more here than a second pass
             # over the weights, and the attention scratch grows with rows times length squared.
             hidden, logits = self.decoder.prefill(slot, [request.prompt], speaker)
@@ -165,8 +163,8 @@ class Batch:
 
     def _drop_cancelled(self) -> list[Request]:
         ended = [request for request in self.waiting if request.cancelled]
-        self.waiting = deque(request for request in self.waiting if not request.cancelled)
         for request in ended:
+            self.waiting.remove(request)
             request.end(False, RequestCancelledError("the request was cancelled."))
         for slot, row in enumerate(self._rows):
             if row is not None and row.cancelled:
@@ -224,7 +222,6 @@ class Batch:
     ) -> bool | Exception | None:
         request.keep(tokens, hidden)
         self.decoder.input_ids[slot, 0] = tokens
-        self.decoder.text_mask[slot] = request.kind is Pass.REFINE
         if request.watch and (found := request.watch.look(request.codes.view())):
             fault, start = found
             if request.again(fault, start or 0):
@@ -303,13 +300,17 @@ class Batch:
             self._rows[gap], self._rows[last] = self._rows[last], None
 
 
-def _damage(request: Request, states: Floats, scores: Floats) -> NonFiniteError:
-    """What the step of one row gave first that is not finite: the hidden state, else the scores."""
+def _damage(request: Request, states: Floats, scores: Floats | None) -> NonFiniteError:
+    """What the step of one row gave first that is not finite: the hidden state, else the scores.
+
+    ``scores`` is None where they stayed with who drew from them.
+    """
     if not np.isfinite(states).all():
         return _not_finite(request, "gpt", "hidden", describe(states))
     refine = request.kind is Pass.REFINE
     graph, output = ("text_head", "text_logits") if refine else ("gpt", "logits")
-    return _not_finite(request, graph, output, describe(scores))
+    found = "NaN or infinity" if scores is None else describe(scores)
+    return _not_finite(request, graph, output, found)
 
 
 def _empty(request: Request) -> GenerationError:

@@ -21,6 +21,7 @@ from ..format.manifest import ModelInfo
 from .decoder import Decoder, Extension
 from .device_sampler import PREFIX, settings_columns
 from .device_step import ADVANCE, FED_BACK, NEXT, RESULT, extension_fields, step_fields
+from .finite import finite_rows
 from .kv_cache import KVCache
 from .request import Request
 from .sampling import Ints, Settings
@@ -165,7 +166,7 @@ class CudaDecoder(Decoder):
         """One step of the slots in ``rows``, sampled on the device; None marks an idle slot.
 
         ``settings`` has a row for each slot of the decoder.  Returns hidden [count, hidden] and
-        codes [count, num_vq]; a row of -1 had logits that are not finite.
+        codes [count, num_vq]; a row of -1 had a state or logits that are not finite.
         """
         count = len(rows)
         total = self._next_total(count)
@@ -181,8 +182,10 @@ class CudaDecoder(Decoder):
         result = self._state.read()[:count]
         lengths = self.lengths[:count]
         lengths += lengths > 0
-        hidden_size = self.model.hidden_size
-        return result[:, :hidden_size], result[:, hidden_size:].astype(np.int64)
+        hidden = result[:, : self.model.hidden_size]
+        codes = result[:, self.model.hidden_size :].astype(np.int64)
+        codes[~finite_rows(hidden)] = -1
+        return hidden, codes
 
     def _load(self, rows: Sequence[Request | None], settings: Settings) -> None:
         """Bring all state of ``rows`` to the device; later steps keep it up to date there."""

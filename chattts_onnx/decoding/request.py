@@ -174,7 +174,7 @@ class Request:
             again = self._empty if not self.steps else 0
             seed = self.drawn_with
             self._random = np.random.default_rng([seed, again] if again else seed)
-        return self._random.random((self.codes.view().shape[1],))
+        return self._random.random(self.history.shape[1])
 
     def keep(self, tokens: Ints, hidden: Floats) -> None:
         """Take one drawn step: ``tokens`` [heads] and the ``hidden`` [hidden] that predicted it."""

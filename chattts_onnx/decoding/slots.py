@@ -76,7 +76,8 @@ class SlotDecoder(ABC):
     ) -> tuple[Floats, Ints] | None:
         """One step of ``rows`` whose codes this decoder draws itself; None where it does not.
 
-        Then :meth:`step` gives the logits to draw from.
+        Then :meth:`step` gives the logits to draw from.  Else hidden [count, hidden] and codes
+        [count, num_vq], with a -1 in a row whose hidden state or logits are not finite.
         """
         return None
 

@@ -97,15 +97,14 @@ class NativeDecoder(SlotDecoder):
         self, rows: Sequence[Request | None], settings: Settings
     ) -> tuple[Floats, Ints] | None:
         """See :class:`.SlotDecoder`: one call of the library, whose arrays the next one fills."""
-        requests = [request for request in rows if request is not None]
         count = len(rows)
-        if len(requests) < count:
+        if None in rows:
             return None
-        self._next_total(count)
         if self._drawing is None or self._drawing.settings is not settings:
             self._drawing = _Drawing(self, settings)
         drawing, lengths = self._drawing, self.lengths[:count]
-        for slot, request in enumerate(requests):
+        for slot, request in enumerate(rows):
+            assert request is not None
             drawing.history[slot] = request.history
             drawing.uniforms[slot] = request.uniforms()
             drawing.forbid_end[slot] = request.forbid_end

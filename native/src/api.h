@@ -31,7 +31,8 @@ CHATTTS_API const char* chattts_cache_move(chattts::Cache* cache, int source, in
 CHATTTS_API const char* chattts_run(chattts::Model* model, chattts::Cache* cache,
                                     const chattts::Positions* positions, float* hidden,
                                     float* logits);
-// A run, and a token for each head of its outputs, whose logits are those that `draws` is about.
+// A run, and a token for each head of its outputs, which the logits of `draws` become; -1 where
+// those of a head, or the hidden state, are not finite.
 CHATTTS_API const char* chattts_step(chattts::Model* model, chattts::Cache* cache,
                                      const chattts::Positions* positions,
                                      const chattts::Draws* draws, float* hidden, float* logits,

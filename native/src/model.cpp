@@ -22,6 +22,15 @@ Phase drawing(const Draws& draws, int64_t* tokens) {
           }};
 }
 
+// What was drawn for a row whose hidden state is not finite means nothing.
+void refuse_rows(const float* hidden, int width, const Draws& draws, int64_t* tokens) {
+  for (int row = 0; row < draws.rows; ++row, hidden += width, tokens += draws.heads) {
+    if (!std::all_of(hidden, hidden + width, [](float x) { return std::isfinite(x); })) {
+      std::fill_n(tokens, draws.heads, -1);
+    }
+  }
+}
+
 std::vector<float> floats(int rows, int columns) {
   return std::vector<float>(size(rows) * size(columns));
 }
@@ -260,6 +269,7 @@ void Model::run(Cache& cache, const Positions& positions, float* hidden, float* 
     if (draws && first + chunk.rows == positions.count) phases.push_back(drawing(*draws, tokens));
     team_.run(phases);
   }
+  if (draws) refuse_rows(hidden, sizes_.hidden, *draws, tokens);
 }
 
 void Model::sample(const Draws& draws, int64_t* tokens) {

@@ -91,7 +91,7 @@ class Model {
   // Null where `positions` can be run over `cache`, else the reason.
   const char* refusal(const Cache& cache, const Positions& positions) const;
   // hidden [selected][hidden], logits [selected][codes * audio_tokens]; where there are draws, of
-  // these logits, tokens [selected][codes].
+  // these logits, tokens [selected][codes], -1 where logits or the hidden state are not finite.
   void run(Cache& cache, const Positions& positions, float* hidden, float* logits,
            const Draws* draws = nullptr, int64_t* tokens = nullptr);
   // One token for each row and head.

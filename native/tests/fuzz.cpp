@@ -196,6 +196,58 @@ struct Batch {
   }
 };
 
+// What tokens are drawn with, but for the logits.
+class RandomDraws {
+ public:
+  RandomDraws(Random& random, int rows, int heads, int tokens)
+      : history(size(rows * kWindow * heads)),
+        uniforms_(size(rows * heads)),
+        temperature_(size(rows)),
+        top_p_(size(rows)),
+        penalty_(size(rows)),
+        top_k_(size(rows)),
+        forbid_(size(rows)) {
+    for (int64_t& token : history) token = random.number(-1, tokens - 1);
+    for (double& u : uniforms_) u = random.number(0, 1000) / 1000.0;
+    for (size_t i = 0; i < size(rows); ++i) {
+      temperature_[i] = random.number(1, 30) / 10.0;
+      top_p_[i] = random.number(1, 10) / 10.0;
+      top_k_[i] = random.number(0, 30);
+      penalty_[i] = random.chance(4) ? 1e-300 : random.number(5, 20) / 10.0;
+      forbid_[i] = static_cast<uint8_t>(random.number(0, 1));
+    }
+    all = {rows,          heads,           tokens,         kWindow,          3,
+           tokens - 1,    nullptr,         history.data(), uniforms_.data(), temperature_.data(),
+           top_p_.data(), penalty_.data(), top_k_.data(),  forbid_.data()};
+  }
+  RandomDraws(const RandomDraws&) = delete;
+  RandomDraws& operator=(const RandomDraws&) = delete;
+
+  Draws row(int index) const {
+    Draws one = all;
+    one.rows = 1;
+    one.logits += index * one.heads * one.tokens;
+    one.history += index * kWindow * one.heads;
+    one.uniforms += index * one.heads;
+    one.temperature += index;
+    one.top_p += index;
+    one.penalty += index;
+    one.top_k += index;
+    one.forbid_end += index;
+    return one;
+  }
+
+  Draws all{};
+  std::vector<int64_t> history;
+
+ private:
+  static constexpr int kWindow = 16;
+  static size_t size(int count) { return static_cast<size_t>(count); }
+  std::vector<double> uniforms_, temperature_, top_p_, penalty_;
+  std::vector<int64_t> top_k_;
+  std::vector<uint8_t> forbid_;
+};
+
 class Round {
  public:
   Round(unsigned seed, const char* instructions)
@@ -281,46 +333,12 @@ class Round {
     std::vector<float> logits(size(rows * heads * tokens));
     for (float& x : logits) x = random_.normal(random_.chance(9) ? 1e38F : 3);
     if (random_.chance(3)) logits[0] = random_.chance(2) ? NAN : INFINITY;
-    std::vector<int64_t> history(size(rows * 16 * heads)), top_k(size(rows));
-    for (int64_t& token : history) token = random_.number(-1, tokens - 1);
-    std::vector<double> uniforms(size(rows * heads)), temperature(size(rows)), top_p(size(rows));
-    std::vector<double> penalty(size(rows));
-    std::vector<uint8_t> forbid(size(rows));
-    for (double& u : uniforms) u = random_.number(0, 1000) / 1000.0;
-    for (size_t i = 0; i < size(rows); ++i) {
-      temperature[i] = random_.number(1, 30) / 10.0;
-      top_p[i] = random_.number(1, 10) / 10.0;
-      top_k[i] = random_.number(0, 30);
-      penalty[i] = random_.chance(4) ? 1e-300 : random_.number(5, 20) / 10.0;
-      forbid[i] = static_cast<uint8_t>(random_.number(0, 1));
-    }
-    Draws all{rows,
-              heads,
-              tokens,
-              16,
-              3,
-              tokens - 1,
-              logits.data(),
-              history.data(),
-              uniforms.data(),
-              temperature.data(),
-              top_p.data(),
-              penalty.data(),
-              top_k.data(),
-              forbid.data()};
+    RandomDraws draws(random_, rows, heads, tokens);
+    draws.all.logits = logits.data();
     std::vector<int64_t> together(size(rows * heads)), alone(size(heads));
-    if (chattts_sample(fast_, &all, together.data())) fail("no tokens", seed_);
+    if (chattts_sample(fast_, &draws.all, together.data())) fail("no tokens", seed_);
     for (int row = 0; row < rows; ++row) {
-      Draws one = all;
-      one.rows = 1;
-      one.logits += row * heads * tokens;
-      one.history += row * 16 * heads;
-      one.uniforms += row * heads;
-      one.temperature += row;
-      one.top_p += row;
-      one.penalty += row;
-      one.top_k += row;
-      one.forbid_end += row;
+      const Draws one = draws.row(row);
       if (chattts_sample(plain_, &one, alone.data())) fail("no tokens", seed_);
       for (int head = 0; head < heads; ++head) {
         const int64_t token = alone[size(head)];
@@ -328,8 +346,10 @@ class Round {
         if (token != together[size(row * heads + head)]) fail("a row draws something else", seed_);
       }
     }
-    history[0] = tokens;
-    if (!chattts_sample(fast_, &all, together.data())) fail("an odd history was taken", seed_);
+    draws.history[0] = tokens;
+    if (!chattts_sample(fast_, &draws.all, together.data())) {
+      fail("an odd history was taken", seed_);
+    }
   }
 
   void alone(Sequence& s) {
@@ -407,8 +427,12 @@ class Round {
     const size_t width = static_cast<size_t>(outputs_);
     std::vector<float> hidden(wanted.size() * hidden_width), logits(wanted.size() * width);
     const Positions p = batch.positions(voice_.data());
-    const char* reason = chattts_run(fast_, cache, &p, hidden.data(), logits.data());
-    if (reason) fail(reason, seed_);
+    if (wanted.empty() || random_.chance(2)) {
+      const char* reason = chattts_run(fast_, cache, &p, hidden.data(), logits.data());
+      if (reason) fail(reason, seed_);
+    } else {
+      draw(cache, p, hidden, logits);
+    }
     for (size_t i = 0; i < wanted.size(); ++i) {
       const auto& [sequence, position] = wanted[i];
       const size_t at = static_cast<size_t>(position);
@@ -419,6 +443,25 @@ class Round {
         fail("a position differs from what it is alone", seed_);
       }
     }
+  }
+
+  // A step draws what its logits give apart.
+  void draw(Cache* cache, const Positions& p, std::vector<float>& hidden,
+            std::vector<float>& logits) {
+    RandomDraws draws(random_, p.selected_count, sizes_.codes, sizes_.audio_tokens);
+    std::vector<int64_t> found(static_cast<size_t>(p.selected_count * sizes_.codes));
+    std::vector<int64_t> apart(found.size());
+    Draws other = draws.all;
+    other.rows += 1;
+    if (!chattts_step(fast_, cache, &p, &other, hidden.data(), logits.data(), found.data())) {
+      fail("draws of other outputs were taken", seed_);
+    }
+    const char* reason =
+        chattts_step(fast_, cache, &p, &draws.all, hidden.data(), logits.data(), found.data());
+    if (reason) fail(reason, seed_);
+    draws.all.logits = logits.data();
+    if (chattts_sample(plain_, &draws.all, apart.data())) fail("no tokens", seed_);
+    if (found != apart) fail("a step draws something else", seed_);
   }
 
   const unsigned seed_;
