@@ -15,6 +15,13 @@ REPEATS = 7
 # gathered row by row, not read whole; and the rotary tables
 NOT_STREAMED = ("embed.", "cos", "sin")
 
+KINDS = {
+    **dict.fromkeys(("blocks", "quantized"), "integers"),
+    **dict.fromkeys(("scales", "scale"), "scales"),
+    **dict.fromkeys(("zero_points", "zero_point"), "zero points"),
+}
+"""What a quantized weight's tensors are called behind its name."""
+
 
 def read_bandwidth(threads: int, size_bytes: int = 2**30) -> float:
     """Measure how many bytes a second ``threads`` threads read from memory: the best of a few.
@@ -52,12 +59,17 @@ def copy_rate(device: str, size_bytes: int) -> float:
 
 def step_bytes(graph: Path) -> int:
     """Bytes of weights that one step of the GPT graph at ``graph`` reads, embeddings left out."""
-    model = onnx.load(graph, load_external_data=False)
-    return sum(
-        _size(tensor)
-        for tensor in model.graph.initializer
-        if not tensor.name.startswith(NOT_STREAMED)
-    )
+    return sum(step_parts(graph).values())
+
+
+def step_parts(graph: Path) -> dict[str, int]:
+    """The same by what they are: ``integers``, ``scales``, ``zero points`` and ``floats``."""
+    parts = dict.fromkeys(("integers", "scales", "zero points", "floats"), 0)
+    for tensor in onnx.load(graph, load_external_data=False).graph.initializer:
+        if not tensor.name.startswith(NOT_STREAMED):
+            kind = tensor.name.rpartition("/")[2]
+            parts[KINDS.get(kind, "floats")] += _size(tensor)
+    return parts
 
 
 def cache_bytes(model: ModelInfo, batch: int, length: int) -> int:

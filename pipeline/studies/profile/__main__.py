@@ -27,7 +27,7 @@ from chattts_onnx.decoding.request import Request
 from chattts_onnx.decoding.slots import SlotDecoder
 from chattts_onnx.native.choice import NATIVE
 from chattts_onnx.text import Prompt
-from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_bytes
+from pipeline.benchmark.bandwidth import cache_bytes, read_bandwidth, step_parts
 from pipeline.benchmark.inputs import fixed_steps, speakers, text_ids
 from pipeline.benchmark.kernels import kernels
 from pipeline.core.command import command
@@ -113,7 +113,10 @@ def limits(bundle: Bundle, batch: int, length: int, bandwidth: float) -> Iterato
     variant, model = bundle.manifest.variant, bundle.model
     graph = bundle.path / bundle.manifest.graph("gpt").file
     where = {"requests": batch, "length": length}
-    weights, cache = step_bytes(graph), cache_bytes(model, batch, length)
+    parts, cache = step_parts(graph), cache_bytes(model, batch, length)
+    weights = sum(parts.values())
+    for part, count in parts.items():
+        yield make_row(variant, "weight_part_bytes", count, "B", part=part, **where)
     yield make_row(variant, "weight_bytes", weights, "B", **where)
     yield make_row(variant, "cache_bytes", cache, "B", **where)
     memory = {"weights": weights, "cache": cache}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.report.machine import busy_note
-from pipeline.report.rows import Rows, find_value, variants_of
+from pipeline.report.rows import Rows, find_value, select, variants_of
 from pipeline.report.write import format_value, markdown_table
 
 OURS = ("native", "library", "attended")
@@ -39,7 +39,20 @@ def profile_sections(rows: Rows, context: Mapping[str, Any]) -> list[str]:
     for requests, length in cases:
         table = _table(rows, {"requests": requests, "length": length})
         blocks.append(f"## {requests} at once, {length} positions: ms a step\n\n{table}")
+    blocks.append(f"## Weights that a step reads: MB\n\n{_parts(rows, cases[0])}")
     return [*blocks, f"## How it is measured\n\n{NOTES}"]
+
+
+def _parts(rows: Rows, case: tuple[int, int]) -> str:
+    where = dict(zip(("requests", "length"), case, strict=True))
+    found = select(rows, "weight_part_bytes", **where)
+    parts = list(dict.fromkeys(row["part"] for row in found))
+    lines = []
+    for variant in variants_of(found):
+        sizes = [find_value(found, variant, "weight_part_bytes", part=part) for part in parts]
+        megabytes = [(size or 0) / 1e6 for size in sizes]
+        lines.append([variant, *map(format_value, [*megabytes, sum(megabytes)])])
+    return markdown_table(["variant", *parts, "all"], lines)
 
 
 def _table(rows: Rows, where: Mapping[str, Any]) -> str:

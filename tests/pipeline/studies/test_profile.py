@@ -4,10 +4,12 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
-from pipeline.benchmark.bandwidth import cache_bytes
+from pipeline.benchmark.bandwidth import cache_bytes, step_bytes, step_parts
 from pipeline.studies.profile import __main__ as profile
 from pipeline.studies.profile import products
 from tests.chattts_onnx import tiny_bundle
@@ -57,4 +59,23 @@ def test_the_parts_of_a_step_are_reported(
         kernels = {r["operator"]: r["calls"] for r in own if r["metric"] == "kernel_ms"}
         assert kernels["GroupQueryAttention"] == tiny_bundle.LAYERS
         assert {r["read"] for r in own if r["metric"] == "memory_ms"} == {"weights", "cache"}
-    assert "from cache" in report.with_suffix(".md").read_text(encoding="utf-8")
+        read = {r["part"]: r["value"] for r in own if r["metric"] == "weight_part_bytes"}
+        (whole,) = [r["value"] for r in own if r["metric"] == "weight_bytes"]
+        assert sum(read.values()) == read["floats"] == whole > 0
+    text = report.with_suffix(".md").read_text(encoding="utf-8")
+    assert "from cache" in text and "Weights that a step reads" in text
+
+
+def test_bytes_are_told_apart_by_what_they_are(tmp_path: Path) -> None:
+    arrays = {
+        "gate.weight/blocks": np.zeros((4, 2, 16), np.uint8),
+        "gate.weight/scales": np.zeros((4, 2), np.float16),
+        "gate.weight/zero_points": np.zeros((4, 1), np.uint8),
+        "norm.weight": np.zeros(8, np.float32),
+        "embed.emb_code.weight/scale": np.zeros(99, np.float32),
+    }
+    tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    path = tmp_path / "gpt.onnx"
+    onnx.save(helper.make_model(helper.make_graph([], "gpt", [], [], tensors)), path)
+    expected = {"integers": 128, "scales": 16, "zero points": 4, "floats": 32}
+    assert step_parts(path) == expected and step_bytes(path) == 180
