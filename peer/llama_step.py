@@ -48,6 +48,7 @@ class StepEngine:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.gguf"
             write_model(file, sizes, kind, np.random.default_rng(seed))
+            llama_cpp.llama_backend_init()
             settings = llama_cpp.llama_model_default_params()
             self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), settings)
         if not self._model:
