@@ -100,7 +100,7 @@ bench: ## Every variant beside the official package, on the full-size seeded che
 	$(BIN)/python -m pipeline.studies.streaming --bundle workspaces/seeded_full/bundles/int8
 	$(BIN)/python -m pipeline.studies.peer --workspace workspaces/seeded_full
 	@test -x .venv-openvino/bin/python || peer/openvino.sh
-	@test -x .venv-llama/bin/python || peer/llama.sh || \
+	@.venv-llama/bin/python -c 'import llama_cpp' 2>/dev/null || peer/llama.sh || \
 		{ rm -rf .venv-llama; echo "llama.cpp is not to be had here: the table goes without it"; }
 	$(BIN)/python -m pipeline.studies.steps --workspace workspaces/seeded_full
 
