@@ -313,6 +313,21 @@ def test_draws_of_other_outputs_are_refused(library: ctypes.CDLL, fused: Fused) 
             decoder._native.step(decoder.cache, drawing.positions, draws, drawing.results)
 
 
+def test_a_row_that_is_not_finite_is_not_drawn(library: ctypes.CDLL, fused: Fused) -> None:
+    folder = fused("float", False)
+    bundle = open_bundle(folder, threads=1, step="native")
+    gpt = read_gpt(read_graph(folder / "gpt.onnx", folder / "gpt.onnx.data"), bundle.model)
+    spoiled = replace(gpt, code=replace(gpt.code, rows=np.full_like(gpt.code.rows, np.inf)))
+    native = NativeModel(library, spoiled, sizes_of(spoiled, bundle.model), 1)
+    prompt = Prompt(np.zeros((3, bundle.model.num_vq), np.int64), np.ones(3, np.bool_))
+    params = bundle.default_params("code").but(min_new_tokens=4)
+    request = Request(prompt, params, None, 1)
+    Batch(NativeDecoder(native, bundle.model, 1, 4096)).run([request])
+    assert request.steps == 1  # the prompt is text and has no part in it
+    with pytest.raises(NonFiniteError, match=r"hidden.*step 1.*32 times NaN"):
+        request.result()
+
+
 def test_the_variable_names_the_instructions(
     fused: Fused, library: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
