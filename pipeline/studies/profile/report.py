@@ -14,8 +14,8 @@ THEIRS = ("whole", "products", "attention", "others", "between", "host")
 
 NOTES = """\
 - `native` is a step as users wait for it where the compiled library runs it, median over steps,
-  and `library` the time inside its run; the rest is sampling and bookkeeping. `attended` is what
-  that run takes longer than one over 16 positions. `of limit` is `weights` and `cache` divided by
+  and `library` its call, sampling included; the rest is bookkeeping. `attended` is what that call
+  takes longer than one over 16 positions. `of limit` is `weights` and `cache` divided by
   `library`: the share of what memory gives that the library reaches. The columns from `whole` to
   `host` are of ONNX Runtime's step.
 - `whole` is a step as users wait for it, median over steps; `host` is what is left of it outside
