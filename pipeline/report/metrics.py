@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.report.rows import Row, find_value, make_row, variants_of
-from pipeline.report.write import markdown_table
+from pipeline.report.write import markdown_table, words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def table_cells(
 ) -> list[list[str]]:
     """A heading and one line for each of ``variants`` (all that are measured); ``–`` for gaps."""
     lines = [
-        [variant, *(metric.cell_of(rows, variant) for metric in metrics)]
+        [words(variant), *(metric.cell_of(rows, variant) for metric in metrics)]
         for variant in variants or variants_of(rows)
     ]
     return [["variant", *(metric.heading for metric in metrics)], *lines]

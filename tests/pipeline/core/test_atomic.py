@@ -144,6 +144,7 @@ def test_a_path_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
     for place in (tmp_path / "file" / "out", tmp_path / "file" / "deeper" / "out"):
         with pytest.raises(StorageError, match="expected a path that may be made"):
             atomic.write_text(place, "")
-        with pytest.raises(StorageError, match=str(tmp_path / "file")), atomic.output_directory(place):
+        named = pytest.raises(StorageError, match=str(tmp_path / "file"))
+        with named, atomic.output_directory(place):
             pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
