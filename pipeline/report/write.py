@@ -131,7 +131,9 @@ def words(name: str) -> str:
 def heading(metric: str, unit: str = "") -> str:
     """Name and unit of a metric for people: ``peak_memory_bytes`` in MB is ``Peak memory, MB``."""
     told = words(next((metric.removesuffix(end) for end in _UNITS if metric.endswith(end)), metric))
-    shown = f", {unit}" if unit not in ("", "1") else ""
+    # "requests per second, 1/s", "nodes, nodes"
+    said = unit in ("", "1", "count", told) or metric.endswith("_per_second")
+    shown = "" if said else f", {unit}"
     return f"{told[:1].upper()}{told[1:]}{shown}"
 
 

@@ -149,6 +149,8 @@ def test_rows_that_are_all_of_one_setting_keep_a_condition() -> None:
         ("first_audio_p99_seconds", "ms", "First audio P99, ms"),
         ("max_error", "", "Max error"),
         ("kept_fp32", "1", "Kept fp32"),
+        ("nodes", "nodes", "Nodes"),
+        ("steps_per_second", "1/s", "Steps per second"),
     ],
 )
 def test_headings_are_for_people(metric: str, unit: str, shown: str) -> None:
