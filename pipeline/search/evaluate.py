@@ -180,8 +180,8 @@ class Evaluator:
         if len(self.journal.entries) >= self.evaluations or self.journal.seconds >= self.seconds:
             raise BudgetSpentError(
                 f"the budget of {self.evaluations} evaluations and {self.seconds / 60:g} minutes "
-                "is spent; run it again with more (--minutes, or search.evaluations of conf/search): "
-                "it goes on where it was"
+                "is spent; run it again with more, by --minutes or search.evaluations of "
+                "conf/search: it goes on where it was"
             )
 
 
