@@ -36,8 +36,9 @@ class ResidualFSQ(nn.Module):
         # an even number of levels has no middle one: the range that rounds to them ends half a step
         # lower, and what was 0 stays there
         self.offset = 0.0 if levels[0] % 2 else 0.5
-        shift = torch.atanh(self.offset / bound)
-        self.register_buffer("shift", shift.float(), persistent=False)
+        if self.offset:
+            shift = torch.atanh(self.offset / bound)
+            self.register_buffer("shift", shift.float(), persistent=False)
         self.codebook: Tensor
         self.scales: Tensor
         self.half_width: Tensor
