@@ -82,3 +82,5 @@ def test_what_is_of_another_commit_is_told(
     collect(tmp_path, THOROUGH)
     assert not any("thorough" in line for line in foreign(tmp_path))
     assert main(["other"]) == 2
+    (tmp_path / "reports/thorough/old.json").write_text('{"fused": 3}')
+    assert any("old.json: of commit unknown" in line for line in foreign(tmp_path))
