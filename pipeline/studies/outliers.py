@@ -19,7 +19,7 @@ from pipeline.core.command import command
 from pipeline.core.errors import GateError, PipelineError
 from pipeline.core.source import read_source
 from pipeline.fidelity.validate import METRICS
-from pipeline.report.gates import BROKEN, GateResult
+from pipeline.report.gates import BROKEN, NOT_FINITE, GateResult
 from pipeline.report.rows import Report, Row, make_row, read_report
 from pipeline.report.write import format_value, markdown_table, write_report
 from pipeline.workspace import prepare
@@ -27,6 +27,7 @@ from pipeline.workspace import prepare
 REPORT = Path("reports/outliers.json")
 TITLE = "Gates beside the strength of outliers"
 CHECKPOINT = "mini_outliers"
+UNITS = {metric.name: metric.unit for metric in (*METRICS.values(), NOT_FINITE)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def gate_rows(case: Case, gates: Iterable[GateResult]) -> list[Row]:
     return [
         make_row(
             gate.variant, gate.metric, float("nan") if gate.value is None else gate.value,
-            METRICS[gate.metric].unit, **gate.where, **where,
+            UNITS[gate.metric], **gate.where, **where,
         )
         for gate in gates
     ]  # fmt: skip
@@ -98,16 +99,19 @@ def gate_rows(case: Case, gates: Iterable[GateResult]) -> list[Row]:
 
 def table(found: Sequence[tuple[Case, Sequence[GateResult]]]) -> str:
     """A line a gate, a column a case; what is broken in bold."""
-    lines = []
-    for results in zip(*(gates for _, gates in found), strict=True):
-        first = results[0]
-        values = []
-        for gate in results:
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for case, gates in found:
+        for gate in gates:
             mark = "**" if gate.verdict == BROKEN else ""
-            values.append(f"{mark}{format_value(gate.value)}{mark}")
-        lines.append([first.variant, first.metric, first.condition or "all", first.bound, *values])
-    header = ["variant", "metric", "condition", "limit", *(case.title for case, _ in found)]
-    return markdown_table(header, lines)
+            line = (gate.variant, gate.metric, gate.condition or "all", gate.bound)
+            lines.setdefault(line, {})[case.title] = f"{mark}{format_value(gate.value)}{mark}"
+    titles = [case.title for case, _ in found]
+    # a variant with NaN has that verdict alone
+    rows = [
+        [*line, *(values.get(title, format_value(None)) for title in titles)]
+        for line, values in lines.items()
+    ]
+    return markdown_table(["variant", "metric", "condition", "limit", *titles], rows)
 
 
 NOTES = f"""\

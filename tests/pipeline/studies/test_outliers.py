@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from pipeline.core.errors import GateError, PipelineError
 from pipeline.fidelity.forcing import KL, WORST_COSINE
 from pipeline.params import compose_params
-from pipeline.report.gates import GateConfig, judge
+from pipeline.report.gates import NOT_FINITE, GateConfig, judge
 from pipeline.report.rows import read_report
 from pipeline.report.write import write_report
 from pipeline.studies import outliers
@@ -41,6 +42,8 @@ def validated(worst: Callable[[str], float]) -> Callable[[Path], int]:
 
     def make(workspace: Path) -> int:
         rows = [KL.row("w8", 0.01, head="all"), WORST_COSINE.row("w8", worst(workspace.name))]
+        if math.isnan(worst(workspace.name)):
+            rows = [NOT_FINITE.row("w8", 1.0, graph="gpt", output="logits", place="all")]
         results = judge(rows, GATES, "conf")
         context = dict.fromkeys(("machine", "versions", "provider", "prompts", "seed"), 1)
         gates = [asdict(result) for result in results]
@@ -65,6 +68,14 @@ def test_a_broken_gate_is_written_and_named(root: Path) -> None:
     with pytest.raises(GateError, match="strength 100, massive 3000: w8: hidden_cosine_min"):
         run(root, worst)
     assert "| 0.999 | **0.9** |" in (root / REPORT).with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_a_variant_that_is_not_finite_has_a_line_of_its_own(root: Path) -> None:
+    worst = validated(lambda name: float("nan") if "massive" in name else 0.999)
+    with pytest.raises(GateError, match="not_finite"):
+        run(root, worst)
+    text = (root / REPORT).with_suffix(".md").read_text(encoding="utf-8")
+    assert "| 0.999 | 0.999 | 0.999 | – |" in text and "| – | – | – | **1** |" in text
 
 
 def test_a_report_of_an_earlier_run_does_not_count(root: Path) -> None:
