@@ -48,7 +48,7 @@ endif
 NATIVE := $(VENV)/.native
 NATIVE_SOURCES := $(wildcard native/*.t* native/src/* native/chattts_onnx_native/*.py)
 
-.PHONY: help known setup site repro bench search ablation calibration-study targets load reports triton test lint audit params ui lock clean
+.PHONY: help known made setup site repro bench search ablation calibration-study targets load reports triton test lint audit params ui lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -93,6 +93,11 @@ endif
 	@cd $(WORKSPACE) && python -m pipeline.repro
 	@cd $(WORKSPACE) && python -m pipeline.summary
 
+# What reads a workspace wants one.
+made:
+	@test -d $(WORKSPACE) || { echo "found no $(WORKSPACE); make it first:" \
+		"make repro CHECKPOINT=$(CHECKPOINT) (one of $(KNOWN))" >&2; exit 2; }
+
 bench: ## Every variant beside the official package, on the full-size seeded checkpoint
 	@$(MAKE) repro CHECKPOINT=seeded_full
 	@test -x .venv-peer/bin/python || peer/install.sh
@@ -104,19 +109,19 @@ bench: ## Every variant beside the official package, on the full-size seeded che
 		{ rm -rf .venv-llama; echo "llama.cpp is not to be had here: the table goes without it"; }
 	$(BIN)/python -m pipeline.studies.steps --workspace workspaces/seeded_full
 
-search: setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
+search: made setup ## The cheapest INT8 that keeps the gates; goes on where it was stopped (WORKSPACE of CHECKPOINT)
 	cd $(WORKSPACE) && python -m pipeline.studies.search $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
 
-ablation: setup ## What each repair of static INT8 is worth
+ablation: made setup ## What each repair of static INT8 is worth
 	cd $(WORKSPACE) && python -m pipeline.studies.ablation
 
-targets: setup ## What is executed in integers, for each INT8 target
+targets: made setup ## What is executed in integers, for each INT8 target
 	cd $(WORKSPACE) && python -m pipeline.studies.targets
 
-calibration-study: setup ## How many calibration samples are enough
+calibration-study: made setup ## How many calibration samples are enough
 	cd $(WORKSPACE) && python -m pipeline.studies.calibration
 
-triton: setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/how-to/triton.md
+triton: made setup ## A Triton model repository of VARIANT (int8) in model_repository/; see docs/how-to/triton.md
 	cd $(WORKSPACE) && python -m pipeline.release.triton --bundle bundles/$(or $(VARIANT),int8)
 
 load: setup ## Users of locust against the server and a naive one; SOAK=seconds (0: none), TARGET=mini alone
@@ -144,7 +149,7 @@ audit: setup ## Known holes in the pinned packages; asks PyPI
 params: setup ## Compose conf/ into params.yaml
 	$(BIN)/python -m pipeline.compose
 
-ui: setup ## Open the results in MLflow on http://127.0.0.1:5000 (WORKSPACE of CHECKPOINT)
+ui: made setup ## Open the results in MLflow on http://127.0.0.1:5000 (WORKSPACE of CHECKPOINT)
 	@cd $(WORKSPACE) && python -m pipeline.ui
 
 # One resolution for Python 3.11 to 3.14 and every machine; what is locked stays unless pyproject.toml

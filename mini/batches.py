@@ -97,6 +97,14 @@ class Examples:
         return Example((first, second), head, (), self._vector(first), 0)
 
 
+def stretches(steps: int, most: float, rng: np.random.Generator) -> tuple[NDArray[np.bool_], int]:
+    """Return [steps] where stretches of one random length lie, up to a share ``most`` of all, and
+    that length."""
+    length = int(rng.integers(1, LONGEST_STRETCH + 1))
+    chosen = rng.random(-(-steps // length)) < rng.uniform(0, most)
+    return np.repeat(chosen, length)[:steps], length
+
+
 def disturb(
     codes: NDArray[np.int16], other: NDArray[np.int16], rng: np.random.Generator
 ) -> NDArray[np.int16]:
@@ -107,12 +115,12 @@ def disturb(
     before them and babbles once those are its own.
     """
     steps = len(codes)
-    stretch = int(rng.integers(1, LONGEST_STRETCH + 1))
+    lost, stretch = stretches(steps, MOST_LOST, rng)
     count = -(-steps // stretch)
-    lost = np.repeat(rng.random(count) < rng.uniform(0, MOST_LOST), stretch)[:steps, None]
     begins = rng.integers(len(other), size=count)
     others = (np.repeat(begins, stretch) + np.tile(np.arange(stretch), count))[:steps] % len(other)
     single = rng.random(codes.shape) < rng.uniform(0, MAX_CODE_NOISE)
+    lost = lost[:, None]
     picks = np.where(lost, others[:, None], rng.integers(len(other), size=codes.shape))
     return np.where(lost | single, np.take_along_axis(other, picks, axis=0), codes)
 

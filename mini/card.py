@@ -90,7 +90,7 @@ def model_card(work: Path, record: dict[str, Any]) -> str:
         f"- GPT: {dims.num_hidden_layers} layers of {dims.hidden_size}; Decoder "
         f"{dims.decoder.num_layers} × {dims.decoder.hidden}; Vocos {dims.vocos.num_layers} × "
         f"{dims.vocos.hidden}; {dims.num_text_tokens} text tokens: {len(text.characters())} "
-        f"Mandarin characters, {len(text.words())} English words, letters, marks, control tokens.",
+        f"Mandarin characters, pieces of {len(text.words())} English words, letters, marks.",
         f"- Speech: {len(items)} utterances, {hours[False]:.1f} hours, {hours[True]:.1f} of them "
         "with audio, the others as codes from a student of the teacher's vocoder.",
         f"- Training steps: {steps}; on one shared core: {trained}.",

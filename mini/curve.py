@@ -25,6 +25,10 @@ PANELS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("Mandarin", "gpt", ("heldout_sound_accuracy_zh",)),
         ("English", "gpt", ("heldout_sound_accuracy_en",)),
     ),
+    "sounds wrong in free speech": (
+        ("Mandarin", "phonemes", ("zh", "free")),
+        ("English", "phonemes", ("en", "free")),
+    ),
     "errors, %": (
         ("Mandarin syllables", "speech", ("mei", "pinyin_error_rate")),
         ("English words", "speech", ("mei", "word_error_rate")),
@@ -34,7 +38,7 @@ PANELS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("English", "speech", ("mei", "dnsmos_p808_en")),
     ),
 }
-HOURS = {"gpt": "hours", "speech": "gpt_hours"}
+HOURS = {"gpt": "hours", "speech": "gpt_hours", "phonemes": "gpt_hours"}
 
 
 def points(
@@ -60,7 +64,7 @@ def main() -> None:
     arguments = parser.parse_args()
     work = work_folder(arguments.work)
     lines = [json.loads(line) for line in (work / "curves.jsonl").read_text("utf-8").splitlines()]
-    figure = Figure(figsize=(12, 3.2), layout="constrained")
+    figure = Figure(figsize=(3 * len(PANELS), 3.2), layout="constrained")
     for index, (title, curves) in enumerate(PANELS.items(), start=1):
         axes = figure.add_subplot(1, len(PANELS), index)
         for label, name, path in curves:

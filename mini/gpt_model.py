@@ -9,7 +9,7 @@ mel frames makes them say what the Decoder will need.  None of this is part of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -173,6 +173,27 @@ class TrainableGpt(nn.Module):
             return out, None
         seen = weights[:, : len(GUIDED_HEADS)].float().transpose(1, 2)
         return out, seen.reshape(-1, len(GUIDED_HEADS), sequence).index_select(0, rows)
+
+    @torch.no_grad()
+    def hear_itself(self, batch: Batch, replaced: Tensor, temperature: float) -> Batch:
+        """Return the batch with codes that the GPT would say instead of those it should have heard.
+
+        Args:
+            batch: of true codes.
+            replaced: bool [N], which of ``batch.rows``.
+            temperature: of the draw.
+        """
+        hidden, _, _ = self.hidden(batch)
+        logits = self.gpt.head_code(hidden).float()
+        # without the last, which is the end
+        logits = logits.view(-1, self.dims.num_vq, self.dims.num_audio_tokens)[..., :-1]
+        noise = -torch.empty_like(logits).exponential_().log()
+        said = (logits / temperature + noise).argmax(-1)
+        ids = batch.ids.clone()
+        chosen = replaced & batch.voiced
+        # a row predicts the step after it
+        ids.view(-1, self.dims.num_vq)[batch.rows[chosen] + 1] = said[chosen]
+        return replace(batch, ids=ids)
 
     def losses(self, batch: Batch, guide: float, mel: float, sound: float) -> dict[str, Tensor]:
         """Return the named losses of a batch; the numbers weigh the three lessons."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mini import text
 from mini.phoneme_types import Piece
 from mini.tokenizer import build_tokenizer, vocabulary
 
@@ -44,12 +46,32 @@ def spelt_ids(word: str) -> tuple[int, ...]:
     return tuple(tokens[("##" if index else "") + c] for index, c in enumerate(word.lower()))
 
 
+@cache
+def _sound_counts() -> dict[int, int]:
+    """Return how many sounds each token has that has some; letters have one."""
+    tokens = vocabulary()
+    letters = {("##" if inside else "") + c: 1 for c in string.ascii_lowercase for inside in (0, 1)}
+    known = {t: sum(p[0].isdigit() for p in parts) for t, parts in text.sounds().items()}
+    return {tokens[token]: count for token, count in (letters | known).items()}
+
+
+def _token_ends(
+    ids: Sequence[int], phonemes: str, ends: Floats, begin: float, end: float
+) -> list[float]:
+    """Return when each token of a piece ends that is spoken from ``begin`` to ``end``."""
+    heard = [float(e) for phoneme, e in zip(phonemes, ends, strict=False) if phoneme not in " ˈˌ"]
+    counts = [_sound_counts().get(token, 0) for token in ids]
+    said = [round(sum(counts[: n + 1]) / max(1, sum(counts)) * len(heard)) for n in range(len(ids))]
+    return [*((heard[n - 1] if n else begin) for n in said[:-1]), end]
+
+
 def timed_tokens(
     pieces: Sequence[Piece], ends: Floats, rng: random.Random | None = None
 ) -> list[Timed]:
     """Return the tokens of an utterance and when each ends.
 
-    A piece's tokens share its time evenly; the space in front of a piece belongs to the one before.
+    A word's tokens share its phonemes by how many sounds each of them has; the space in front of a
+    piece belongs to the one before.
 
     Args:
         pieces: the utterance's, with their phonemes.
@@ -68,10 +90,11 @@ def timed_tokens(
         spelt = word and spell and rng is not None and rng.random() < SPELT_WORDS
         ids = spelt_ids(piece) if spelt else piece_ids(piece)
         boundary = following.startswith(" ") and index + 1 < len(pieces)
-        for number, token in enumerate(ids):
-            share = (number + 1) / len(ids)
-            done = number + 1 == len(ids)
-            timed.append(Timed(token, begin + (end - begin) * share, boundary and done))
+        heard = ends[at - len(phonemes) : at]
+        for token, until in zip(ids, _token_ends(ids, phonemes, heard, begin, end), strict=True):
+            timed.append(Timed(token, until, False))
+        if timed and boundary:
+            timed[-1] = replace(timed[-1], boundary=True)
         begin = end
     return timed
 

@@ -1,7 +1,8 @@
-"""The mini tokenizer: Mandarin characters, English words, letters, marks and all control tokens.
+"""The mini tokenizer: Mandarin characters, pieces of English words, marks, control tokens.
 
-It is of the official kind (lowercasing BERT WordPiece): each character is a token, a frequent word
-is one, and a rare word falls into letters, of which the first is another token than those inside.
+It is of the official kind (lowercasing BERT WordPiece): each character is a token, a word falls
+into pieces (:mod:`mini.pieces`) and where there is none into letters; what begins a word is another
+token than what stands inside it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
 
-from mini.text import characters, words
+from mini import text
+from mini.text import characters
 from pipeline.checkpoint import layout
 from pipeline.checkpoint.tokenizer import BASE_TOKENS, CONTROL_TOKENS
 from pipeline.core import atomic
@@ -34,7 +36,7 @@ STEMS = {
 def _base() -> dict[str, int]:
     letters = string.digits + string.ascii_lowercase
     tokens = [*BASE_TOKENS, *string.punctuation, *MARKS, *letters]
-    tokens += [*(f"##{piece}" for piece in letters), *STEMS, *words(), *characters()]
+    tokens += [*(f"##{piece}" for piece in letters), *text.sounds(), *characters()]
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import torch
 
 from mini import text
-from mini.batches import Examples, Sampler, pack
+from mini.batches import Examples, Sampler, pack, stretches
 from mini.features import read_features
 from mini.gpt_model import TrainableGpt
 from mini.refine import refine_batch
@@ -20,6 +21,8 @@ from pipeline.checkpoint.dims import CheckpointDims
 GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.6, 1.0, 0.6
 # one step in so many also teaches the text head, on so many sentences
 REFINE_EVERY, REFINE_BATCH = 6, 12
+# batches in which it hears what it would have said, drawn at this temperature
+HEARS_ITSELF, TEMPERATURE = 0.8, 0.6
 
 
 def build_gpt(dims: CheckpointDims) -> TrainableGpt:
@@ -45,7 +48,12 @@ def main() -> None:
     judged = [batch[i : i + 12] for batch in judged for i in range(0, len(batch), 12)]
 
     def loss(step: int) -> Losses:
-        batch = pack(sampler.next(), dims, rng).to(device)
+        if rng.random() < HEARS_ITSELF:
+            batch = pack(sampler.next(), dims, None).to(device)
+            mask, _ = stretches(len(batch.rows), 1.0, rng)
+            batch = model.hear_itself(batch, torch.from_numpy(mask).to(device), TEMPERATURE)
+        else:
+            batch = pack(sampler.next(), dims, rng).to(device)
         losses = model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT)
         if step % REFINE_EVERY == 0:
             refined = model.text_loss(refine_batch(draws.sample(written, REFINE_BATCH), draws))

@@ -19,10 +19,11 @@ from pipeline.core.command import command
 from pipeline.core.errors import ConfigError
 from pipeline.workspace import REPOSITORY, prepare
 
-STAGES = {"fp32": "fuse", "fp16": "fp16", "int8": "int8", "w8": "w8", "w4": "w4"}
+STAGES = {"fp32": "fuse", **{name: f"quantize@{name}" for name in ("fp16", "int8", "w8", "w4")}}
 """The stage that writes each precision's bundle."""
 
 MANIFEST = "manifest.json"
+_STDERR = 2
 
 
 def optimize(
@@ -34,17 +35,18 @@ def optimize(
     """Make the bundle of one precision from a checkpoint.
 
     Args:
-        checkpoint: a folder in the official layout, or the name of a configuration in
-            ``conf/checkpoint`` (``mini``, ``chattts``, …).
+        checkpoint: the name of a configuration in ``conf/checkpoint`` (``mini``, ``chattts``, …),
+            or a folder in the official layout (``./mini`` is a folder).
         out: the bundle's folder; one that holds a bundle is replaced.
         precision: one of :data:`STAGES`.
-        overrides: of ``conf/``, such as ``precision.int8.calibrator=entropy``.
+        overrides: of ``conf/``, such as ``precision.int8.calibrator=percentile``.
 
     Returns:
         The folder, which ``chattts_onnx.open_bundle`` opens.
 
     Raises:
         ConfigError: an argument is wrong, or a stage failed, which has said why.
+        StorageError: there is no room for ``out``, or no permission; told before the stages run.
     """
     if precision not in STAGES:
         raise ConfigError(f"precision: found {precision!r}, expected one of {', '.join(STAGES)}")
@@ -52,11 +54,12 @@ def optimize(
     if target.exists() and not (target / MANIFEST).is_file() and not _empty(target):
         raise ConfigError(f"{out}: found something that is no bundle, expected a new folder")
     name, chosen = _select(checkpoint)
-    workspace = prepare(f"optimize-{name}", [*chosen, *overrides])
-    stage = [sys.executable, "-m", "dvc", "repro", "--quiet", STAGES[precision]]
-    if subprocess.run(stage, cwd=workspace, check=False).returncode:
-        raise ConfigError(f"{checkpoint}: found no way to a bundle, see what the stage said above")
     with output_directory(target) as folder:
+        workspace = prepare(f"optimize-{name}", [*chosen, *overrides])
+        stage = [sys.executable, "-m", "pipeline.repro", STAGES[precision]]
+        # What it says goes to stderr: the command's own answer is the folder.
+        if subprocess.run(stage, cwd=workspace, check=False, stdout=_STDERR).returncode:
+            raise ConfigError(f"{checkpoint}: found no way to a bundle, a stage has said why above")
         shutil.copytree(workspace / "bundles" / precision, folder, dirs_exist_ok=True)
     return target
 
@@ -67,24 +70,25 @@ def _empty(path: Path) -> bool:
 
 def _select(checkpoint: str | Path) -> tuple[str, list[str]]:
     """Name of the workspace, and the overrides that choose the checkpoint."""
+    folder = REPOSITORY / "conf" / "checkpoint"
+    known = sorted({p.stem for p in folder.glob("*.yaml")} - {"local"})
+    # A name comes first: where the repository lies, `mini` is a folder as well.
+    if str(checkpoint) in known:
+        return str(checkpoint), [f"checkpoint={checkpoint}"]
     path = Path(checkpoint)
     if path.is_dir():
         return "local", ["checkpoint=local", f"checkpoint.path={path.resolve()}"]
-    folder = REPOSITORY / "conf" / "checkpoint"
-    known = sorted({p.stem for p in folder.glob("*.yaml")} - {"local"})
-    if str(checkpoint) not in known:
-        raise ConfigError(
-            f"checkpoint: found {str(checkpoint)!r}, expected a folder or one of {', '.join(known)}"
-        )
-    return str(checkpoint), [f"checkpoint={checkpoint}"]
+    raise ConfigError(
+        f"checkpoint: found {str(checkpoint)!r}, expected a folder or one of {', '.join(known)}"
+    )
 
 
 @command("optimize")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: print the bundle's folder; exit status 2 for an error."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.optimize", description=__doc__)
-    parser.add_argument("checkpoint", help="a folder, or a name of conf/checkpoint")
-    parser.add_argument("--precision", choices=STAGES, default="int8", help="%(default)s")
+    parser.add_argument("checkpoint", help="a name of conf/checkpoint, or a folder")
+    parser.add_argument("--precision", choices=STAGES, default="int8", help="default: %(default)s")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
     parser.add_argument("overrides", nargs="*", metavar="override", help="a.b=… of conf/")
     options = parser.parse_intermixed_args(arguments)

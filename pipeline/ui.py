@@ -32,7 +32,10 @@ def prepare(config: TrackingConfig, workspace: Path) -> str:
     if not config.uri.startswith(SQLITE):
         raise TrackingError(f"{config.uri}: the records are on a server; its own page shows them")
     if not (workspace / config.uri.removeprefix(SQLITE)).is_file():
-        raise TrackingError(f"{config.uri}: found no record here, expected one; run `make repro`")
+        raise TrackingError(
+            f"{config.uri}: found no record, expected one; run `make repro`, or where that has "
+            "nothing to do, after `dvc pull`: `dvc repro --force --single-item track`"
+        )
     experiment = MlflowClient(config.uri).get_experiment_by_name(config.experiment)
     if experiment is None:
         raise TrackingError(f"{config.uri}: found no experiment {config.experiment}")

@@ -26,7 +26,7 @@ def characters() -> tuple[str, ...]:
 
 @cache
 def words() -> tuple[str, ...]:
-    """Return the English words that are tokens, the most frequent first."""
+    """Return the English words that pieces are made of, the most frequent first."""
     return tuple((FOLDER / "words.txt").read_text("utf-8").split())
 
 

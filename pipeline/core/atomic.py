@@ -33,7 +33,7 @@ def output_directory(destination: Path) -> Iterator[Path]:
     """
     scratch = destination.parent / f".{destination.name}.partial"
     with named_storage_errors(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(destination)
         with _held_folder(scratch):
             try:
                 yield scratch
@@ -55,7 +55,7 @@ def write_bytes(destination: Path, data: bytes, replace: bool = True) -> None:
     """
     scratch = destination.with_name(f".{destination.name}.partial")
     with named_storage_errors(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(destination)
         with _held_file(scratch):
             try:
                 if destination.exists() and not replace:
@@ -91,6 +91,19 @@ def named_storage_errors(destination: Path) -> Iterator[None]:
             f"{error.filename or destination}: found {error.strerror or error}, expected a place "
             f"with room that may be written; {destination.name} is as it was, free the disk or "
             "name another folder and run the same again"
+        ) from error
+
+
+def _make_parent(destination: Path) -> None:
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in PLACE_ERRORS:
+            raise
+        # a file in the way, a name that is too long, a folder of the kernel's
+        raise StorageError(
+            f"{destination}: found {error.strerror} at {error.filename}, expected a path that may "
+            "be made; name another one"
         ) from error
 
 

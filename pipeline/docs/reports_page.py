@@ -17,6 +17,7 @@ NOTES = {
     "benchmark": "pipeline.benchmark.report",
     "int8_targets": "pipeline.studies.targets",
     "load": "pipeline.studies.load.report",
+    "outliers": "pipeline.studies.outliers",
     "peer": "pipeline.studies.peer.report",
     "profile": "pipeline.studies.profile.report",
     "sensitivity": "pipeline.sensitivity.report",

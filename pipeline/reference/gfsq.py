@@ -33,15 +33,24 @@ class ResidualFSQ(nn.Module):
         self.register_buffer("stride", stride.float(), persistent=False)
         bound = (level - 1) * (1 + BOUND_EPS) / 2
         self.register_buffer("bound_scale", bound.float(), persistent=False)
+        # an even number of levels has no middle one: the range that rounds to them ends half a step
+        # lower, and what was 0 stays there
+        self.offset = 0.0 if levels[0] % 2 else 0.5
+        if self.offset:
+            shift = torch.atanh(self.offset / bound)
+            self.register_buffer("shift", shift.float(), persistent=False)
         self.codebook: Tensor
         self.scales: Tensor
         self.half_width: Tensor
         self.stride: Tensor
         self.bound_scale: Tensor
+        self.shift: Tensor
 
     def bound(self, x: Tensor) -> Tensor:
-        """Squash ``x`` [..., len(levels)] into the range that rounds to a level (odd levels)."""
-        return torch.tanh(x) * self.bound_scale
+        """Squash ``x`` [..., len(levels)] into the range that rounds to a level (appendix A.1)."""
+        if not self.offset:
+            return torch.tanh(x) * self.bound_scale
+        return torch.tanh(x + self.shift) * self.bound_scale - self.offset
 
     def encode(self, x: Tensor) -> Tensor:
         """Quantize ``x`` [B, T, dim] to indices int64 [B, T, residuals]."""

@@ -42,11 +42,6 @@ def load_modules(folder: Path) -> Modules:
         CheckpointError: the checkpoint is damaged or not in the official layout.
     """
     dims = load_dims(folder)
-    if any(level % 2 == 0 for level in dims.vq.levels):
-        raise CheckpointError(
-            f"{layout.DVAE}: found an even number of quantizer levels {dims.vq.levels}, "
-            "expected odd ones, as in ChatTTS"
-        )
     root = layout.find_root(folder)
     files = open_all(root)
     with torch.device("meta"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.atomic import write_bytes
+from pipeline.report.write import shown_unit
 
 KNOWN = {
     "official": "#222222",
@@ -33,9 +34,6 @@ OTHERS = ("#882255", "#44aa99", "#ddaa33", "#332288", "#994455", "#999933")
 
 INK, FAINT = "#333333", "#dddddd"
 BETTER = {"lower": "lower is better", "higher": "higher is better", "": ""}
-# The largest value that a unit is good for, the next unit, and its share.
-LARGER = {"B": (1e3, "kB", 1e-3), "kB": (1e3, "MB", 1e-3), "MB": (1e3, "GB", 1e-3)}
-SMALLER = {"s": (0.5, "ms", 1e3)}
 BARS_TO_LABEL = 40
 
 
@@ -71,18 +69,6 @@ def three(value: float) -> str:
         return f"{value:,.0f}"
     text = f"{value:#.3g}"
     return text if "e" in text else text.rstrip(".")
-
-
-def shown_unit(values: Sequence[float], unit: str) -> tuple[str, float]:
-    """The unit in which the largest of ``values`` is easily read, and the factor to it."""
-    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
-    factor = 1.0
-    while unit in LARGER and largest * factor >= LARGER[unit][0]:
-        _, unit, share = LARGER[unit]
-        factor *= share
-    if unit in SMALLER and 0 < largest < SMALLER[unit][0]:
-        return SMALLER[unit][1], SMALLER[unit][2]
-    return unit, factor
 
 
 def new_figure(width: float, height: float, title: str = "") -> Any:

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.report.rows import Row, find_value, make_row, variants_of
-from pipeline.report.write import markdown_table
+from pipeline.report.write import markdown_table, words
+
+GAP = "–"
+"""In place of a value that was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Metric:
 
     def cell(self, value: float | None) -> str:
         """A value of a row as people are shown it; ``–`` for none."""
-        return "–" if value is None else f"{value * self.factor:,{self.digits}}"
+        return GAP if value is None else f"{value * self.factor:,{self.digits}}"
 
     def cell_of(self, rows: Iterable[Mapping[str, Any]], variant: str) -> str:
         """The cell of a variant's line."""
@@ -72,12 +75,15 @@ def by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
 def table_cells(
     rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric], variants: Sequence[str] = ()
 ) -> list[list[str]]:
-    """A heading and one line for each of ``variants`` (all that are measured); ``–`` for gaps."""
-    lines = [
-        [variant, *(metric.cell_of(rows, variant) for metric in metrics)]
-        for variant in variants or variants_of(rows)
-    ]
-    return [["variant", *(metric.heading for metric in metrics)], *lines]
+    """A heading and one line for each of ``variants`` (all that are measured); ``–`` for gaps.
+
+    A metric that none of them has, such as one of a language that is not spoken, has no column.
+    """
+    names = variants or variants_of(rows)
+    cells = {metric.heading: [metric.cell_of(rows, name) for name in names] for metric in metrics}
+    columns = {heading: column for heading, column in cells.items() if set(column) != {GAP}}
+    lines = [[words(name), *line] for name, *line in zip(names, *columns.values(), strict=True)]
+    return [["variant", *columns], *lines]
 
 
 def metrics_table(

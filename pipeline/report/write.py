@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,20 @@ from typing import Any
 from chattts_onnx.format.abilities import has_random_weights
 from pipeline.core.atomic import write_json, write_text
 from pipeline.report.machine import machine_context, tool_versions
-from pipeline.report.rows import REQUIRED, Row, conditions, select
+from pipeline.report.rows import REQUIRED, Row, Rows, conditions, select, variants_of
+
+_SHORT = {
+    "kl": "KL", "snr": "SNR", "rtf": "RTF", "dnsmos": "DNSMOS", "p808": "P.808", "ovrl": "overall",
+    "l1": "L1", "p50": "P50", "p95": "P95", "p99": "P99", "top1": "top-1", "http": "HTTP",
+    "websocket": "WebSocket", "dvae": "DVAE",
+}  # fmt: skip
+# Ends of names that the unit says as well.
+_UNITS = ("_bytes", "_seconds", "_db")
+# The largest value that a unit is good for, the next unit, and its share.
+_LARGER = {"B": (1e3, "kB", 1e-3), "kB": (1e3, "MB", 1e-3), "MB": (1e3, "GB", 1e-3)}
+_SMALLER = {"s": (0.5, "ms", 1e3)}
+_SCALED = ("value", "min", "max", "low", "high")
+_NUMBER = re.compile(r"$|–|[≤≥+−-]? ?\d")
 
 
 def checkpoint_context(described: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +73,7 @@ def write_report(
     title: str = "",
     sections: Sequence[str] = (),
     picture: bool = False,
+    details: bool = True,
 ) -> None:
     """Write ``path`` (.json) and the Markdown beside it, each in one rename.
 
@@ -69,17 +84,19 @@ def write_report(
         title: heading of the Markdown; the file's name where empty.
         sections: Markdown blocks placed before the metric tables, the verdict first.
         picture: whether a PNG of the same name will lie beside it; it stands below the verdict.
+        details: whether tables of all rows follow; False where the sections show each of them.
 
     Raises:
         ValueError: a row lacks one of the required columns.
     """
     plain = [_plain_row(row) for row in rows]
     write_json(path, {"context": _plain(context), "rows": plain})
-    heading = title or path.stem.replace("_", " ").capitalize()
+    name = title or path.stem.replace("_", " ").capitalize()
     if picture:
-        shown = f"![{heading}]({path.with_suffix('.png').name})"
-        sections = [*sections[:1], shown, *sections[1:]]
-    write_text(path.with_suffix(".md"), render_markdown(heading, context, plain, sections))
+        image = f"![{name}]({path.with_suffix('.png').name})"
+        sections = [*sections[:1], image, *sections[1:]]
+    shown = plain if details else []
+    write_text(path.with_suffix(".md"), render_markdown(name, context, shown, sections))
 
 
 def render_markdown(
@@ -88,20 +105,56 @@ def render_markdown(
     rows: Sequence[Mapping[str, Any]],
     sections: Sequence[str] = (),
 ) -> str:
-    """The report as Markdown: the given sections, a table a metric, then what it was made on."""
+    """The report as Markdown: the given sections, a table a metric, then what it was made on.
+
+    Metrics without conditions share one table.
+    """
     parts = [f"# {title}", *sections]
-    for metric in dict.fromkeys(row["metric"] for row in rows):
-        chosen = select(rows, metric)
-        parts.append(f"## {metric} ({chosen[0]['unit']})\n\n{_metric_table(chosen)}")
+    metrics = {metric: select(rows, metric) for metric in dict.fromkeys(r["metric"] for r in rows)}
+    single = {name: found for name, found in metrics.items() if not any(map(conditions, found))}
+    if single:
+        parts.append(f"## Of the whole\n\n{_single_table(single)}")
+    for metric, found in metrics.items():
+        if metric not in single:
+            unit, factor = _shown(found)
+            parts.append(f"## {heading(metric, unit)}\n\n{_metric_table(found, factor)}")
     if context:
         parts.append(f"## Made on\n\n{_context_lines(context)}")
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
+def words(name: str) -> str:
+    """A name of the rows as people are shown it: ``kl_divergence`` is ``KL divergence``."""
+    return " ".join(_SHORT.get(word, word) for word in name.split("_"))
+
+
+def heading(metric: str, unit: str = "") -> str:
+    """Name and unit of a metric for people: ``peak_memory_bytes`` in MB is ``Peak memory, MB``."""
+    told = words(next((metric.removesuffix(end) for end in _UNITS if metric.endswith(end)), metric))
+    # "requests per second, 1/s", "nodes, nodes"
+    said = unit in ("", "1", "count", told) or metric.endswith("_per_second")
+    shown = "" if said else f", {unit}"
+    return f"{told[:1].upper()}{told[1:]}{shown}"
+
+
+def shown_unit(values: Sequence[float], unit: str) -> tuple[str, float]:
+    """The unit in which the largest of ``values`` is easily read, and the factor to it."""
+    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+    factor = 1.0
+    while unit in _LARGER and largest * factor >= _LARGER[unit][0]:
+        _, unit, share = _LARGER[unit]
+        factor *= share
+    if unit in _SMALLER and 0 < largest < _SMALLER[unit][0]:
+        return _SMALLER[unit][1], _SMALLER[unit][2]
+    return unit, factor
+
+
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is left-aligned, the others right."""
-    rule = ["---"] + ["---:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
+    """A Markdown table; columns of numbers are right-aligned, but the first."""
+    body = [list(line) for line in lines]
+    right = [i and all(_NUMBER.match(line[i]) for line in body) for i in range(len(header))]
+    rule = ["---:" if numeric else "---" for numeric in right]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *body))
 
 
 def format_value(value: Any, digits: int = 4) -> str:
@@ -118,11 +171,6 @@ def format_value(value: Any, digits: int = 4) -> str:
     return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.{digits}g}"
 
 
-def condition_text(row: Mapping[str, Any]) -> str:
-    """The conditions of a row as one phrase, for example ``batch 4, length 72``."""
-    return ", ".join(f"{key} {format_value(value)}" for key, value in conditions(row).items())
-
-
 def with_interval(row: Mapping[str, Any], digits: int = 4) -> str:
     """``value [low … high]`` of a row; the value alone where there is no interval."""
     text = format_value(row["value"], digits)
@@ -131,17 +179,47 @@ def with_interval(row: Mapping[str, Any], digits: int = 4) -> str:
     return f"{text} [{format_value(row['low'], digits)} … {format_value(row['high'], digits)}]"
 
 
-def _metric_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    variants = list(dict.fromkeys(str(row["variant"]) for row in rows))
-    cells: dict[str, dict[str, str]] = {}
-    for row in rows:
-        cells.setdefault(condition_text(row), {})[str(row["variant"])] = _cell(row)
-    header = ["condition" if any(cells) else "", *variants]
-    lines = ([name, *(line.get(v, "") for v in variants)] for name, line in cells.items())
-    return markdown_table(header, lines)
+def _shown(rows: Rows) -> tuple[str, float]:
+    values = [float(row["value"]) for row in rows if isinstance(row["value"], (int, float))]
+    return shown_unit(values, str(rows[0]["unit"] or ""))
 
 
-def _cell(row: Mapping[str, Any]) -> str:
+def _single_table(metrics: Mapping[str, Rows]) -> str:
+    """A line for each metric, a column for each variant."""
+    variants = variants_of([row for rows in metrics.values() for row in rows])
+    lines = []
+    for metric, rows in metrics.items():
+        unit, factor = _shown(rows)
+        cells = {str(row["variant"]): _cell(row, factor) for row in rows}
+        lines.append([heading(metric, unit), *(cells.get(variant, "") for variant in variants)])
+    return markdown_table(["", *map(words, variants)], lines)
+
+
+def _metric_table(rows: Rows, factor: float) -> str:
+    """A line for each setting of the conditions, which have columns of their own.
+
+    What is alike in all rows stands above the table.
+    """
+    variants = variants_of(rows)
+    settings = [{k: format_value(v) for k, v in conditions(row).items()} for row in rows]
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    found = {key: {setting.get(key, "") for setting in settings} for key in keys}
+    alike = [key for key in keys if len(found[key]) == 1 and len(keys) > 1]
+    columns = [key for key in keys if key not in alike] or list(keys)[-1:]
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    for row, setting in zip(rows, settings, strict=True):
+        place = tuple(setting.get(key, "") for key in columns)
+        cells.setdefault(place, {})[str(row["variant"])] = _cell(row, factor)
+    header = [*map(words, columns), *map(words, variants)]
+    table = markdown_table(
+        header, ([*place, *(line.get(v, "") for v in variants)] for place, line in cells.items())
+    )
+    told = ", ".join(f"{words(key)} {settings[0][key]}" for key in alike if key not in columns)
+    return f"All with {told}.\n\n{table}" if told else table
+
+
+def _cell(row: Mapping[str, Any], factor: float = 1.0) -> str:
+    row = {k: row[k] * factor if k in _SCALED and row.get(k) is not None else row[k] for k in row}
     if "min" in row and "max" in row and row["min"] != row["max"]:
         span = f"({format_value(row['min'])} … {format_value(row['max'])})"
         return f"{format_value(row['value'])} {span}"

@@ -179,8 +179,9 @@ class Evaluator:
             return
         if len(self.journal.entries) >= self.evaluations or self.journal.seconds >= self.seconds:
             raise BudgetSpentError(
-                f"the budget of {self.evaluations} evaluations and {self.seconds / 60:.0f} minutes "
-                "is spent; give conf/search more and run it again: it goes on where it was"
+                f"the budget of {self.evaluations} evaluations and {self.seconds / 60:g} minutes "
+                "is spent; run it again with more, by --minutes or search.evaluations of "
+                "conf/search: it goes on where it was"
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.report.figure import INK, OTHERS, legend_below, new_figure, save_figure, style, three
 from pipeline.report.gates import GateResult
+from pipeline.report.rows import Rows, select
 from pipeline.report.write import format_value, markdown_table
 from pipeline.search.effect import loss_of
 from pipeline.search.greedy import Outcome
@@ -74,14 +75,26 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return best
 
 
-def draw_front(path: Path, entries: Sequence[Entry], speeds: Mapping[str, float]) -> None:
-    """Cost of the GPT's weights against its logit KL for every candidate, with the Pareto front."""
+def candidates(entries: Sequence[Entry]) -> list[dict[str, float]]:
+    """What the picture shows of the log: MB of the GPT's weights and loss of each candidate."""
+    return [
+        {"megabytes": float(entry["cost"]) / 1e6, "loss": loss_of(entry["rows"])}
+        for entry in entries
+        if entry["component"] == "gpt" and not str(entry["step"]).startswith("only ")
+    ]
+
+
+def draw_front(path: Path, found: Sequence[Mapping[str, float]], rows: Rows) -> None:
+    """Cost of the GPT's weights against its logit KL for every candidate, with the Pareto front.
+
+    Args:
+        path: the PNG.
+        found: :func:`candidates`.
+        rows: of the report, which hold the speeds.
+    """
     figure = new_figure(7.2, 4.6)
     axes = figure.add_subplot()
-    points = [
-        (float(entry["cost"]) / 1e6, loss_of(entry["rows"])) for entry in entries
-        if entry["component"] == "gpt" and not str(entry["step"]).startswith("only ")
-    ]  # fmt: skip
+    points = [(candidate["megabytes"], candidate["loss"]) for candidate in found]
     if points:
         axes.scatter(*zip(*points, strict=True), s=18, label="candidates", color=OTHERS[1])
         line = front(points)
@@ -90,6 +103,8 @@ def draw_front(path: Path, entries: Sequence[Entry], speeds: Mapping[str, float]
         legend_below(figure)
     style(axes, "KL(FP32 ‖ candidate)", "nat", "lower")
     axes.set_xlabel("weights of the GPT read a step, MB, left is better", fontsize=8)
-    text = ", ".join(f"{name} {three(value)}" for name, value in speeds.items())
+    text = ", ".join(
+        f"{row['candidate']} {three(row['value'])}" for row in select(rows, "steps_per_second")
+    )
     figure.suptitle(f"steps/s at batch 1: {text}", fontsize=9, color=INK)
     save_figure(figure, path)

@@ -12,6 +12,7 @@ from typing import Any
 
 from chattts_onnx.hearing.scoring import canonical_words, score
 from pipeline.report.figure import three
+from pipeline.report.write import heading, words
 from pipeline.speech.config import PageConfig
 from pipeline.speech.drawing import number
 from pipeline.speech.figures import MEASURES, Judgement, overall
@@ -72,16 +73,15 @@ def _figures(rows: Sequence[Mapping[str, Any]], variants: Sequence[str]) -> str:
     """A table of all metrics, three digits, each interval below its value."""
     cells = {(row["variant"], row["metric"]): row for row in overall(rows)}
     chosen = [m for m in MEASURES if any((v, m.name) in cells for v in variants)]
-    head = "".join(
-        f"<th>{escape(m.name.replace('_', ' '))} ({escape(m.unit)})</th>" for m in chosen
-    )
+    head = "".join(f'<th scope="col">{escape(heading(m.name, m.unit))}</th>' for m in chosen)
     body = "".join(
-        f"<tr><th>{escape(variant.replace('_', ' '))}</th>"
+        f'<tr><th scope="row">{escape(words(variant))}</th>'
         + "".join(_figure(cells[variant, m.name]) for m in chosen)
         + "</tr>"
         for variant in variants
     )
-    return f"<table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{body}</tbody></table>"
+    head = f'<th scope="col">variant</th>{head}'
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _figure(row: Mapping[str, Any]) -> str:
@@ -93,7 +93,7 @@ def _figure(row: Mapping[str, Any]) -> str:
 def _toggle(index: int, variant: str) -> str:
     return (
         f'<label><input type="checkbox" id="t{index}" checked autocomplete="off"> '
-        f"{escape(variant)}</label>"
+        f"{escape(words(variant))}</label>"
     )
 
 
@@ -109,7 +109,8 @@ def _sentence(cells: Sequence[Judgement], variants: Sequence[str]) -> str:
 
 def _take(index: int, variant: str, judgement: Judgement) -> str:
     utterance, errors = judgement.utterance, judgement.errors
-    head = f'<div class="v{index}"><h3>{escape(variant)}</h3>'
+    name = escape(words(variant))
+    head = f'<div class="v{index}"><h3>{name}</h3>'
     if utterance.empty:
         return f'{head}<p class="bad">nothing to hear</p></div>'
     wrong, total = errors.word_errors + errors.syllable_errors, errors.words + errors.syllables
@@ -117,8 +118,9 @@ def _take(index: int, variant: str, judgement: Judgement) -> str:
     line = utterance.line
     lang, heard = LANG[line.language], heard_html(line.text, judgement.heard, line.language)
     return (
-        f'{head}<img src="{spectrogram_uri(utterance)}" alt="spectrogram">'
-        f'<audio controls preload="none" data-variant="{index}" src="{audio_uri(utterance)}">'
+        f'{head}<img src="{spectrogram_uri(utterance)}" alt="spectrogram of {name}">'
+        f'<audio controls preload="none" aria-label="{name}: {escape(line.text)}" '
+        f'data-variant="{index}" src="{audio_uri(utterance)}">'
         f'</audio><p lang="{lang}">{heard}</p>'
         f"<small>{wrong} of {total} wrong, "
         f"P.808 {judgement.p808:.1f}, {utterance.seconds:.1f} s{state}</small></div>"

@@ -11,7 +11,7 @@ from pipeline.report.figure import new_figure, save_figure, style, three
 from pipeline.report.gates import GateResult, gates_section, verdict_line
 from pipeline.report.metrics import Metric
 from pipeline.report.rows import find, select, variants_of
-from pipeline.report.write import markdown_table, with_interval
+from pipeline.report.write import heading, markdown_table, with_interval, words
 from pipeline.speech.drawing import draw_point
 from pipeline.speech.figures import ALL, CHANGES, MEASURES, OVER_TEACHERS, overall
 
@@ -79,11 +79,12 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def figures_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
     """One line a variant, one column a metric that was measured, with intervals."""
     metrics = [metric for metric in metrics if select(rows, metric.name)]
-    header = ["variant", *(f"{metric.name} ({metric.unit})" for metric in metrics)]
+    header = ["variant", *(heading(metric.name, metric.unit) for metric in metrics)]
     lines = []
     for variant in variants_of([row for metric in metrics for row in select(rows, metric.name)]):
         found = [find(rows, variant, metric.name) for metric in metrics]
-        lines.append([variant, *("–" if row is None else with_interval(row) for row in found)])
+        cells = ("–" if row is None else with_interval(row, 3) for row in found)
+        lines.append([words(variant), *cells])
     return markdown_table(header, lines)
 
 

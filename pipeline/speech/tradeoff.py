@@ -102,11 +102,11 @@ def measured(points: Sequence[Point]) -> list[str]:
 
 
 def _line(point: Point, metrics: Sequence[str]) -> list[str]:
-    line = [point.variant, f"{point.speed:.2f}", format_value(point.over_pytorch)]
+    line = [point.variant, f"{point.speed:.2f}", format_value(point.over_pytorch, 3)]
     for metric in metrics:
         change = point.rows.get(f"{metric}_change")
-        line.append(with_interval(point.rows[metric]))
-        line.append(with_interval(change) if change else "–")
+        line.append(with_interval(point.rows[metric], 3))
+        line.append(with_interval(change, 3) if change else "–")
     return line
 
 

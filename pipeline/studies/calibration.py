@@ -164,4 +164,4 @@ def draw_study(path: Path, rows: Rows) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(workspace_command("calibration_study", __doc__, run))
+    sys.exit(workspace_command("calibration", __doc__, run))

@@ -1,7 +1,8 @@
-"""Draw the pictures of reports again, from their rows: ``python -m pipeline.studies.redraw``.
+"""Draw the pictures of reports again, from what they hold: ``python -m pipeline.studies.redraw``.
 
-For reports that take long to measure, when the style of pictures changes.  Those of ``load``
-and ``search`` show more than their rows hold, and are drawn by their own commands alone.
+For reports that take long to measure, when the style of pictures changes; ``takes``, which has
+none, gets its table anew.  ``python -m pipeline.studies.load report`` draws that of ``load``, which
+shows more than its report holds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pipeline.config import load_params
 from pipeline.core.command import command
 from pipeline.core.errors import ConfigError
 from pipeline.fidelity.validation_report import draw_validation
-from pipeline.report.rows import Rows, read_report
+from pipeline.report.rows import Report, Rows, read_report
+from pipeline.search.search_report import draw_front
 from pipeline.sensitivity.heatmap import draw_heat
 from pipeline.sensitivity.report import heats
 from pipeline.speech.figures import ALL
@@ -27,14 +29,15 @@ from pipeline.stages.speech import TITLE
 from pipeline.studies.calibration import draw_study
 from pipeline.studies.peer.report import draw_peer
 from pipeline.studies.streaming.report import draw_streaming
+from pipeline.studies.takes import write_takes
 
-Draw = Callable[[Path, Rows], None]
+Draw = Callable[[Report], Path]
 
 
 def pictures() -> dict[str, Draw]:
     """What draws the report of a name, with the lengths of this folder's ``params.yaml``."""
     benchmark = load_params(Path("params.yaml")).benchmark
-    return {
+    of_rows: dict[str, Callable[[Path, Rows], None]] = {
         "benchmark": partial(draw_benchmark, config=benchmark),
         "calibration_study": draw_study,
         "peer": partial(draw_peer, config=benchmark),
@@ -43,6 +46,25 @@ def pictures() -> dict[str, Draw]:
         "streaming": draw_streaming,
         "validation": draw_validation,
     }
+    drawn = {name: partial(_of_rows, draw) for name, draw in of_rows.items()}
+    return {**drawn, "search": _search, "takes": _takes}
+
+
+def _of_rows(draw: Callable[[Path, Rows], None], report: Report) -> Path:
+    target = report.path.with_suffix(".png")
+    draw(target, report.rows)
+    return target
+
+
+def _search(report: Report) -> Path:
+    target = report.path.with_suffix(".png")
+    draw_front(target, report.context.get("candidates", []), report.rows)
+    return target
+
+
+def _takes(report: Report) -> Path:
+    write_takes(report.path, report.context, report.rows)
+    return report.path.with_suffix(".md")
 
 
 def _speech(path: Path, rows: Rows) -> None:
@@ -61,9 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     for report in parser.parse_args(arguments).reports:
         if report.stem not in known:
             raise ConfigError(f"{report}: expected a report of one of these: {', '.join(known)}")
-        target = report.with_suffix(".png")
-        known[report.stem](target, read_report(report).rows)
-        print(target)
+        print(known[report.stem](read_report(report)))
     return 0
 
 

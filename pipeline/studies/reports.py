@@ -17,7 +17,7 @@ from pathlib import Path
 
 from chattts_onnx.errors import ChatTTSError
 from pipeline.core.atomic import write_bytes, write_json, write_text
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, PipelineError
 from pipeline.core.source import ORIGIN, read_source
 from pipeline.report.rows import read_report
 
@@ -101,9 +101,19 @@ def foreign(root: Path) -> Iterator[str]:
     for collection in COLLECTIONS:
         paths += sorted((root / "reports" / collection.folder).glob("*.json"))
     for path in paths:
-        commit = read_report(path).context.get("commit", "unknown") if path.is_file() else "none"
-        if commit != now:
-            yield f"{path.relative_to(root)}: of commit {commit[:12]}, this is {now[:12]}"
+        if (found := _origin(path)) != f"of commit {now[:12]}":
+            yield f"{path.relative_to(root)}: {found}, this is {now[:12]}"
+
+
+def _origin(path: Path) -> str:
+    if not path.is_file():
+        return "not made"
+    try:
+        commit = read_report(path).context.get("commit")
+    except PipelineError:
+        # kept as an earlier version wrote it
+        return "of an earlier form"
+    return f"of commit {commit[:12]}" if commit else "of an unknown commit"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -28,7 +28,13 @@ from pipeline.search.evaluate import SOURCE, Evaluator, search_inputs
 from pipeline.search.greedy import Greedy, Outcome
 from pipeline.search.journal import Journal
 from pipeline.search.judge import COMPONENTS, Judge
-from pipeline.search.search_report import draw_front, gate_table, steps_table, summary_section
+from pipeline.search.search_report import (
+    candidates,
+    draw_front,
+    gate_table,
+    steps_table,
+    summary_section,
+)
 from pipeline.search.space import cost, with_integer_cache
 from pipeline.search.speed import steps_per_second
 from pipeline.search.verdict import chosen_gates, verdict
@@ -102,6 +108,7 @@ def _report(
         minutes=round(journal.seconds / 60, 2), threads=params.search.threads,
         peak_memory_bytes=peak_memory_bytes(), target=outcome.config.target,
         ended=outcome.spent or ("gates kept" if all(outcome.passed.values()) else "gates broken"),
+        candidates=candidates(journal.entries),
     )  # fmt: skip
     sections = [
         summary_section(outcome, evaluator.layers),
@@ -112,7 +119,7 @@ def _report(
         workspace / REPORT, context, rows, title="Accuracy-driven search",
         sections=sections, picture=True,
     )  # fmt: skip
-    draw_front((workspace / REPORT).with_suffix(".png"), journal.entries, speeds)
+    draw_front((workspace / REPORT).with_suffix(".png"), context["candidates"], rows)
 
 
 def _bundles(evaluator: Evaluator, settings: Settings) -> dict[str, Path]:

@@ -37,8 +37,14 @@ from pipeline.core.command import command
 from pipeline.core.errors import BenchmarkError
 from pipeline.core.sentences import load_sentences
 from pipeline.core.source import read_source
-from pipeline.report.rows import Row, make_row, read_report
-from pipeline.report.write import format_value, markdown_table, report_context, write_report
+from pipeline.report.rows import Row, Rows, make_row, read_report
+from pipeline.report.write import (
+    format_value,
+    heading,
+    markdown_table,
+    report_context,
+    write_report,
+)
 
 Ints = npt.NDArray[np.int64]
 Provoke = Callable[[Ints, int, Ints], Ints]
@@ -326,7 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         print(f"{condition.name} …", file=sys.stderr, flush=True)
         rows += measure(bundle, texts, check, options.takes, condition, options.seed)
-        write_report(options.report, context, rows, title=TITLE, sections=[_table(rows), NOTES])
+        write_takes(options.report, context, rows)
     return 0
 
 
@@ -343,18 +349,19 @@ def kept_rows(path: Path, context: Mapping[str, Any], count: int) -> list[Row]:
     return list(report.rows) if same and counted == {count} else []
 
 
-def _table(rows: Sequence[Row]) -> str:
+def write_takes(path: Path, context: Mapping[str, Any], rows: Rows) -> None:
+    """The report, whose one table shows all rows."""
+    write_report(path, context, rows, title=TITLE, sections=[_table(rows), NOTES], details=False)
+
+
+def _table(rows: Rows) -> str:
     """A line for each condition."""
-    metrics = list(dict.fromkeys(str(row["metric"]) for row in rows))
-    units = {row["metric"]: row["unit"] for row in rows}
-    header = [
-        "condition",
-        *(f"{name}{f', {units[name]}' if units[name] else ''}" for name in metrics),
-    ]
+    units = {str(row["metric"]): str(row["unit"]) for row in rows}
+    header = ["Condition", *(heading(name, unit) for name, unit in units.items())]
     lines = []
     for condition in dict.fromkeys(row["condition"] for row in rows):
         own = {row["metric"]: row["value"] for row in rows if row["condition"] == condition}
-        lines.append([condition, *(format_value(own.get(name)) for name in metrics)])
+        lines.append([condition, *(format_value(own.get(name), 3) for name in units)])
     return markdown_table(header, lines)
 
 
@@ -362,18 +369,18 @@ TITLE = "Takes that went wrong"
 
 
 NOTES = """\
-- `bad`: takes of those said without a watch that are wrong: by a recogniser (over 30 % of the words
-  not heard, or silence), or by construction. `bad_caught` and `good_refused` are shares of them and
+- *Bad*: takes of those said without a watch that are wrong: by a recogniser (over 30 % of the words
+  not heard, or silence), or by construction. *bad caught* and *good refused* are shares of them and
   of the others.
-- `noticed_at`: median second of the take at which it is stopped; what is forced begins at 1.0 s.
-- `still_bad`: what is wrong when each may be drawn as often as the context says. What drops words
+- *Noticed at*: median second of the take at which it is stopped; what is forced begins at 1.0 s.
+- *Still bad*: what is wrong when each may be drawn as often as the context says. What drops words
   does so in every take until it is heard, since another take begins where the prompt ended.
-- `heard_wrong`: share of the takes which the watch let pass that `batch --check` draws again, and
-  `still_bad_checked` what is wrong after that; `hearing` is the time that it took for a take,
-  beside that of the steps of one (`speaking`), eight of which are made at once.
-- `steps_over_unwatched`: steps of all takes together, over those of the single ones. Where takes
+- *Heard wrong*: share of the takes which the watch let pass that `batch --check` draws again, and
+  *still bad checked* what is wrong after that; *hearing* is the time that it took for a take,
+  beside that of the steps of one (*speaking*), eight of which are made at once.
+- *Steps over unwatched*: steps of all takes together, over those of the single ones. Where takes
   never end, stopping them saves more than drawing them again costs.
-- `looking`: time of the looks over the time of the steps, on the machine as it was."""
+- *Looking*: time of the looks over the time of the steps, on the machine as it was."""
 
 
 if __name__ == "__main__":

@@ -103,4 +103,4 @@ def _blocks(builder: Int8Builder, graph: str, params: Params) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(workspace_command("target_proof", __doc__, run))
+    sys.exit(workspace_command("targets", __doc__, run))

@@ -181,7 +181,7 @@ def run(params: Params, workspaces: list[Path], destination: Path, mixed: bool =
             write_report(destination, context, rows, title=TITLE, sections=sections)
 
 
-@command("weight_only_ablation")
+@command("weight_only")
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; exit status 2 with a message for a named error."""
     parser = argparse.ArgumentParser(description=__doc__)

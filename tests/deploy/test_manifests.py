@@ -127,6 +127,22 @@ def test_a_release_names_the_image_that_it_pushed(tmp_path: Path) -> None:
     assert moving.returncode != 0 and not moving.stdout
 
 
+def test_the_unit_is_systemd_s_and_agrees_with_the_server(tmp_path: Path) -> None:
+    text = (DEPLOY / "systemd/chattts.service").read_text("utf-8")
+    given = re.findall(r"CHATTTS_(\w+)=(\S+)", re.sub("(?m)^#.*", "", text))
+    settings = gather(["x"], {}, {f"CHATTTS_{name}": value for name, value in given})
+    assert settings.jobs_folder == "%S/chattts"
+    (patience,) = re.findall(r"TimeoutStopSec=(\d+)", text)
+    assert int(patience) > settings.drain_seconds
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd here")
+    unit = tmp_path / "chattts.service"
+    unit.write_text(text.replace("/opt/chattts/bin/chattts-onnx", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    # an unknown key is a warning, with status 0
+    assert done.returncode == 0 and not done.stdout + done.stderr
+
+
 def test_kustomization_lists_every_manifest() -> None:
     assert sorted(load(CPU / "kustomization.yaml")["resources"]) == RESOURCES
     assert load(DEPLOY / "gpu/kustomization.yaml")["resources"] == ["../cpu"]

@@ -10,6 +10,7 @@ from mini.features import Features
 from mini.gpt_model import GUIDED_HEADS, GUIDED_LAYERS, TrainableGpt
 from mini.sizes import mini_dims
 from mini.tokenizer import build_tokenizer, vocabulary
+from mini.train_gpt import build_gpt
 from mini.voices import VOICES, coordinates
 from pipeline.reference.gpt import Gpt
 from pipeline.reference.model import _positions
@@ -129,3 +130,21 @@ def test_noise_takes_whole_stretches_and_leaves_the_sample_alone() -> None:
     start = pair.positions - 460
     assert (ids[start : start + 60] == first.codes).all()
     assert not (ids[start + 60 : start + 460] == second.codes).all()
+
+
+def test_the_gpt_hears_what_it_would_have_said_and_learns_what_it_should() -> None:
+    torch.manual_seed(0)
+    gpt = build_gpt(DIMS)
+    batch = pack([examples().plain(item) for item in CHOSEN], DIMS, None)
+    replaced = torch.zeros(len(batch.rows), dtype=torch.bool)
+    replaced[2:6] = True
+    heard = gpt.hear_itself(batch, replaced, 1e-4)
+    start = int(batch.text_mask[0].sum())
+    changed = (heard.ids != batch.ids).any(-1)
+    assert set(changed[0].nonzero()[:, 0].tolist()) <= set(range(start + 2, start + 6))
+    assert not changed[1].any()
+    # nearly without chance: what each step found most likely
+    hidden, _, _ = gpt.hidden(batch)
+    likely = gpt.gpt.head_code(hidden).view(-1, 4, 626)[..., :-1].argmax(-1)
+    assert torch.equal(heard.ids[0, start + 2 : start + 6], likely[2:6])
+    assert torch.equal(heard.targets, batch.targets)

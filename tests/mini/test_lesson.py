@@ -22,6 +22,15 @@ def test_tokens_end_with_their_phonemes_and_the_space_after() -> None:
     assert np.isclose(timed[-1].end, ENDS[-1])
 
 
+def test_pieces_of_a_word_end_with_their_own_sounds() -> None:
+    # wel, come
+    phonemes = "wˈɛlkəm"
+    timed = timed_tokens([("welcome", phonemes)], np.arange(1, 8, dtype=np.float32))
+    tokens = vocabulary()
+    assert [t.id for t in timed] == [tokens["wel"], tokens["##come"]]
+    assert [t.end for t in timed] == [4.0, 7.0]
+
+
 def test_the_token_of_a_step_is_the_one_spoken_in_its_middle() -> None:
     step = 2 * FRAME_SECONDS
     ends = np.asarray([1.0, 2.4, 4.6], dtype=np.float32) * np.float32(step)

@@ -97,3 +97,9 @@ def test_a_folder_is_keyed_by_its_content(tmp_path: Path, monkeypatch: pytest.Mo
     assert values["checkpoint"]["fingerprint"] == "f" * 64
     assert seen == [tmp_path]
     assert compose_params(["checkpoint=seeded_small"])["checkpoint"].get("fingerprint") is None
+
+
+def test_an_experiment_goes_with_any_checkpoint() -> None:
+    composed = compose_params(["checkpoint=mini", "experiment=smoke"])
+    assert composed["checkpoint"]["name"] == "mini" and composed["validate"]["prompts"] == 2
+    assert compose_params(["experiment=smoke"])["checkpoint"]["name"] == "smoke"

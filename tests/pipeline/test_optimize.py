@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline import optimize as module
-from pipeline.core.errors import ConfigError
-from pipeline.optimize import REPOSITORY, main, optimize
+from pipeline.core.errors import ConfigError, StorageError
+from pipeline.optimize import REPOSITORY, STAGES, main, optimize
 
 NOTEBOOK = REPOSITORY / "docs/tutorials/optimize.ipynb"
-TRIED = {"CHECKPOINT": "seeded_small", "PRECISION": "fp32", "OVERRIDES": ["experiment=smoke"]}
+TRIED = {"CHECKPOINT": "smoke", "PRECISION": "int8", "OVERRIDES": ["experiment=smoke"]}
 
 
 @pytest.fixture
@@ -29,9 +30,10 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         found.append(command[-1])
-        bundle = tmp_path / "workspace/bundles" / command[-1]
+        name = command[-1].removeprefix("quantize@").replace("fuse", "fp32")
+        bundle = tmp_path / "workspace/bundles" / name
         bundle.mkdir(parents=True, exist_ok=True)
-        (bundle / "manifest.json").write_text(command[-1])
+        (bundle / "manifest.json").write_text(name)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(module, "prepare", prepare)
@@ -48,12 +50,29 @@ def test_a_folder_and_overrides_reach_the_stages(
     assert main([str(weights), "--precision", "w4", "--out", str(out), "seed=3"]) == 0
     assert calls == [
         ("optimize-local", ["checkpoint=local", f"checkpoint.path={weights}", "seed=3"]),
-        "w4",
+        "quantize@w4",
     ]
     assert capsys.readouterr().out.strip() == str(out)
     assert (out / "manifest.json").read_text() == "w4"
     optimize("mini", out, "int8")
     assert (out / "manifest.json").read_text() == "int8"
+
+
+def test_every_precision_has_its_stage() -> None:
+    written = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    parts = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["precision"]
+    stages = {"fuse"} & set(written) | {f"quantize@{name}" for name in parts}
+    assert set(STAGES.values()) == stages
+
+
+def test_a_name_is_that_of_a_configuration_wherever_one_stands(
+    tmp_path: Path, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the repository has a folder of this name, and it is no checkpoint
+    monkeypatch.chdir(REPOSITORY)
+    optimize("mini", tmp_path / "out", "fp32")
+    optimize("./mini", tmp_path / "out", "fp32")
+    assert [call[0] for call in calls[::2]] == ["optimize-mini", "optimize-local"]
 
 
 def test_what_cannot_be_made_is_refused_before_work(tmp_path: Path, calls: list[Any]) -> None:
@@ -64,6 +83,8 @@ def test_what_cannot_be_made_is_refused_before_work(tmp_path: Path, calls: list[
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(ConfigError, match="no bundle"):
         optimize("mini", tmp_path)
+    with pytest.raises(StorageError, match=r"thesis\.txt"):
+        optimize("mini", tmp_path / "thesis.txt" / "out")
     assert not calls
 
 

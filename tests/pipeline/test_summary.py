@@ -45,10 +45,9 @@ def test_table_and_wav_files(
         for line in printed.splitlines()
         if len(cells := [cell.strip() for cell in line.strip("│").split("│")]) > 1
     }
-    assert lines["reference"] == ["–", "–", "9.5", *["–"] * 11]
-    assert lines["int8"] == [
-        *("2.5", "–", "54.2", "–", "–", "–", "98.76", "–", "–", "4.3", "–", "3.41", "–", "–")
-    ]
+    # what nobody measured has no column
+    assert lines["reference"] == ["–", "9.5", "–", "–", "–"]
+    assert lines["int8"] == ["2.5", "54.2", "98.76", "4.3", "3.41"]
     assert str(wav) in printed
     assert str(tmp_path / "listen.html") in printed
 

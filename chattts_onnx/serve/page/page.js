@@ -10,7 +10,8 @@ const state = { abort: null, history: [], variants: [], samples: new Map() };
 Object.assign(window, { player, pageState: state });
 
 function tell(text, phase) {
-  $("status").textContent = text;
+  // what is set once more is read aloud once more
+  if ($("status").textContent !== text) $("status").textContent = text;
   if (phase) document.body.dataset.state = phase;
 }
 
@@ -66,7 +67,7 @@ function voice(name) {
   const box = document.createElement("span");
   const choice = Object.assign(document.createElement("input"), { type: "radio", name: "voice", value: name ?? "" });
   const title = document.createElement("label");
-  title.append(choice, name ?? "No.");
+  title.append(choice, name ?? "Random no.");
   box.className = "voice";
   box.append(title);
   if (name === null) {
@@ -185,10 +186,13 @@ function remember(clip) {
   $("history").replaceChildren(...state.history.map((past) => {
     const line = document.createElement("li");
     const text = Object.assign(document.createElement("span"), { textContent: past.text, title: past.about });
-    line.append(text, button("Play", () => player.play(past)), button("Edit", () => {
+    const again = button("Play", () => player.play(past));
+    const edit = button("Edit", () => {
       $("text").value = past.text;
       $("text").focus();
-    }));
+    });
+    for (const made of [again, edit]) made.setAttribute("aria-label", `${made.textContent}: ${past.text}`);
+    line.append(text, again, edit);
     return line;
   }));
 }
@@ -213,6 +217,7 @@ function show() {
     $("time").textContent = `${clock(player.position)} / ${clock(clip.seconds)}${clip.complete ? "" : " …"}`;
     $("wave").setAttribute("aria-valuemax", clip.seconds.toFixed(1));
     $("wave").setAttribute("aria-valuenow", player.position.toFixed(1));
+    $("wave").setAttribute("aria-valuetext", `${player.position.toFixed(1)} of ${clip.seconds.toFixed(1)} seconds`);
     draw(clip);
   }
   mark(playing ? clip : null);
@@ -256,16 +261,17 @@ $("play").addEventListener("click", () => (player.playing ? player.pause() : pla
 $("again").addEventListener("click", () => player.play(player.clip));
 $("stop").addEventListener("click", () => { stop(); show(); });
 $("save").addEventListener("click", () => {
-  URL.revokeObjectURL($("save").href);
-  $("save").href = URL.createObjectURL(player.clip.wav());
+  const href = URL.createObjectURL(player.clip.wav());
+  Object.assign(document.createElement("a"), { href, download: "speech.wav" }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
 });
 $("wave").addEventListener("pointerdown", (event) => {
   const box = $("wave").getBoundingClientRect();
   if (player.clip) player.seek(((event.clientX - box.left) / box.width) * player.clip.seconds);
 });
 $("wave").addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (step) player.seek(player.position + step);
+  const step = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity }[event.key];
+  if (step) { event.preventDefault(); player.seek(player.position + step); }
   if (event.key === " ") { event.preventDefault(); $("play").click(); }
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") $("stop").click(); });

@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-@command("gpu_check")
+@command("gpu")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; exit status 2 for a named error, 1 where a task failed."""
     options = parse(arguments)

@@ -12,9 +12,9 @@ from pipeline.report.figure import (
     legend_below,
     new_figure,
     save_figure,
-    shown_unit,
     style,
 )
+from pipeline.report.write import shown_unit
 from pipeline.studies.load.analysis import variant_name
 from pipeline.studies.load.config import LoadConfig
 from pipeline.studies.load.measure import CONTINUOUS, RAMP, SOAK, Run

@@ -155,7 +155,7 @@ def compare(workspace: Path, python: Path, config: BenchmarkConfig) -> list[Row]
     return rows
 
 
-@command("bench")
+@command("peer")
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Time every variant beside the official package.")

@@ -30,7 +30,7 @@ def test_every_file_fits_the_dataclass_and_begins_with_a_comment(name: str) -> N
 
 
 def test_all_files_are_known() -> None:
-    assert {path.stem for path in CONF.glob("*.yaml")} == {*NAMES, *OUTLIERS}
+    assert {path.stem for path in CONF.glob("*.yaml")} == {*NAMES, *OUTLIERS, "smoke"}
 
 
 @pytest.mark.parametrize(("name", "plain"), OUTLIERS.items())

@@ -137,3 +137,14 @@ def test_a_write_that_numpy_cut_short_is_named(tmp_path: Path) -> None:
 def test_another_error_of_the_system_is_no_storage_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic.output_directory(tmp_path / "folder"):
         (tmp_path / "missing").read_bytes()
+
+
+def test_a_path_that_cannot_be_made_is_a_named_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "out", tmp_path / "file" / "deeper" / "out"):
+        with pytest.raises(StorageError, match="expected a path that may be made"):
+            atomic.write_text(place, "")
+        named = pytest.raises(StorageError, match=str(tmp_path / "file"))
+        with named, atomic.output_directory(place):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

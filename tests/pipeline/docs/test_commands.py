@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline.docs import checking, stand_ins
 from tests.pipeline.docs.blocks import Block, read_blocks
@@ -27,6 +28,7 @@ REASONS = {
     "takes minutes",
 }
 ENOUGH = 22
+_DVC_TARGET = re.compile(r"\bdvc (?:checkout|fetch|pull|push|repro) ([\w@/.]+)")
 _TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 # Read by commands, and not part of the project that only runs stages.
 FURTHER = (
@@ -46,6 +48,17 @@ def pages() -> list[str]:
 def test_commands_exist_and_take_their_options(name: str) -> None:
     for block in read_blocks(ROOT / name):
         assert not list(checking.faults(block)), f"{name}:{block.line}"
+
+
+def test_what_dvc_is_asked_for_is_a_stage_or_an_output() -> None:
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    known = {*lock, *(out["path"] for stage in lock.values() for out in stage.get("outs", ()))}
+    named = {
+        (name, target)
+        for name in pages()
+        for target in _DVC_TARGET.findall((ROOT / name).read_text(encoding="utf-8"))
+    }
+    assert named and not [found for found in named if found[1] not in known]
 
 
 def test_what_is_not_run_has_a_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from pipeline.reference.gfsq import GroupedResidualFSQ, ResidualFSQ
@@ -45,6 +46,24 @@ def test_encode_follows_the_rules() -> None:
             levels = [round(math.tanh(v / scale) * 2.002) for v in rest]
             assert index == sum((level + 2) * 5**d for d, level in enumerate(levels))
             rest = [v - level / 2 * scale for v, level in zip(rest, levels, strict=True)]
+
+
+@pytest.mark.parametrize("level", [2, 4, 8])
+def test_even_levels_are_all_reached_and_nothing_else(level: int) -> None:
+    """An even number has no middle level: the range lies half a step lower, around the same 0."""
+    rvq = ResidualFSQ(8, (level,), 2)
+    x = torch.linspace(-4, 4, 501)[:, None]
+    with torch.inference_mode():
+        found = torch.round(rvq.bound(x))
+        assert found.unique().tolist() == list(range(-level // 2, level // 2))
+        torch.testing.assert_close(rvq.bound(torch.zeros(1)), torch.zeros(1), atol=1e-6, rtol=0)
+        half, offset = (level - 1) * 1.001 / 2, 0.5
+        shift = math.atanh(offset / half)
+        expected = [math.tanh(v + shift) * half - offset for v in x[:, 0].tolist()]
+        torch.testing.assert_close(rvq.bound(x)[:, 0], torch.tensor(expected), atol=1e-5, rtol=0)
+        codes = rvq.encode(torch.randn(1, 50, 8))
+        assert codes.min() >= 0 and codes.max() < level
+        assert rvq.decode(codes).shape == (1, 50, 8)
 
 
 def test_codes_are_ordered_group_by_group() -> None:

@@ -11,10 +11,10 @@ from pipeline.report.figure import (
     Panel,
     colour,
     draw_panels,
-    shown_unit,
     three,
 )
 from pipeline.report.rows import make_row
+from pipeline.report.write import shown_unit
 
 
 def test_gaps_zeros_and_empty_panels_are_drawn(tmp_path: Path) -> None:

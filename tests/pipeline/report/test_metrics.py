@@ -18,6 +18,12 @@ def test_a_table_is_made_of_what_metrics_say() -> None:
     assert SPEED.row("a", 3.0, batch=1) == make_row("a", "speed", 3.0, "1/s", batch=1)
 
 
+def test_what_nobody_measured_has_no_column() -> None:
+    table = metrics_table([SIZE.row("fp32_other_seeds", 1e6)], (SIZE, SPEED))
+    assert table.splitlines()[0] == "| variant | size, MB ↓ |"
+    assert table.splitlines()[2:] == ["| fp32 other seeds | 1.0 |"]
+
+
 def test_every_headline_says_which_way_is_better() -> None:
     assert len({metric.title for metric in COLUMNS}) == len(COLUMNS)
     assert all(metric.better for metric in COLUMNS)

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.report.rows import make_row
+from pipeline.report.rows import REQUIRED, make_row
 from pipeline.report.write import (
     checkpoint_context,
     format_value,
+    heading,
+    render_markdown,
     report_context,
     write_report,
 )
 
+REPORTS = Path(__file__).resolve().parents[3] / "reports"
 CHECKPOINT = {
     "name": "mini",
     "kind": "seeded",
@@ -37,10 +40,10 @@ def test_json_and_markdown_of_one_name(tmp_path: Path) -> None:
     text = path.with_suffix(".md").read_text()
     assert text.startswith("# Bench\n")
     assert "## Mine" in text
-    assert "| condition | fp32 | int8 |" in text
-    assert "| batch 1 | 0.5 (0.4 … 0.6) | 0.25 |" in text
-    assert "| batch 4 | 2 |  |" in text
-    assert "123,456" in text
+    assert "## RTF, s/s\n\n| batch | fp32 | int8 |\n| --- | ---: | ---: |" in text
+    assert "| 1 | 0.5 (0.4 … 0.6) | 0.25 |" in text
+    assert "| 4 | 2 |  |" in text
+    assert "## Of the whole\n\n|  | fp32 |\n| --- | ---: |\n| Size, kB | 123.5 |" in text
     assert sorted(p.name for p in path.parent.iterdir()) == ["benchmark.json", "benchmark.md"]
 
 
@@ -107,6 +110,57 @@ def test_a_report_begins_with_its_verdict_and_ends_with_the_machine(tmp_path: Pa
     rows = [make_row("a", "m", 1.0, "s")]
     write_report(path, {"machine": {"cpu": "x"}}, rows, sections=sections, picture=True)
     text = path.with_suffix(".md").read_text()
-    places = ["**w4", "![Speed](speed.png)", "## Notes", "## m (s)", "## Made on", "- machine"]
+    places = [
+        "**w4",
+        "![Speed](speed.png)",
+        "## Notes",
+        "## Of the whole",
+        "| M, s | 1 |",
+        "## Made on",
+        "- machine",
+    ]
     found = [text.index(place) for place in places]
     assert found == sorted(found)
+
+
+def test_what_is_alike_in_all_rows_is_said_once() -> None:
+    where = {"cases": 3, "provider": "CPU"}
+    rows = [
+        make_row("plain", "max_error", 1e-6, "", graph=graph, level=level, **where)
+        for graph in ("gpt", "vocos")
+        for level in ("basic", "all")
+    ]
+    text = render_markdown("Export", {}, rows)
+    assert "## Max error\n\nAll with cases 3, provider CPU.\n\n| graph | level | plain |" in text
+    assert "| --- | --- | ---: |" in text and "| vocos | all | 1e-06 |" in text
+
+
+def test_rows_that_are_all_of_one_setting_keep_a_condition() -> None:
+    rows = [make_row(v, "steps_per_second", 5.0, "1/s", batch=1, length=7) for v in "ab"]
+    text = render_markdown("Speed", {}, rows)
+    assert "All with batch 1.\n\n| length | a | b |\n| --- | ---: | ---: |\n| 7 | 5 | 5 |" in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "shown"),
+    [
+        ("kl_divergence", "nat", "KL divergence, nat"),
+        ("peak_memory_bytes", "MB", "Peak memory, MB"),
+        ("first_audio_p99_seconds", "ms", "First audio P99, ms"),
+        ("max_error", "", "Max error"),
+        ("kept_fp32", "1", "Kept fp32"),
+        ("nodes", "nodes", "Nodes"),
+        ("steps_per_second", "1/s", "Steps per second"),
+    ],
+)
+def test_headings_are_for_people(metric: str, unit: str, shown: str) -> None:
+    assert heading(metric, unit) == shown
+
+
+def test_no_kept_report_has_empty_brackets_for_a_unit() -> None:
+    for path in REPORTS.rglob("*.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows = found.get("rows") if isinstance(found, dict) else None
+        if rows and REQUIRED[0] in rows[0]:
+            text = render_markdown(path.stem, {}, rows)
+            assert "()" not in text and "(1)" not in text, path

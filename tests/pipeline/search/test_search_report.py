@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.search.search_report import draw_front, front
+from pipeline.report.rows import make_row
+from pipeline.search.search_report import candidates, draw_front, front
 from pipeline.studies.calibration import enough, sizes, subsets
 
 
@@ -21,9 +22,10 @@ def test_picture(tmp_path: Path) -> None:
         {"component": "gpt", "step": "start", "cost": 1.0, "rows": [row]},
         {"component": "gpt", "step": "all", "cost": 2.0, "rows": [{**row, "value": 0.01}]},
     ]
-    draw_front(tmp_path / "a.png", entries, {"fp32": 40.0})
+    speeds = [make_row("int8", "steps_per_second", 40.0, "1/s", candidate="fp32")]
+    draw_front(tmp_path / "a.png", candidates(entries), speeds)
     ignored = {"component": "gpt", "step": "only x", "cost": 9.0, "rows": [row]}
-    draw_front(tmp_path / "b.png", [*entries, ignored], {"fp32": 40.0})
+    draw_front(tmp_path / "b.png", candidates([*entries, ignored]), speeds)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

@@ -108,12 +108,20 @@ def test_a_browser_shows_and_plays_it(page: Any, tmp_path: Path) -> None:
     assert not any(cell.is_displayed() for cell in cells)
     assert page.find_element("css selector", "#speech .v0").is_displayed()
 
-    # blind: names are hidden until the votes are shown
+    names = {str(player.get_attribute("aria-label")).partition(":")[0] for player in players}
+    assert names == {"fp32", "int8"}
+
+    # blind: of what is shown, names are hidden until the votes are shown
+    page.find_element("id", "begin").click()
+    assert "show two variants" in page.find_element("id", "question").text
+    page.find_element("id", "t1").click()
     page.find_element("id", "begin").click()
     assert not page.find_element("id", "speech").is_displayed()
-    page.find_element("id", "hear0").click()
-    page.find_element("css selector", "[data-vote='0']").click()
+    # by keys alone: the focus follows
+    assert page.switch_to.active_element.get_attribute("id") == "hear0"
+    page.switch_to.active_element.send_keys("b1")
     page.find_element("css selector", "[data-vote='']").click()
+    assert page.find_element("id", "question").text.startswith("3. ")
     assert not page.find_element("id", "tally").text
     page.find_element("id", "end").click()
     tally = page.find_element("id", "tally").text

@@ -37,7 +37,7 @@ def test_speed_and_quality_meet(speech: list[dict[str, Any]], tmp_path: Path) ->
         ("int8", 2.5, 5.0),
     ]
     text = render_tradeoff(points, "fp32", random_weights=False)
-    assert "| int8 | 2.50 | 5 | 3.25 | -0.25 | 33.33 | 33.33 |" in text
+    assert "| int8 | 2.50 | 5 | 3.25 | -0.25 | 33.3 | 33.3 |" in text
     assert "Random weights" not in text
     assert "Random weights" in render_tradeoff(points, "fp32", random_weights=True)
     draw_tradeoff(tmp_path / "tradeoff.png", points, "fp32", "title")

@@ -135,7 +135,7 @@ def traced_once() -> Iterator[None]:
 @example(
     Case(
         2, 1, 2, 16, 72, 1, frozenset({"bias", "norm.weight"}), zero=True, width=48, books=(6, 2),
-        levels=(3, 3), convnext=(24, 40), spectrum=(80, 512), spare=37, tied=True, across=True,
+        levels=(4, 4), convnext=(24, 40), spectrum=(80, 512), spare=37, tied=True, across=True,
     )
 )  # fmt: skip
 @given(CASES)

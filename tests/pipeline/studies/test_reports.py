@@ -81,4 +81,6 @@ def test_what_is_of_another_commit_is_told(
     origin.write_text(json.dumps({"commit": head}))
     collect(tmp_path, THOROUGH)
     assert not any("thorough" in line for line in foreign(tmp_path))
+    (tmp_path / "reports/thorough/speech.json").write_text('{"nodes": {}}')
+    assert any("thorough/speech.json: of an earlier form" in line for line in foreign(tmp_path))
     assert main(["other"]) == 2

@@ -45,6 +45,8 @@ def breed(
         changed: bytes = atheris.Mutate(data, longest)
         return changed
 
-    arguments = ["fuzz", str(corpus), f"-runs={inputs}", f"-seed={seed}", *_OPTIONS]
+    # what it finds slow it would leave in the working folder
+    own = (f"-runs={inputs}", f"-seed={seed}", f"-artifact_prefix={folder}/")
+    arguments = ["fuzz", str(corpus), *own, *_OPTIONS]
     atheris.Setup(arguments, search, custom_mutator=mutate)
     atheris.Fuzz()

@@ -58,7 +58,13 @@ def paced(body: OpenAISpeechBody) -> SpeechOptions:
     return {"speed": None, "tempo": body.speed if tempo is None else tempo}
 
 
-@router.post("/audio/speech", responses=_ANSWERS, response_class=Response, response_model=None)
+@router.post(
+    "/audio/speech",
+    responses=_ANSWERS,
+    response_class=Response,
+    response_model=None,
+    summary="Speak a text, in OpenAI's shape",
+)
 async def create_speech(service: Service, body: OpenAISpeechBody) -> Any:
     """Speech of a text in the shape of OpenAI's API, as audio or as server-sent events."""
     if body.response_format == "aac":

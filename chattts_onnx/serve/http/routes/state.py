@@ -44,7 +44,9 @@ def metrics(counted: Counted) -> Response:
     return Response(counted.text(), media_type=metrics_.CONTENT_TYPE)
 
 
-@router.post("/admin/reload", tags=["admin"], responses=errors(403, 404, 500))
+@router.post(
+    "/admin/reload", tags=["admin"], responses=errors(403, 404, 500), summary="Exchange the bundles"
+)
 def reload(service: Service, variant: str | None = None) -> Any:
     """Open the bundles' folders anew and give them to requests from now on; requests under way
     keep theirs.  On an error the old bundle goes on serving.  Needs an admin key."""
