@@ -184,13 +184,13 @@ class _Drawing:
         columns = (settings.temperature, settings.top_p, settings.penalty, settings.top_k)
         drawn = (logits, self.history, self.uniforms, *columns, self.forbid_end)
         self._kept = (*inputs, *drawn)
-        self.positions = Positions(slots, slots, *map(_address, inputs))
-        self.draws = Draws(*sizes, decoder.model.end_token, *map(_address, drawn))
-        self.results = tuple(map(_address, (hidden, logits, self.tokens)))
+        self.positions = Positions(slots, slots, *_addresses(*inputs))
+        self.draws = Draws(*sizes, decoder.model.end_token, *_addresses(*drawn))
+        self.results = _addresses(hidden, logits, self.tokens)
 
 
-def _address(array: npt.NDArray[Any]) -> int:
-    return int(array.ctypes.data)
+def _addresses(*arrays: npt.NDArray[Any]) -> list[int]:
+    return [int(array.ctypes.data) for array in arrays]
 
 
 def run_rows(
