@@ -83,9 +83,9 @@ def engines(workspace: Path, variants: Sequence[str], threads: int, seed: int) -
     found: Engines = []
     for variant in variants:
         bundle = str(workspace / "bundles" / variant)
-        for name, (count, environment) in forms(threads).items():
+        for name, (count, variables) in forms(threads).items():
             spec = EngineSpec(f"{variant} {name}", "bundle", bundle, count, seed)
-            settings = (f"{key}={value}" for key, value in environment.items())
+            settings = (f"{key}={value}" for key, value in variables.items())
             found.append((spec, ("env", *settings, *COMMAND)))
     for kind, (module, environment) in PEERS.items():
         # not resolved: a virtual environment's interpreter is a link
