@@ -39,13 +39,12 @@ def profile_sections(rows: Rows, context: Mapping[str, Any]) -> list[str]:
     for requests, length in cases:
         table = _table(rows, {"requests": requests, "length": length})
         blocks.append(f"## {requests} at once, {length} positions: ms a step\n\n{table}")
-    blocks.append(f"## Weights that a step reads: MB\n\n{_parts(rows, cases[0])}")
+    blocks.append(f"## Weights that a step reads: MB\n\n{_parts(rows, *cases[0])}")
     return [*blocks, f"## How it is measured\n\n{NOTES}"]
 
 
-def _parts(rows: Rows, case: tuple[int, int]) -> str:
-    where = dict(zip(("requests", "length"), case, strict=True))
-    found = select(rows, "weight_part_bytes", **where)
+def _parts(rows: Rows, requests: int, length: int) -> str:
+    found = select(rows, "weight_part_bytes", requests=requests, length=length)
     parts = list(dict.fromkeys(row["part"] for row in found))
     lines = []
     for variant in variants_of(found):
