@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.core.atomic import output_directory
 from pipeline.core.command import command
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, require_one_of
 from pipeline.workspace import REPOSITORY, prepare
 
 STAGES = {"fp32": "fuse", "fp16": "fp16", "int8": "int8", "w8": "w8", "w4": "w4"}
@@ -46,8 +46,7 @@ def optimize(
     Raises:
         ConfigError: an argument is wrong, or a stage failed, which has said why.
     """
-    if precision not in STAGES:
-        raise ConfigError(f"precision: found {precision!r}, expected one of {', '.join(STAGES)}")
+    require_one_of("precision", precision, STAGES)
     target = Path(out).absolute()
     if target.exists() and not (target / MANIFEST).is_file() and not _empty(target):
         raise ConfigError(f"{out}: found something that is no bundle, expected a new folder")
