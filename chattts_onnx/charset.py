@@ -145,8 +145,8 @@ def _decoded(
             found = f"NUL characters, as UTF-16 does that is read as {name.upper()}"
             raise InputError(f"{where} holds {found}; {hint}.")
         if not (mark or encoding):
-            if (found := _other_encoding(seen[-_LONGEST_RUN:] + text)) is not None:
-                raise InputError(f"{where} holds {found} that is read as {name.upper()}; {hint}.")
+            if (other := _other_encoding(seen[-_LONGEST_RUN:] + text)) is not None:
+                raise InputError(f"{where} holds {other} that is read as {name.upper()}; {hint}.")
             seen = text
         if text:
             yield require_text(text, where, hint)  # UTF-7 can write halves of characters
