@@ -29,7 +29,7 @@ _MARKS = (
 )
 # What Python has as encodings and nobody writes a text in.
 _NO_CHARSETS = {
-    "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined", "charmap", "utf-7",
+    "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined", "charmap",
 }  # fmt: skip
 # gb2312 is what many files in its supersets say that they are.
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "ascii": "utf-8", "shift_jis": "cp932"}
@@ -41,6 +41,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # No text has these by itself, not even a terminal's; Chinese in UTF-16 without a mark is ASCII but
 # for them, and ISO-2022 is ASCII throughout.
 _UNTOLD = re.compile("[\x01-\x06\x0e-\x19\x1c-\x1f]|\x1b\\$")
+# The other encodings that are ASCII throughout.  A run of UTF-7 is base64 of UTF-16, so it is one
+# where it means letters; "+iPhone" is none.
+_HZ = re.compile(r"~\{(?:[!-w][!-~]){1,120}~\}")
+_UTF_7 = re.compile(
+    r"\+A[K-P]\w-|(?<![\w+/])\+(?=[+/\w]*[a-z0-9][A-Z])[A-Za-z0-9+/]{6,}(?![\w+/=])", re.ASCII
+)
+_LETTERS = re.compile(
+    "[ -~\xa0-\u058f\u2010-\u2027\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uff65]+"
+)
+_LONGEST_RUN = 256  # of what may lie across two blocks
 _BLOCK = 1 << 16
 HINT = "save it as UTF-8, or name its encoding, such as --encoding gb18030"
 
@@ -122,6 +132,7 @@ def _decoded(
     if own and not mark and not encoding and not _is_utf8(head):
         name = known(own)
     decoder, place, block, final = codecs.getincrementaldecoder(name)(), mark, head[mark:], False
+    seen = ""
     while True:
         try:
             text = decoder.decode(block, final)
@@ -133,11 +144,12 @@ def _decoded(
         if "\0" in text:
             found = f"NUL characters, as UTF-16 does that is read as {name.upper()}"
             raise InputError(f"{where} holds {found}; {hint}.")
-        if not (mark or encoding) and (control := _UNTOLD.search(text)) is not None:
-            found = f"U+{ord(control.group()[0]):04X}, as UTF-16 or ISO-2022 does"
-            raise InputError(f"{where} holds {found} that is read as {name.upper()}; {hint}.")
+        if not (mark or encoding):
+            if (other := _other_encoding(seen[-_LONGEST_RUN:] + text)) is not None:
+                raise InputError(f"{where} holds {other} that is read as {name.upper()}; {hint}.")
+            seen = text
         if text:
-            yield text
+            yield require_text(text, where, hint)  # UTF-7 can write halves of characters
         if final:
             return
         place += len(block)
@@ -151,3 +163,22 @@ def _is_utf8(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _other_encoding(text: str) -> str | None:
+    """What in ``text`` only another encoding writes, and which one; None where nothing does."""
+    if (control := _UNTOLD.search(text)) is not None:
+        return f"U+{ord(control.group()[0]):04X}, as UTF-16 or ISO-2022 does"
+    if (run := _HZ.search(text)) is not None:
+        return f"{brief(run.group())}, as HZ does"
+    for run in _UTF_7.finditer(text):
+        if _is_utf_7(run.group()):
+            return f"{brief(run.group())}, as UTF-7 does"
+    return None
+
+
+def _is_utf_7(run: str) -> bool:
+    try:
+        return _LETTERS.fullmatch(run.encode().decode("utf-7")) is not None
+    except UnicodeDecodeError:
+        return False

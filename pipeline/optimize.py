@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.core.atomic import output_directory
 from pipeline.core.command import command
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, require_one_of
 from pipeline.workspace import REPOSITORY, prepare
 
 STAGES = {"fp32": "fuse", **{name: f"quantize@{name}" for name in ("fp16", "int8", "w8", "w4")}}
@@ -48,8 +48,7 @@ def optimize(
         ConfigError: an argument is wrong, or a stage failed, which has said why.
         StorageError: there is no room for ``out``, or no permission; told before the stages run.
     """
-    if precision not in STAGES:
-        raise ConfigError(f"precision: found {precision!r}, expected one of {', '.join(STAGES)}")
+    require_one_of("precision", precision, STAGES)
     target = Path(out).absolute()
     if target.exists() and not (target / MANIFEST).is_file() and not _empty(target):
         raise ConfigError(f"{out}: found something that is no bundle, expected a new folder")

@@ -177,7 +177,6 @@ class _Limited:
     def release(self) -> None:
         """The request is answered; nothing is held of its body."""
         self._pending[self.owner] -= self._seen
-        self._seen = 0
 
 
 def _too_large(most: int) -> TooLargeError:

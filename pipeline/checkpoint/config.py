@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chattts_onnx.format.abilities import LANGUAGES, OPTIONS
 from pipeline.checkpoint.outliers import OutliersConfig
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, require_one_of
 
 KINDS = ("hub", "local", "seeded")
 VOCABULARIES = ("compact", "official")
@@ -92,10 +92,7 @@ class SeededConfig:
                 f"vq_levels: found {self.vq_levels}, expected the same level, at least 2, on "
                 "every axis"
             )
-        if self.vocabulary not in VOCABULARIES:
-            raise ConfigError(
-                f"vocabulary: found {self.vocabulary!r}, expected one of {', '.join(VOCABULARIES)}"
-            )
+        require_one_of("vocabulary", self.vocabulary, VOCABULARIES)
 
 
 @dataclass(frozen=True)
@@ -180,8 +177,7 @@ class CheckpointConfig:
     outliers: OutliersConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"kind: found {self.kind!r}, expected one of {', '.join(KINDS)}")
+        require_one_of("kind", self.kind, KINDS)
         needed = {"hub": ("repo", "revision", "files"), "local": ("path",), "seeded": ("seeded",)}
         for name in needed[self.kind]:
             if not getattr(self, name):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chattts_onnx.errors import ChatTTSError
+from chattts_onnx.untrusted import brief
 
 
 class PipelineError(ChatTTSError):
@@ -11,6 +14,13 @@ class PipelineError(ChatTTSError):
 
 class ConfigError(PipelineError):
     """A parameter is missing, unknown, or has the wrong type or value."""
+
+
+def require_one_of(name: str, found: object, known: Iterable[object]) -> None:
+    """:class:`ConfigError` where the parameter ``name`` is none of those there are."""
+    if found not in (choices := list(known)):
+        expected = ", ".join(map(str, choices))
+        raise ConfigError(f"{name}: found {brief(found)}, expected one of {expected}")
 
 
 class StorageError(PipelineError):

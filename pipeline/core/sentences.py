@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chattts_onnx.untrusted import brief, parse_json, read_limited
-from pipeline.core.errors import ConfigError
+from chattts_onnx.untrusted import parse_json, read_limited
+from pipeline.core.errors import ConfigError, require_one_of
 from pipeline.core.strict import parse_strictly
 
 _MAX_BYTES = 64 << 20
@@ -39,10 +39,7 @@ class Sentence:
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise ConfigError("text: found nothing to say")
-        if self.language not in LANGUAGES:
-            raise ConfigError(
-                f"language: found {brief(self.language)}, expected one of {', '.join(LANGUAGES)}"
-            )
+        require_one_of("language", self.language, LANGUAGES)
 
 
 def load_sentences(path: Path, minimum: int = 1) -> list[Sentence]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ORIGIN = Path("build/origin.json")
 """Where a workspace notes which commit its reports are of."""
+_TOP = Path(__file__).resolve().parents[2]
 # What the pipeline itself rewrites while it runs is no change of its source.
 RESULTS = ("reports", "dvc.lock")
 
@@ -30,7 +31,9 @@ class Source:
 
 def read_source(folder: Path) -> Source:
     """The commit that is checked out and what differs from it; never raises."""
-    commit = _git(folder, "rev-parse", "HEAD")
+    # A source archive may lie in a repository of something else.
+    archive = folder.resolve().is_relative_to(_TOP) and not (_TOP / ".git").exists()
+    commit = None if archive else _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return Source("unknown", [])
     outside = [f":(exclude,top){name}" for name in RESULTS]

@@ -89,3 +89,33 @@ def common_prefix(first: str, second: str) -> str:
             break
         shared.append(a)
     return ".".join(shared)
+
+
+def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    """An initializer of ``graph``; one that exists under this name is returned as it is."""
+    if name in graph.initializers:
+        return graph.initializers[name]
+    # (ascontiguousarray would make [1] of a scalar, which per-tensor scales are.)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
+    value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype))
+    value.shape = ir.Shape(array.shape)
+    graph.initializers[name] = value
+    return value
+
+
+def insert_behind(graph: ir.Graph, node: ir.Node, follower: ir.Node) -> None:
+    """Put ``follower``, which reads what ``node`` writes, between it and all others.
+
+    The follower's result takes the name, so that what is known of the tensor stays true.
+    """
+    value, result = node.outputs[0], follower.outputs[0]
+    result.shape, result.type = value.shape, value.type
+    uses = [use for use in value.uses() if use.node is not follower]
+    graph.insert_after(node, follower)
+    for use in uses:
+        use.node.replace_input_with(use.idx, result)
+    name = value.name
+    value.name, result.name = f"{name}/before_{follower.op_type.lower()}", name
+    for index, output in enumerate(graph.outputs):
+        if output is value:
+            graph.outputs[index] = result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, require_one_of
 from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.targets import TARGETS
 
@@ -139,16 +139,11 @@ class Int8Config:
     cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
-        _one_of("target", self.target, tuple(TARGETS))
-        _one_of("calibrator", self.calibrator, CALIBRATORS)
+        require_one_of("target", self.target, tuple(TARGETS))
+        require_one_of("calibrator", self.calibrator, CALIBRATORS)
         for op_type in self.op_types:
-            _one_of("op_types", op_type, OP_TYPES)
+            require_one_of("op_types", op_type, OP_TYPES)
         if not 50 < self.percentile <= 100:
             raise ConfigError(
                 f"percentile: found {self.percentile}, expected more than 50 and at most 100"
             )
-
-
-def _one_of(name: str, found: str, known: tuple[str, ...]) -> None:
-    if found not in known:
-        raise ConfigError(f"{name}: found {found!r}, expected one of {', '.join(known)}")

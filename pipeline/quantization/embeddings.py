@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from pipeline.graphs.edit import add_constant
 from pipeline.graphs.files import matching_pattern
-from pipeline.quantization.int8.qdq import constant
 from pipeline.quantization.integers import quantize_weight
 
 ROW_LIMIT = 127
@@ -55,8 +55,8 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     name = table.name or ""
     if f"{name}/quantized" not in graph.initializers:
         integers, scales = quantize_weight(table.const_value.numpy(), 0, ROW_LIMIT)
-        constant(graph, f"{name}/quantized", integers)
-        constant(graph, f"{name}/scale", scales[:, None].astype(np.float32))
+        add_constant(graph, f"{name}/quantized", integers)
+        add_constant(graph, f"{name}/scale", scales[:, None].astype(np.float32))
     rows = ir.node("Gather", [graph.initializers[f"{name}/quantized"], ids])
     scale = ir.node("Gather", [graph.initializers[f"{name}/scale"], ids])
     real = ir.node("Cast", [rows.outputs[0]], attributes={"to": int(ir.DataType.FLOAT)})

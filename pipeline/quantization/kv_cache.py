@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from chattts_onnx.format.manifest import ModelInfo
 from pipeline.core.errors import ConfigError, QuantizationError
+from pipeline.graphs.edit import add_constant
 from pipeline.graphs.probe import Feeds, TensorProbe
-from pipeline.quantization.int8.qdq import constant
 
 Array = NDArray[Any]
 
@@ -134,7 +134,7 @@ def _quantize_attention(graph: ir.Graph, node: ir.Node, scales: Array) -> None:
     node.resize_inputs(max(_SCALES) + 1)
     for index, part, values in zip(_SCALES, PARTS, scales[layer], strict=True):
         name = f"layers.{layer}.{part}_cache.scale"
-        node.replace_input_with(index, constant(graph, name, values[None, :, None, :]))
+        node.replace_input_with(index, add_constant(graph, name, values[None, :, None, :]))
     for part in ("k", "v"):
         node.attributes.add(ir.AttrString(f"{part}_quant_type", "PER_CHANNEL"))
     node.attributes.add(ir.AttrInt64("kv_cache_bit_width", 8))

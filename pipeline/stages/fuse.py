@@ -13,7 +13,7 @@ from pipeline.checkpoint.dims import load_dims
 from pipeline.checkpoint.record import read_record
 from pipeline.config import Params
 from pipeline.core import atomic
-from pipeline.core.errors import ConfigError, FusionError
+from pipeline.core.errors import FusionError, require_one_of
 from pipeline.fusion import balance
 from pipeline.fusion.config import FuseConfig
 from pipeline.fusion.parity import check_fused
@@ -101,8 +101,7 @@ def check_disabled(config: FuseConfig) -> None:
     """
     known = [*(rule.name for rule in all_rules()), balance.NAME]
     for name in config.disabled:
-        if name not in known:
-            raise ConfigError(f"fuse.disabled: found '{name}', expected one of {', '.join(known)}")
+        require_one_of("fuse.disabled", name, known)
 
 
 if __name__ == "__main__":

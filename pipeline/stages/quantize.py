@@ -24,7 +24,7 @@ from chattts_onnx.format.manifest import Manifest, ModelInfo
 from pipeline.bundles import derive_bundle
 from pipeline.config import Params
 from pipeline.core.atomic import output_directory, write_json
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, require_one_of
 from pipeline.graphs.probe import Feeds
 from pipeline.quantization.calibration.recorder import PROVIDERS, record
 from pipeline.quantization.calibration.recording import Recording, graph_feeds
@@ -224,8 +224,7 @@ def run(params: Params, workspace: Path, variant: str) -> None:
         QuantizationError: see the builders.
     """
     known = [entry.name for entry in fields(params.precision)]
-    if variant not in known:
-        raise ConfigError(f"variant: found {variant!r}, expected one of {', '.join(known)}")
+    require_one_of("variant", variant, known)
     config = getattr(params.precision, variant)
     task = Task(variant, params, workspace)
     results: dict[str, Any] = {}

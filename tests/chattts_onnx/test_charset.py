@@ -14,7 +14,7 @@ from chattts_onnx import Bundle, InputError
 from chattts_onnx.charset import argument, declared, decode, known, read_blocks, require_text
 
 TEXT = "你好，world — ça va? 한국"
-CHINESE = ["gb18030", "gbk", "gb2312", "big5", "cp936", "hz", "euc-jp", "shift_jis", "iso-2022-jp"]
+CHINESE = ["gb18030", "gbk", "gb2312", "big5", "cp936", "hz", "euc-jp", "shift_jis", "utf-7"]
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,8 @@ def test_a_named_encoding_is_used_and_an_unnamed_one_refused(encoding: str) -> N
     data = text.encode(encoding)
     assert decode(data, "it", encoding) == text
     assert decode(data, "it", f" {encoding.upper()} ") == text
-    if data.isascii():  # escapes of 7 bits are UTF-8 as well
-        return
-    with pytest.raises(InputError, match=r"it is not UTF-8 text \(0x.. at byte 0\); save it as"):
+    why = rf"as {encoding.upper()} does" if data.isascii() else r"UTF-8 text \(0x.. at byte 0\)"
+    with pytest.raises(InputError, match=rf"it (is not|holds) .*{why}.*; save it as"):
         decode(data, "it")
 
 
@@ -70,6 +69,26 @@ def test_other_encodings_that_look_like_ascii_are_refused(encoding: str) -> None
     assert decode(b"\x1b[1mbold\x1b(B\x1b[m\a\b\x1a", "it")
 
 
+@pytest.mark.parametrize("encoding", ["hz", "utf-7"])
+def test_runs_of_seven_bits_are_found_wherever_they_lie(encoding: str) -> None:
+    for text in ("你好", "a 价格 b", "Привет мир", "今天天气很好。"):
+        data = b"x" * 65_530 + b" " + text.encode(encoding)
+        with pytest.raises(InputError, match=f"as {encoding.upper()} does"):
+            list(read_blocks(io.BytesIO(data), "it"))
+    with pytest.raises(InputError, match="as UTF-7 does"):
+        decode("ça va déjà".encode("utf-7"), "it")
+    with pytest.raises(InputError, match="no Unicode text"):
+        decode(b"+2AA-", "it", "utf-7")
+
+
+def test_ascii_that_only_resembles_them_is_text() -> None:
+    for text in (
+        "C++11-based", "+8613812345678-9", "mouse+keyboard-only", "a ~{ b } ~}", "+100-200 +A-B",
+        "+iPhone14 +MacBook", "+JavaScript-2", "~{}~ ~~{.py}~~", "see a+Zm9vYmFyMTIz==",
+    ):  # fmt: skip
+        assert decode(text.encode(), "it") == text
+
+
 @pytest.mark.parametrize("name", ["klingon", "", "base64", "rot13", "idna", "unicode_escape", "\0"])
 def test_what_is_no_encoding_of_text_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="no encoding"):
@@ -95,7 +114,7 @@ def test_blocks_may_end_anywhere(text: str, data: st.DataObject) -> None:
     assert "".join(read_blocks(Parts(), "it", named)) == text  # type: ignore[arg-type]
 
 
-@given(st.binary(max_size=40), st.sampled_from([None, "gb18030", "utf-16", "big5", "cp1252"]))
+@given(st.binary(max_size=40), st.sampled_from([None, "gb18030", "utf-16", "utf-7", "hz"]))
 def test_any_bytes_are_text_or_a_named_error(content: bytes, encoding: str | None) -> None:
     try:
         text = decode(content, "it", encoding)

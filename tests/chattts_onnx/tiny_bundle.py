@@ -141,22 +141,25 @@ def _layer(g: Graph, x: str, index: int, cos: str, sin: str) -> str:
     return g.op("Add", x, g.op("MatMul", up, g.weight(64, HIDDEN, scale=0.125)))
 
 
-def gpt_interface(cache: str) -> tuple[list[TensorInfo], list[TensorInfo]]:
+def gpt_interface(
+    cache: str, model: ModelInfo = MODEL
+) -> tuple[list[TensorInfo], list[TensorInfo]]:
     """Inputs and outputs of the GPT with a cache of that type."""
-    cache_shape = ("batch", KV_HEADS, "max_length", HEAD_DIM)
-    names = [f"{i}.{part}" for i in range(LAYERS) for part in ("key", "value")]
+    width, heads = model.hidden_size, model.num_vq
+    cache_shape = ("batch", model.num_key_value_heads, "max_length", model.head_dim)
+    names = [f"{i}.{part}" for i in range(model.num_hidden_layers) for part in ("key", "value")]
     inputs = [
-        TensorInfo("input_ids", "int64", ("batch", "sequence", NUM_VQ)),
+        TensorInfo("input_ids", "int64", ("batch", "sequence", heads)),
         TensorInfo("text_mask", "bool", ("batch", "sequence")),
-        TensorInfo("speaker", "float32", ("batch", HIDDEN)),
+        TensorInfo("speaker", "float32", ("batch", width)),
         TensorInfo("logits_index", "int64", ("selected",)),
         TensorInfo("seqlens_k", "int32", ("batch",)),
         TensorInfo("total_sequence_length", "int32", ()),
         *(TensorInfo(f"past_key_values.{n}", cache, cache_shape) for n in names),
     ]
     outputs = [
-        TensorInfo("hidden", "float32", ("selected", HIDDEN)),
-        TensorInfo("logits", "float32", ("selected", NUM_VQ, AUDIO)),
+        TensorInfo("hidden", "float32", ("selected", width)),
+        TensorInfo("logits", "float32", ("selected", heads, model.num_audio_tokens)),
         *(TensorInfo(f"present.{n}", cache, cache_shape) for n in names),
     ]
     return inputs, outputs

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.checkpoint.build import build
-from pipeline.checkpoint.config import BlocksConfig, CheckpointConfig, SeededConfig
+from pipeline.checkpoint.config import CheckpointConfig
 from pipeline.checkpoint.seeded import write_seeded
 from pipeline.core.strict import parse_strictly
 from pipeline.export.config import ExportConfig
@@ -19,6 +19,7 @@ from pipeline.params import compose_params
 from pipeline.reference.load import Modules, load_modules
 from pipeline.stages import fuse
 from tests.chattts_onnx import tiny_bundle
+from tests.pipeline.checkpoint.tiny import TINY
 from tests.pipeline.project import commit, copy_finished, copy_project, dvc, stages
 from tests.pipeline.stages.workspaces import DATA, smoke_params
 
@@ -34,30 +35,8 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint in the official layout; tests must not change it."""
-    config = SeededConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=48,
-        max_position_embeddings=256,
-        rope_theta=10000.0,
-        rms_norm_eps=1e-6,
-        num_vq=4,
-        vq_groups=2,
-        vq_levels=[5, 5, 5, 5],
-        vocabulary="compact",
-        embed_tokens=7,
-        num_mels=10,
-        n_fft=64,
-        dvae_dim=16,
-        decoder=BlocksConfig(hidden=16, intermediate=24, num_layers=2, bottleneck=4),
-        dvae_decoder=BlocksConfig(hidden=16, intermediate=24, num_layers=2, bottleneck=4),
-        dvae_encoder=BlocksConfig(hidden=16, intermediate=24, num_layers=1, bottleneck=4),
-        vocos=BlocksConfig(hidden=16, intermediate=24, num_layers=2),
-    )
     folder = tmp_path_factory.mktemp("checkpoint")
-    write_seeded(folder, config, 3, lambda amount: None)
+    write_seeded(folder, TINY, 11, lambda amount: None)
     return folder
 
 

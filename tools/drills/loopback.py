@@ -48,6 +48,22 @@ def serving(files: dict[str, Path], faults: Faults) -> Iterator[str]:
         server.server_close()
 
 
+def begin_file(handler: BaseHTTPRequestHandler, path: Path, ranges: bool = True) -> bytes:
+    """Answer with a file's headers; returns what is to follow, from where it was asked for."""
+    data, start = path.read_bytes(), 0
+    if ranges and (wanted := handler.headers.get("Range")):
+        start = int(wanted.removeprefix("bytes=").partition("-")[0])
+        if start >= len(data):
+            handler.send_error(416)
+            return b""
+    handler.send_response(206 if start else 200)
+    if start:
+        handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+    handler.send_header("Content-Length", str(len(data) - start))
+    handler.end_headers()
+    return data[start:]
+
+
 def _handler(
     files: dict[str, Path], faults: Faults, over: threading.Event
 ) -> type[BaseHTTPRequestHandler]:
@@ -60,18 +76,7 @@ def _handler(
             if faults.status or path is None:
                 self.send_error(faults.status or 404)
                 return
-            data, start = path.read_bytes(), 0
-            if wanted := self.headers.get("Range"):
-                start = int(wanted.removeprefix("bytes=").partition("-")[0])
-                if start >= len(data):
-                    self.send_error(416)
-                    return
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-            self.send_header("Content-Length", str(len(data) - start))
-            self.end_headers()
-            rest = data[start:]
+            rest = begin_file(self, path)
             if faults.cuts:
                 rest = rest[: faults.cuts.pop(0)]
             # A client that was killed does not read on.

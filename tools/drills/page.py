@@ -35,17 +35,28 @@ def render(promises: list[Promise]) -> str:
     ordered = sorted(promises, key=lambda row: order.index(row.area))
     blocks = [HEADER]
     for area, rows in groupby(ordered, key=lambda row: row.area):
+        table = list(rows)
         lines = [
             f"## {TITLES[area]}\n",
             "| promise | how it was tried | count | broken | result |",
             "|---|---|---:|---:|---|",
         ]
-        for row in rows:
+        for row in table:
             count = f"{row.count:,} {row.unit}"
             cells = (row.promise, row.tried, count, str(row.broken), row.result)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        if area == "tests":
+            lines.append(_share(table))
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
+
+
+def _share(rows: list[Promise]) -> str:
+    count, unheld = sum(row.count for row in rows), sum(row.broken for row in rows)
+    return (
+        f"\nIn these {len(rows)} modules {unheld} of {count} mutants that change anything are "
+        f"noticed by no test: {unheld / max(count, 1):.1%} (the aim: 3 % at most)."
+    )
 
 
 @command("drills")

@@ -62,7 +62,9 @@ def read_records(folder: Path = FOLDER) -> list[Promise]:
     """
     paths = sorted(folder.glob("*.json"))
     if not paths:
-        raise ConfigError(f"{folder}: found no record, expected those of python -m drills.<name>")
+        raise ConfigError(
+            f"{folder}: found no record, expected those of python -m tools.drills.<name>"
+        )
     return [row for path in paths for row in read_record(path)]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.core.errors import QuantizationError
+from pipeline.quantization.calibration.clipping import mse_range
 from pipeline.quantization.calibration.histogram import Histogram
-from pipeline.quantization.int8.clipping import mse_range
 
 
 def activation_range(

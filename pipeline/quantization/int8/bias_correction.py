@@ -13,8 +13,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from pipeline.graphs.edit import add_constant, insert_behind
 from pipeline.graphs.layers import Layer
-from pipeline.quantization.int8.qdq import constant, insert_behind
 
 Array = NDArray[Any]
 
@@ -78,7 +78,7 @@ def _add_constant(
     if old is not None:
         assert old.const_value is not None
         total = old.const_value.numpy() + correction
-    new = constant(graph, f"{label}/corrected_bias", total.astype(np.float32))
+    new = add_constant(graph, f"{label}/corrected_bias", total.astype(np.float32))
     if len(node.inputs) <= index:
         node.resize_inputs(index + 1)
     node.replace_input_with(index, new)
@@ -88,6 +88,6 @@ def _add_constant(
 
 def _append(graph: ir.Graph, node: ir.Node, correction: Array) -> None:
     # as a Sub: ONNX Runtime makes a float Gemm of a MatMul and an Add behind it
-    surplus = constant(graph, f"{node.name}/surplus", -correction)
+    surplus = add_constant(graph, f"{node.name}/surplus", -correction)
     correct = ir.node("Sub", [node.outputs[0], surplus], name=f"{node.name}/correct")
     insert_behind(graph, node, correct)

@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from pipeline.graphs.edit import add_constant, insert_behind
 from pipeline.graphs.layers import Layer
 from pipeline.quantization.integers import ActivationScale, activation_scale, quantize_weight
 from pipeline.quantization.targets import Target
@@ -133,8 +134,8 @@ class QdqInserter:
         """QuantizeLinear and DequantizeLinear of ``value``."""
         name = name or value.name or ""
         parameters = [
-            self._constant(f"{name}/scale", np.array(scale.scale, np.float32)),
-            self._constant(f"{name}/zero_point", scale.zero_point_array()),
+            add_constant(self._graph, f"{name}/scale", np.array(scale.scale, np.float32)),
+            add_constant(self._graph, f"{name}/zero_point", scale.zero_point_array()),
         ]
         quantize = ir.node("QuantizeLinear", [value, *parameters], name=f"{name}/quantize")
         quantize.outputs[0].name = f"{name}/quantized"
@@ -175,10 +176,10 @@ class QdqInserter:
         self, name: str, integers: Array, scales: Array, layer: Layer, axis: int
     ) -> ir.Value:
         inputs = [
-            self._constant(f"{name}/quantized", integers),
-            self._constant(f"{name}/scale", scales.astype(np.float32)),
+            add_constant(self._graph, f"{name}/quantized", integers),
+            add_constant(self._graph, f"{name}/scale", scales.astype(np.float32)),
             # always zero, but without it ONNX Runtime does not form QGemm
-            self._constant(f"{name}/zero_point", np.zeros(len(scales), integers.dtype)),
+            add_constant(self._graph, f"{name}/zero_point", np.zeros(len(scales), integers.dtype)),
         ]
         node = ir.node(
             "DequantizeLinear", inputs, attributes={"axis": axis}, name=f"{name}/dequantize"
@@ -187,36 +188,3 @@ class QdqInserter:
         node.outputs[0].name = f"{name}/dequantized"
         node.outputs[0].dtype = ir.DataType.FLOAT
         return node.outputs[0]
-
-    def _constant(self, name: str, array: Array) -> ir.Value:
-        return constant(self._graph, name, array)
-
-
-def constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    """An initializer of ``graph``; one that exists under this name is returned as it is."""
-    if name in graph.initializers:
-        return graph.initializers[name]
-    # (ascontiguousarray would make [1] of a scalar, which per-tensor scales are.)
-    tensor = ir.tensor(np.asarray(array, order="C"), name=name)
-    value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype))
-    value.shape = ir.Shape(array.shape)
-    graph.initializers[name] = value
-    return value
-
-
-def insert_behind(graph: ir.Graph, node: ir.Node, follower: ir.Node) -> None:
-    """Put ``follower``, which reads what ``node`` writes, between it and all others.
-
-    The follower's result takes the name, so that what is known of the tensor stays true.
-    """
-    value, result = node.outputs[0], follower.outputs[0]
-    result.shape, result.type = value.shape, value.type
-    uses = [use for use in value.uses() if use.node is not follower]
-    graph.insert_after(node, follower)
-    for use in uses:
-        use.node.replace_input_with(use.idx, result)
-    name = value.name
-    value.name, result.name = f"{name}/before_{follower.op_type.lower()}", name
-    for index, output in enumerate(graph.outputs):
-        if output is value:
-            graph.outputs[index] = result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import ConfigError, require_one_of
 from pipeline.quantization.config import RecordingConfig
 from pipeline.quantization.kv_cache import CacheConfig
 from pipeline.quantization.weight_only.blocks import BlockFormat
@@ -79,7 +79,7 @@ class WeightOnlyConfig:
 
     def __post_init__(self) -> None:
         _check_format(self.bits, self.block_size, self.algorithm)
-        _one_of("accuracy_level", self.accuracy_level, ACCURACY_LEVELS)
+        require_one_of("accuracy_level", self.accuracy_level, ACCURACY_LEVELS)
         if not 0 <= self.scale_search <= 100:
             raise ConfigError(f"scale_search: found {self.scale_search}, expected 0 to 100")
         if not 0 < self.damping <= 1:
@@ -99,12 +99,6 @@ class WeightOnlyConfig:
 
 
 def _check_format(bits: int, block_size: int, algorithm: str) -> None:
-    _one_of("bits", bits, BITS)
-    _one_of("block_size", block_size, BLOCK_SIZES)
-    _one_of("algorithm", algorithm, ALGORITHMS)
-
-
-def _one_of(name: str, found: object, known: tuple[object, ...]) -> None:
-    if found not in known:
-        expected = ", ".join(map(str, known))
-        raise ConfigError(f"{name}: found {found!r}, expected one of {expected}")
+    require_one_of("bits", bits, BITS)
+    require_one_of("block_size", block_size, BLOCK_SIZES)
+    require_one_of("algorithm", algorithm, ALGORITHMS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from pipeline.graphs.edit import add_constant
 from pipeline.graphs.layers import Layer
-from pipeline.quantization.int8.qdq import constant
 from pipeline.quantization.weight_only.blocks import Array, BlockWeight
 
 DOMAIN = "com.microsoft"
@@ -30,12 +30,12 @@ def replace_matmul(
     name = float_weight.name or ""
     inputs = [
         layer.activation,
-        constant(graph, f"{name}/blocks", weight.packed()),
+        add_constant(graph, f"{name}/blocks", weight.packed()),
         _scales(model, node, f"{name}/scales", weight.scales),
     ]
     if not layout.symmetric:
         zero_points = weight.packed_zero_points()
-        inputs.append(constant(graph, f"{name}/zero_points", zero_points))
+        inputs.append(add_constant(graph, f"{name}/zero_points", zero_points))
     outputs, width = weight.integers.shape
     replacement = ir.node(
         OP_TYPE,
@@ -66,8 +66,8 @@ def _scales(model: ir.Model, node: ir.Node, name: str, scales: Array) -> ir.Valu
     with np.errstate(over="ignore"):
         narrow = scales.astype(np.float16)
     if not (narrow == scales).all():
-        return constant(model.graph, name, scales)
-    stored = constant(model.graph, name, narrow)
+        return add_constant(model.graph, name, scales)
+    stored = add_constant(model.graph, name, narrow)
     for use in stored.uses():
         return use.node.outputs[0]
     cast = ir.node("Cast", [stored], attributes={"to": ir.DataType.FLOAT}, name=f"{name}/cast")

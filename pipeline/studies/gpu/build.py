@@ -88,7 +88,7 @@ def _stages(setup: Setup, variant: str) -> list[Callable[[Params, Path], None]]:
 def _cuda_form(setup: Setup, variant: str) -> None:
     from pipeline.quantization.calibration.recorder import record
     from pipeline.quantization.calibration.recording import graph_feeds
-    from pipeline.quantization.cuda_bundles import attention_bundle, half_bundle
+    from pipeline.quantization.fp16.cuda_bundles import attention_bundle, half_bundle
 
     source, destination = setup.bundle(SOURCES[variant]), setup.bundle(variant)
     if variant.endswith("_cuda"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.benchmark.config import BenchmarkConfig
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import require_one_of
 from pipeline.core.strict import parse_strictly, read_yaml
 from pipeline.params import CONF_DIRECTORY
 
@@ -61,8 +61,7 @@ class Setup:
     seed: int = 20240527
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise ConfigError(f"device: found {self.device!r}, expected one of {DEVICES}.")
+        require_one_of("device", self.device, DEVICES)
 
     @property
     def workspace(self) -> Path:

@@ -19,6 +19,7 @@ from chattts_onnx.archive.fetch import Fetch, _SafeRedirects, fetch
 from chattts_onnx.errors import ArchiveError
 from chattts_onnx.format.manifest import Manifest
 from tests.chattts_onnx.archive.test_folder import member, pack, write_sums
+from tools.drills.loopback import begin_file
 
 OPTIONS = Fetch(attempts=4, pause_seconds=0)
 
@@ -62,18 +63,7 @@ class Handler(BaseHTTPRequestHandler):
             server.failures -= 1
             self.send_error(503)
             return
-        data, start = path.read_bytes(), 0
-        if wanted and server.ranges:
-            start = int(wanted.removeprefix("bytes=").partition("-")[0])
-            if start >= len(data):
-                self.send_error(416)
-                return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
-        self.end_headers()
-        sent = data[start:]
+        sent = begin_file(self, path, server.ranges)
         if server.break_after is not None and name.endswith(".tar"):
             sent = sent[: server.break_after]
         self.wfile.write(sent)

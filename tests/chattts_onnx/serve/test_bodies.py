@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+from typing import Any
 from urllib.parse import quote_from_bytes
 
 import httpx
 import pytest
 
+from chattts_onnx.serve.bodies import decoded
 from tests.chattts_onnx.serve.conftest import Running
 
 HTTP = httpx.Client(timeout=60)
@@ -104,3 +107,26 @@ def test_a_packed_body_is_named(server: Running) -> None:
     answer = HTTP.post(f"{server.url}/v1/tts", content=packed, headers=headers)
     message = answer.json()["error"]["message"]
     assert answer.status_code == 422 and "Content-Encoding: 'gzip'" in message
+
+
+def test_only_what_may_hold_a_text_is_read_before_a_route_does() -> None:
+    asked: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        asked.append("body")
+        assert len(asked) == 1
+        return {"type": "http.request", "body": b"{}"}  # the last of it, unless it says otherwise
+
+    def read(method: str, kind: str) -> dict[str, Any]:
+        asked.clear()
+        headers = [(b"content-type", kind.encode())]
+        scope = {"type": "http", "method": method, "query_string": b"", "headers": headers}
+
+        async def both() -> dict[str, Any]:
+            then = await decoded(scope, receive)  # type: ignore[arg-type]
+            return dict(await then()) if asked else {}
+
+        return asyncio.run(both())
+
+    assert read("GET", "application/json") == read("POST", "multipart/form-data") == {}
+    assert read("POST", "application/json")["body"] == b"{}" and asked == ["body"]

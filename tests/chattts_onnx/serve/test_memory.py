@@ -8,11 +8,48 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 import pytest
 
-from chattts_onnx.serve.memory import memory_given_back
+from chattts_onnx.serve import memory
+from chattts_onnx.serve.memory import give_back_memory, memory_given_back
+
+
+class Libc:
+    """Stands for the C library, and remembers what it was told."""
+
+    def __init__(self, answer: int) -> None:
+        self.answer, self.told, self.trimmed = answer, [], threading.Event()
+
+    def mallopt(self, parameter: int, value: int) -> int:
+        self.told.append((parameter, value))
+        return self.answer
+
+    def malloc_trim(self, pad: int) -> None:
+        assert pad == 0
+        self.trimmed.set()
+        time.sleep(0.05)  # so that it is in here when the block ends
+
+
+@pytest.mark.parametrize("answer", [1, 0, None])
+def test_what_the_c_library_is_told(answer: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    libc = None if answer is None else Libc(answer)
+    monkeypatch.setattr(memory, "_c_function", lambda name: getattr(libc, name, None))
+    for variable in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX"):
+        monkeypatch.delenv(variable, raising=False)
+    assert give_back_memory() is (answer == 1)
+    with memory_given_back(every=0.001):
+        [thread] = [t for t in threading.enumerate() if t.name == "memory"]
+        assert thread.daemon
+        if libc is not None:
+            assert libc.trimmed.wait(20)
+            # malloc.h: M_MMAP_THRESHOLD and M_ARENA_MAX.
+            assert libc.told == [(-3, 1 << 17), (-8, 2)] * 2
+        assert thread.is_alive()
+    assert not thread.is_alive()
+
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 

@@ -17,13 +17,11 @@ from huggingface_hub import constants
 
 from pipeline.checkpoint.config import CheckpointConfig, PinnedFile, SeededConfig
 from pipeline.checkpoint.record import hash_files
-from pipeline.checkpoint.seeded import write_seeded
 from tests.pipeline.checkpoint.tiny import TINY
 
 REPOSITORY = "someone/speech"
 # pragma: allowlist nextline secret
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-SEED = 11
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +31,9 @@ def tiny_config() -> SeededConfig:
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_config: SeededConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(tiny_checkpoint: Path) -> Path:
     """A checkpoint of ``tiny_config``; tests must not change it."""
-    folder = tmp_path_factory.mktemp("tiny")
-    write_seeded(folder, tiny_config, SEED, lambda amount: None)
-    return folder
+    return tiny_checkpoint
 
 
 @pytest.fixture

@@ -7,31 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-from chattts_onnx.format.manifest import ModelInfo, ReceptiveField
+from chattts_onnx.format.manifest import ModelInfo, ReceptiveField, TensorInfo
 from pipeline.quantization.calibration.recording import gpt_feeds
+from tests.chattts_onnx.tiny_bundle import Graph, gpt_interface
 
 HIDDEN, HEADS, HEAD_DIM, INNER = 64, 2, 32, 96
 LAYERS, NUM_VQ, AUDIO, TEXT = 2, 4, 18, 90
 
 
-class Builder:
-    """Collects nodes and initializers; every method returns the name of its result."""
+class Builder(Graph):
+    """With names that patterns of the configuration may match; as the fuse stage has them."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
-        self.random = np.random.default_rng(seed)
+    opset = 23
 
     def weight(self, name: str, *shape: int, scale: float | None = None) -> str:
         width = shape[0] ** -0.5 if scale is None else scale
         return self.array(name, (self.random.standard_normal(shape) * width).astype(np.float32))
 
     def array(self, name: str, value: Any) -> str:
-        self.initializers.append(numpy_helper.from_array(np.asarray(value), name))
+        self.weights.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def add(
@@ -47,27 +44,10 @@ class Builder:
             node.output[:] = [new if name == old else name for name in node.output]
             node.input[:] = [new if name == old else name for name in node.input]
 
-    def save(self, path: Path, inputs: list[Any], outputs: list[Any]) -> Path:
-        graph = helper.make_graph(self.nodes, path.stem, inputs, outputs, self.initializers)
-        opsets = [helper.make_opsetid("", 23), helper.make_opsetid("com.microsoft", 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=11)
-        onnx.save(
-            model,
-            path,
-            save_as_external_data=True,
-            location=f"{path.name}.data",
-            size_threshold=1024,
-        )
-        return path
-
-
-def info(name: str, kind: int, *shape: Any) -> Any:
-    return helper.make_tensor_value_info(name, kind, list(shape))
-
 
 def build_gpt(path: Path, residual_gain: float = 1.0) -> Path:
     """A fused GPT; ``residual_gain`` scales the embeddings, and with them the residual stream."""
-    g, ms = Builder(), "com.microsoft"
+    g, ms = Builder(0), "com.microsoft"
     g.array("first", np.array(0, np.int64))
     ids = g.add("Gather", "input_ids", "first", axis=2)
     g.weight("embed.emb_text.weight", TEXT, HIDDEN, scale=0.5 * residual_gain)
@@ -89,7 +69,6 @@ def build_gpt(path: Path, residual_gain: float = 1.0) -> Path:
     g.array("sin", np.sin(angle).astype(np.float32))
     gamma = g.array("layers.0.norm", np.ones(HIDDEN, np.float32))
     normed, skip = g.add("RMSNormalization", x, gamma, epsilon=1e-6, name="first_norm"), x
-    cache_in, cache_out = [], []
     for i in range(LAYERS):
         p = f"layers.{i}"
         qkv = g.add("MatMul", normed, g.weight(f"{p}.qkv_proj.weight", HIDDEN, 3 * HIDDEN))
@@ -99,10 +78,8 @@ def build_gpt(path: Path, residual_gain: float = 1.0) -> Path:
             "cos", "sin", name=f"{p}.attention", outputs=3, domain=ms, do_rotary=1,
             num_heads=HEADS, kv_num_heads=HEADS,
         )  # fmt: skip
-        cache_in += names
         for part, result in zip(("key", "value"), out[1:], strict=True):
             g.rename(result, f"present.{i}.{part}")
-            cache_out.append(f"present.{i}.{part}")
         attended = g.add("MatMul", out[0], g.weight(f"{p}.o_proj.weight", HIDDEN, HIDDEN))
         normed, skip = _skip_norm(g, attended, skip, f"{p}.post_norm")
         both = g.add("MatMul", normed, g.weight(f"{p}.gate_up_proj.weight", HIDDEN, 2 * INNER))
@@ -121,23 +98,8 @@ def build_gpt(path: Path, residual_gain: float = 1.0) -> Path:
     logits = g.add("Reshape", heads, shape)
     g.rename(hidden, "hidden")
     g.rename(logits, "logits")
-    f, i64, i32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
-    cache = ("batch", HEADS, "max_length", HEAD_DIM)
-    inputs = [
-        info("input_ids", i64, "batch", "sequence", NUM_VQ),
-        info("text_mask", TensorProto.BOOL, "batch", "sequence"),
-        info("speaker", f, "batch", HIDDEN),
-        info("logits_index", i64, "selected"),
-        info("seqlens_k", i32, "batch"),
-        info("total_sequence_length", i32),
-        *(info(name, f, *cache) for name in cache_in),
-    ]
-    outputs = [
-        info("hidden", f, "selected", HIDDEN),
-        info("logits", f, "selected", NUM_VQ, AUDIO),
-        *(info(name, f, *cache) for name in cache_out),
-    ]
-    return g.save(path, inputs, outputs)
+    g.save(path.parent, path.stem, *gpt_interface("float32", MODEL))
+    return path
 
 
 def _skip_norm(g: Builder, x: str, skip: str, name: str) -> tuple[str, str]:
@@ -179,10 +141,9 @@ def build_vocos(path: Path, mels: int = 20, width: int = 64, n_fft: int = 32) ->
     frames = g.add("MatMul", real, g.weight("istft_basis", bins, n_fft), name="transform")
     wave = g.add("Reshape", frames, g.array("wave_shape", np.array([1, -1], np.int64)))
     g.rename(wave, "waveform")
-    f = TensorProto.FLOAT
-    return g.save(
-        path, [info("mel", f, "batch", mels, "frames")], [info("waveform", f, "batch", "samples")]
-    )
+    mel = TensorInfo("mel", "float32", ("batch", mels, "frames"))
+    g.save(path.parent, path.stem, [mel], [TensorInfo("waveform", "float32", ("batch", "samples"))])
+    return path
 
 
 MODEL = ModelInfo(

@@ -10,8 +10,6 @@ from mlflow.entities import Run
 
 from tests.pipeline.project import marked
 
-PARENT = "tags.`mlflow.parentRunId`"
-
 
 def paths(project: Path, client: MlflowClient, run: Run, folder: str | None = None) -> set[str]:
     with chdir(project):

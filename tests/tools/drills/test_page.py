@@ -33,6 +33,12 @@ def test_the_page_has_a_table_for_each_area() -> None:
     assert "a\\|b" in text
 
 
+def test_tests_are_summed_over_modules() -> None:
+    rows = [promise("tests", count=90, broken=1), promise("tests", count=10, broken=1)]
+    assert "2 modules 2 of 100 mutants" in render(rows) and ": 2.0%" in render(rows)
+    assert "mutants" not in render([promise()])
+
+
 def test_no_record_and_a_damaged_one_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no record"):
         read_records(tmp_path)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import QuantizationError
+from pipeline.quantization.calibration.clipping import mse_range
 from pipeline.quantization.calibration.histogram import Histogram
 from pipeline.quantization.calibration.thresholds import activation_range
-from pipeline.quantization.int8.clipping import mse_range
 
 
 def with_outliers() -> Histogram:

@@ -14,10 +14,10 @@ import onnxruntime as ort
 import pytest
 
 from pipeline.core.errors import QuantizationError
+from pipeline.graphs.edit import add_constant
 from pipeline.quantization.calibration.statistics import GraphStatistics, collect
 from pipeline.quantization.config import Int8Config
 from pipeline.quantization.int8.graph import quantize_graph
-from pipeline.quantization.int8.qdq import constant
 
 CONFIG = Int8Config(
     target="cpu-avx2",
@@ -173,6 +173,6 @@ def test_same_bytes_twice(tmp_path: Path, gpt_path: Path, gpt_statistics: GraphS
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
 def test_a_constant_keeps_its_shape(shape: tuple[int, ...]) -> None:
     graph = ir.Graph([], [], nodes=[], opset_imports={"": 23})
-    value = constant(graph, "scale", np.ones(shape, np.float32))
+    value = add_constant(graph, "scale", np.ones(shape, np.float32))
     assert value.const_value is not None
     assert value.const_value.numpy().shape == tuple(value.const_value.shape.numpy()) == shape

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from pipeline.quantization.weight_only.blocks import BlockFormat, BlockWeight
 from pipeline.quantization.weight_only.scales import fit_scales, round_blocks
 
 FORMATS = [BlockFormat(bits, 16, symmetric) for bits in (4, 8) for symmetric in (True, False)]
-Quantize = Callable[[Any, BlockFormat, int], BlockWeight]
 
 
 def gaussian(outputs: int = 24, inputs: int = 96, seed: int = 0) -> Any:

@@ -18,7 +18,7 @@ from pipeline.benchmark.harness import Samples
 from pipeline.benchmark.plan import make_plan
 from pipeline.benchmark.worker import open_engine
 from pipeline.core.errors import ConfigError
-from pipeline.quantization.cuda_bundles import attention_bundle
+from pipeline.quantization.fp16.cuda_bundles import attention_bundle
 from pipeline.report.rows import Row, find_value, make_row, read_report
 from pipeline.studies.gpu import __main__ as command
 from pipeline.studies.gpu import report

@@ -20,12 +20,12 @@ from chattts_onnx.format.manifest import Manifest, ModelInfo
 from pipeline.bundles import derive_bundle
 from pipeline.core.atomic import output_directory
 from pipeline.core.errors import QuantizationError
+from pipeline.graphs.edit import add_constant
 from pipeline.graphs.files import load_graph, save_graph
 from pipeline.graphs.probe import Feeds, element_types
 from pipeline.quantization.config import Fp16Config
 from pipeline.quantization.fp16.convert import convert, prepare
 from pipeline.quantization.fp16.graph import convert_graph
-from pipeline.quantization.int8.qdq import constant
 
 ATTENTION = "GroupQueryAttention"
 Batches = Callable[[str, ModelInfo], Iterable[Feeds]]
@@ -63,7 +63,7 @@ def float_biases(model: ir.Model) -> int:
     for node in found:
         integers, scale = (_constant_input(node, index) for index in range(2))
         name = node.outputs[0].name or ""
-        floats = constant(model.graph, f"{name}/float", (integers * scale).astype(np.float32))
+        floats = add_constant(model.graph, f"{name}/float", (integers * scale).astype(np.float32))
         ir.convenience.replace_all_uses_with(node.outputs[0], floats)
         model.graph.remove(node, safe=True)
     ir.passes.common.RemoveUnusedNodesPass()(model)

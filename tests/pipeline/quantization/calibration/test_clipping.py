@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.quantization.calibration.clipping import mse_range
 from pipeline.quantization.calibration.histogram import Histogram
-from pipeline.quantization.int8.clipping import mse_range
 
 
 def error(values: np.ndarray, low: float, high: float) -> float:

@@ -19,7 +19,7 @@ from pipeline.graphs.files import load_graph
 from pipeline.graphs.probe import Feeds
 from pipeline.quantization.calibration.recorder import record
 from pipeline.quantization.calibration.recording import Recording, graph_feeds
-from pipeline.quantization.cuda_bundles import (
+from pipeline.quantization.fp16.cuda_bundles import (
     attention_bundle,
     float_biases,
     half_attention,
