@@ -26,6 +26,7 @@ LANES = (
     Lane("shells", r"^no (bash|fish|zsh)$", ".ci/prepare"),
     Lane("Prometheus' own check", r"promtool", ".ci/prepare"),
     Lane("kubectl", r"^no kubectl", "install kubectl (kubernetes.io/docs/tasks/tools)"),
+    Lane("systemd", r"^no systemd", "run on a machine that has systemd"),
     Lane("tritonserver", r"triton_server/install\.sh", "triton_server/install.sh"),
     Lane(
         "clients of others",
