@@ -136,6 +136,8 @@ def test_the_image_says_what_it_is_made_from(runtime: Stage) -> None:
 
 def test_the_builder_gets_sources_only() -> None:
     """Of this working tree as it is, with all that the pipeline and tools have left in it."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git here, which knows the sources")
     found = [path.relative_to(ROOT) for path in sent(ROOT)]
     # What git would take, if it has not yet: all but what it ignores.
     assert {path.as_posix() for path in found} <= set(files("*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -132,9 +133,11 @@ def drive(
     }
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "samples.jsonl"
+        # of a file's name locust makes a list at its commas, and a folder above may have one
+        users = shutil.copy(USERS, folder)
         variables = {"LOAD_PLAN": json.dumps(plan), "LOAD_SAMPLES": str(samples)}
         words = [
-            *(sys.executable, "-m", "locust", "-f", str(USERS), "--headless", "--only-summary"),
+            *(sys.executable, "-m", "locust", "-f", users, "--headless", "--only-summary"),
             *("--users", str(config.users), "--spawn-rate", f"{config.spawn_rate:g}"),
             *("--run-time", f"{seconds:g}s", "--stop-timeout", "120", "--host", address),
             *("--loglevel", "ERROR", "--skip-log-setup", "--exit-code-on-error", "0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 import wave
 from pathlib import Path
@@ -97,10 +98,9 @@ def test_standard_output_as_flac(
 
 def test_a_player_gets_the_samples(bundle_path: Path, tmp_path: Path) -> None:
     code = 'import sys; open(sys.argv[1], "wb").write(sys.stdin.buffer.read())'
-    player = f"{sys.executable} -c '{code}'"
     heard, target = tmp_path / "heard.{rate}", tmp_path / "a.raw"
     arguments: list[str | Path] = ["hello", "-b", bundle_path, "-o", target, *SHORT]
-    assert say(*arguments, "--play", f"{player} {heard}") == 0
+    assert say(*arguments, "--play", shlex.join([sys.executable, "-c", code, str(heard)])) == 0
     assert (tmp_path / "heard.8000").read_bytes() == target.read_bytes() != b""
 
 
