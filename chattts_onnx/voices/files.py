@@ -106,7 +106,7 @@ def _pandas(value: Any) -> list[Any] | None:
             return None
         rows = value["data"]
         index = {"index", "level_0"} if "schema" in value else set()
-        if rows and isinstance(rows[0], dict):
+        if rows and all(isinstance(row, dict) for row in rows):
             rows = [[v for k, v in row.items() if k not in index] for row in rows]
         return _flat(rows)
     if isinstance(value, dict) and len(value) > 1 and _counting(value):

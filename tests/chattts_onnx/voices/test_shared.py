@@ -98,6 +98,13 @@ def test_json_of_pandas(orient: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(voices.load_speaker(tmp_path / name, SIZE), VECTOR)
 
 
+@pytest.mark.parametrize("rows", [[{"0": 1.0}, 3.0], [{"0": 1.0}, None], [3.0, {"0": {"0": 1}}]])
+def test_rows_of_several_kinds_are_refused(rows: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text(json.dumps({"columns": [0], "data": rows}))
+    with pytest.raises(VoiceError):
+        voices.load_speaker(tmp_path / "v.json", SIZE)
+
+
 def test_numbers_under_any_suffix(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("\n".join(map(str, LIST)))
     np.testing.assert_array_equal(voices.load_speaker(tmp_path / "v.txt", SIZE), VECTOR)
