@@ -84,7 +84,7 @@ def test_no_client_takes_more_than_its_part(bundle: Path) -> None:
 
 
 def test_a_server_without_a_budget_would_be_seen(bundle: Path) -> None:
-    assert budgets.uploads(bundle, 2, 1 << 17, allowed=-1).broken == 2
+    assert budgets.uploads(bundle, 2, 1 << 17, allowed=-(1 << 30)).broken == 2
 
 
 def test_signals_kills_and_exchanges_cost_nothing(bundle: Path) -> None:
