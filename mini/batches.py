@@ -23,6 +23,7 @@ SAMPLES = 0.6  # of the pairs: the first is a sample, whose tempo the prompt doe
 SAMPLE_SPEAKER = 0.3  # of the samples: the vector is given beside the sample
 PLAIN_TOKEN = 0.4  # of plain tempi: the prompt says [speed_5]
 MAX_CODE_NOISE = 0.25
+TURNS = {"en": 2, "zh": 1}  # an epoch: English spelling tells less of what is said
 MOST_LOST, LONGEST_STRETCH = 0.8, 24  # of the steps; half a second
 
 
@@ -194,7 +195,7 @@ def pack(
 
 
 class Sampler:
-    """Draws batches of like lengths, every utterance once before any comes again.
+    """Draws batches of like lengths, every utterance in its turn before any comes again.
 
     Args:
         shards: utterances, those of one group next to each other.
@@ -216,8 +217,9 @@ class Sampler:
     def _epoch(self) -> list[Example]:
         made = []
         for shard in self.shards:
-            for index, item in enumerate(shard):
-                before = shard[index - 1] if index else None
+            turns = [i for i, item in enumerate(shard) for _ in range(TURNS[item.language])]
+            for index in turns:
+                item, before = shard[index], shard[index - 1] if index else None
                 same = before is not None and before.group == item.group
                 if same and before is not None and self.rng.random() < PAIRS:
                     made.append(self.examples.pair(before, item))

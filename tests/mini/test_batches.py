@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mini.batches import Examples, Sampler, disturb, pack
+from mini.batches import TURNS, Examples, Sampler, disturb, pack
 from mini.features import Features
 from mini.gpt_model import GUIDED_HEADS, GUIDED_LAYERS, TrainableGpt
 from mini.sizes import mini_dims
@@ -105,15 +105,20 @@ def test_a_prompt_says_the_tempo_and_the_voice() -> None:
     assert abs(float(drawn[0].speaker @ drawn[1].speaker)) < 0.95
 
 
-def test_every_utterance_comes_once_before_any_comes_again() -> None:
-    many = [features("Hi!", 3 + index % 5, group=index) for index in range(10)]
+def test_every_utterance_has_its_turns_before_any_comes_again() -> None:
+    languages = ("en", "zh")
+    many = [
+        replace(features("Hi!", 3 + index % 5, group=index), language=languages[index % 2])
+        for index in range(10)
+    ]
+    turns = sorted(id(item) for item in many for _ in range(TURNS[item.language]))
     sampler = Sampler([many], examples(), 30, np.random.default_rng(0))
     seen: list[int] = []
-    while len(seen) < len(many):
+    while len(seen) < len(turns):
         batch = sampler.next()
         assert max(e.positions for e in batch) * len(batch) <= 30
         seen += [id(item) for example in batch for item in example.items]
-    assert sorted(seen) == sorted(id(item) for item in many)
+    assert sorted(seen) == turns
 
 
 def test_noise_takes_whole_stretches_and_leaves_the_sample_alone() -> None:
