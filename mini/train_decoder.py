@@ -11,7 +11,7 @@ from mini.features import read_features
 from mini.gpt_model import Batch, TrainableGpt
 from mini.sizes import mini_dims
 from mini.train_dvae import COEF, mel_distance
-from mini.train_gpt import build_gpt
+from mini.train_gpt import build_gpt, hear_itself
 from mini.trainer import (
     Losses,
     Schedule,
@@ -24,6 +24,7 @@ from pipeline.checkpoint.dims import CheckpointDims
 from pipeline.reference.dvae import Decoder
 
 LONGEST = 200  # steps of a piece
+HEARS_ITSELF = 0.5  # of the batches; over noise it would learn the mean of what can't be known
 
 
 def build_decoder(dims: CheckpointDims) -> Decoder:
@@ -88,7 +89,10 @@ def main() -> None:
     sampler = Sampler(train, Examples(dims, rng), schedule.batch, rng)
 
     def loss(step: int) -> Losses:
-        hidden, mels = hidden_and_mel(gpt, pack(sampler.next(), dims, rng).to(device))
+        batch = pack(sampler.next(), dims, None).to(device)
+        if rng.random() < HEARS_ITSELF:
+            batch = hear_itself(gpt, batch, rng)
+        hidden, mels = hidden_and_mel(gpt, batch)
         states, mel = crop(hidden, mels, min(min(len(item) for item in hidden), LONGEST), rng)
         return {"total": mel_distance(decoder(states).float(), mel)}
 

@@ -10,7 +10,7 @@ import torch
 from mini import text
 from mini.batches import Examples, Sampler, pack, stretches
 from mini.features import read_features
-from mini.gpt_model import TrainableGpt
+from mini.gpt_model import Batch, TrainableGpt
 from mini.refine import refine_batch
 from mini.sizes import mini_dims
 from mini.tokenizer import vocabulary
@@ -28,6 +28,12 @@ HEARS_ITSELF, TEMPERATURE = 0.8, 0.6
 def build_gpt(dims: CheckpointDims) -> TrainableGpt:
     """Return an untrained GPT."""
     return TrainableGpt(dims, vocabulary()["[spk_emb]"], COEF)
+
+
+def hear_itself(model: TrainableGpt, batch: Batch, rng: np.random.Generator) -> Batch:
+    """Return a batch of true codes with stretches of what the GPT would have said."""
+    mask, _ = stretches(len(batch.rows), 1.0, rng)
+    return model.hear_itself(batch, torch.from_numpy(mask).to(batch.ids.device), TEMPERATURE)
 
 
 def main() -> None:
@@ -49,9 +55,7 @@ def main() -> None:
 
     def loss(step: int) -> Losses:
         if rng.random() < HEARS_ITSELF:
-            batch = pack(sampler.next(), dims, None).to(device)
-            mask, _ = stretches(len(batch.rows), 1.0, rng)
-            batch = model.hear_itself(batch, torch.from_numpy(mask).to(device), TEMPERATURE)
+            batch = hear_itself(model, pack(sampler.next(), dims, None).to(device), rng)
         else:
             batch = pack(sampler.next(), dims, rng).to(device)
         losses = model.losses(batch, GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT)
