@@ -23,6 +23,7 @@ GUIDE_WEIGHT, MEL_WEIGHT, SOUND_WEIGHT = 0.6, 1.0, 0.6
 REFINE_EVERY, REFINE_BATCH = 6, 12
 # batches in which it hears what it would have said, drawn at this temperature
 HEARS_ITSELF, TEMPERATURE = 0.8, 0.6
+MOST_PASSES = 2  # of drawing: in the second it has heard the slips of the first
 
 
 def build_gpt(dims: CheckpointDims) -> TrainableGpt:
@@ -33,7 +34,10 @@ def build_gpt(dims: CheckpointDims) -> TrainableGpt:
 def hear_itself(model: TrainableGpt, batch: Batch, rng: np.random.Generator) -> Batch:
     """Return a batch of true codes with stretches of what the GPT would have said."""
     mask, _ = stretches(len(batch.rows), 1.0, rng)
-    return model.hear_itself(batch, torch.from_numpy(mask).to(batch.ids.device), TEMPERATURE)
+    replaced = torch.from_numpy(mask).to(batch.ids.device)
+    for _ in range(int(rng.integers(MOST_PASSES)) + 1):
+        batch = model.hear_itself(batch, replaced, TEMPERATURE)
+    return batch
 
 
 def main() -> None:
